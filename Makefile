@@ -1,0 +1,54 @@
+# A thin front for meson. `make help` lists the targets.
+DEPS ?= $(if $(HYPURA_DEPS),$(HYPURA_DEPS),$(CURDIR)/.deps)
+BUILD ?= build
+MESON_TEST = meson test --print-errorlogs --no-rebuild
+PREFIX ?= /usr/local
+
+.PHONY: all libs test-libs demo test asan tsan fuzz lint bench install clean help
+
+all: $(BUILD)/build.ninja ## build build/hypura
+	@ninja -C $(BUILD)
+
+# meson is set up once; where the libraries come from decides whether -Ddeps is given.
+setup = tools/setup.sh tools; deps=$$(tools/setup.sh $(1) "$(DEPS)") || exit 1; [ "$$deps" != system ] || deps=; \
+	[ -e $(2)/build.ninja ] || meson setup $(2) -Ddeps="$$deps" --prefix=$(PREFIX) $(3)
+
+$(BUILD)/build.ninja:
+	@$(call setup,libs,$(BUILD))
+
+demo: all ## fetch a small real model and let it answer
+	@tools/demo.sh $(BUILD)
+
+test: ## set everything up and run all tests
+	@$(call setup,tests,$(BUILD))
+	@ninja -C $(BUILD)
+	@tests/run.sh $(BUILD)
+
+asan: ## unit tests under the address and undefined-behaviour sanitizers
+	@$(call setup,tests,$(BUILD)-asan,-Db_sanitize=address$(comma)undefined -Db_lundef=false)
+	@ninja -C $(BUILD)-asan
+	@tests/run.sh $(BUILD)-asan --suite unit
+
+tsan: ## unit tests under the thread sanitizer
+	@$(call setup,tests,$(BUILD)-tsan,-Db_sanitize=thread -Db_lundef=false)
+	@ninja -C $(BUILD)-tsan
+	@tests/run.sh $(BUILD)-tsan --suite unit
+
+fuzz: ## build the libFuzzer targets and run each for a minute
+	@[ -n "$$(command -v clang)" ] || { echo "make fuzz needs clang"; exit 1; }
+	@$(call setup,tests,$(BUILD)-fuzz,-Dfuzz=true -Db_lundef=false)
+	@tests/fuzz/run.sh $(BUILD)-fuzz
+
+lint: all ## clang-tidy, cppcheck, the format, and who includes whom
+	@tools/lint.sh $(BUILD)
+
+install: all ## install under PREFIX; DESTDIR is honoured
+	@meson install -C $(BUILD) --no-rebuild
+
+clean: ## remove the build folders, keep libraries and models
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+comma := ,

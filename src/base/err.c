@@ -1,0 +1,49 @@
+#include "base/err.h"
+
+#include <string.h>
+
+static void fill(hyp_err *err, int code, int sys, const char *format, va_list args) {
+    err->code = code;
+    err->sys = sys;
+    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    if (sys != 0 && n >= 0 && (size_t)n < sizeof err->message) {
+        char text[96];
+        const char *reason = strerror_r(sys, text, sizeof text);
+        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", reason);
+    }
+    /* What names a file or quotes its content must not break the line. */
+    for (char *c = err->message; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+}
+
+int hyp_err_set(hyp_err *err, int code, const char *format, ...) {
+    if (err == NULL || err->code != 0) return code;
+    va_list args;
+    va_start(args, format);
+    fill(err, code, 0, format, args);
+    va_end(args);
+    return code;
+}
+
+int hyp_err_set_sys(hyp_err *err, int code, int sys, const char *format, ...) {
+    if (err == NULL || err->code != 0) return code;
+    va_list args;
+    va_start(args, format);
+    fill(err, code, sys, format, args);
+    va_end(args);
+    return code;
+}
+
+int hyp_err_hint(hyp_err *err, const char *format, ...) {
+    if (err == NULL || err->code == 0) return err == NULL ? 0 : err->code;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->hint, sizeof err->hint, format, args);
+    va_end(args);
+    return err->code;
+}
+
+void hyp_err_print(const hyp_err *err, FILE *out) {
+    fprintf(out, "hypura: %s\n", err->message);
+    if (err->hint[0] != '\0') fprintf(out, "hint: %s\n", err->hint);
+}

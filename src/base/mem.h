@@ -1,0 +1,26 @@
+/* mem.h - ownership helpers: scoped clean-up in systemd's manner. Destructors accept NULL. */
+#pragma once
+#include <stdlib.h>
+#include <unistd.h>
+
+#define HYP_CLEANUP(fn) __attribute__((cleanup(fn)))
+#define HYP_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define HYP_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define HYP_MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* Move the value out of a variable whose scope would free it: `*ret = HYP_TAKE(ptr); return 0;` */
+#define HYP_TAKE(ptr)                 \
+    ({                                \
+        __typeof__(ptr) hyp_p_ = ptr; \
+        (ptr) = NULL;                 \
+        hyp_p_;                       \
+    })
+
+static inline void hyp_freep(void *p) {
+    free(*(void **)p);
+}
+static inline void hyp_closep(const int *fd) {
+    if (*fd >= 0) close(*fd);
+}
+#define HYP_AUTOFREE HYP_CLEANUP(hyp_freep)
+#define HYP_AUTOCLOSE HYP_CLEANUP(hyp_closep)

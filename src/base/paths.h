@@ -1,0 +1,14 @@
+/* paths.h - where the user's files of this program live. */
+#pragma once
+#include "base/err.h"
+
+/* The folder for caches ($XDG_CACHE_HOME/hypura, else ~/.cache/hypura), created when missing, without a trailing slash.
+ * Errors: HYP_ENOTFOUND (no home), HYP_EIO. */
+HYP_NODISCARD int hyp_paths_cache_dir(char *ret_path, size_t size, hyp_err *err);
+
+/* Replace `path` by `n` bytes of `data` so that a reader sees the old or the new content, never a part: a temporary
+ * file beside it, then rename(2). Errors: HYP_EIO. */
+HYP_NODISCARD int hyp_paths_write_atomic(const char *path, const void *data, size_t n, hyp_err *err);
+
+/* Read a whole small file into a terminated buffer that the caller frees. Errors: HYP_EIO, HYP_ELIMIT beyond `max`. */
+HYP_NODISCARD int hyp_paths_read(const char *path, size_t max, char **ret_data, size_t *ret_n, hyp_err *err);

@@ -1,0 +1,54 @@
+#include "cli/args.h"
+
+#include "base/mem.h"
+
+#include <limits.h>
+
+#define AT(field) offsetof(hyp_args, field)
+#define RUN HYP_COMMAND_RUN
+#define INSPECT HYP_COMMAND_INSPECT
+#define MODEL_COMMANDS (RUN | INSPECT)
+#define ALL UINT64_MAX
+
+static const hyp_option rows[] = {
+    /* name, aliases, kind, field, min, max, metavar, default, help, commands */
+    {"model", "-m", HYP_OPTION_STRING, AT(model), 0, 0, "FILE", NULL, "the GGUF file, instead of naming it as an argument",
+     MODEL_COMMANDS},
+    {"prompt", "-p", HYP_OPTION_STRING, AT(prompt), 0, 0, "TEXT", NULL, "what to answer or continue", RUN},
+    {"chat", NULL, HYP_OPTION_FLAG, AT(chat), 0, 0, NULL, NULL, "wrap the prompt in the model's chat template", RUN},
+    {"system", NULL, HYP_OPTION_STRING, AT(system), 0, 0, "TEXT", NULL, "system message for --chat", RUN},
+    {"max-tokens", "-n --n-predict", HYP_OPTION_INT, AT(max_tokens), 0, INT_MAX, "N", "512",
+     "stop after this many tokens", RUN},
+    {"context", "-c --ctx-size", HYP_OPTION_INT, AT(context_tokens), 8, 16777216, "N", "4096",
+     "context length in tokens", RUN},
+    {"threads", "-t", HYP_OPTION_INT, AT(threads), 0, 1024, "N", "0", "compute threads; 0 means one a core", RUN},
+    {"batch", "-b --batch-size", HYP_OPTION_INT, AT(batch_tokens), 1, 65536, "N", "512",
+     "tokens evaluated together in prefill", RUN},
+    {"temperature", "--temp", HYP_OPTION_REAL, AT(temperature), 0, 100, "X", "0.8", "0 always takes the likeliest token",
+     RUN},
+    {"top-k", NULL, HYP_OPTION_INT, AT(top_k), 0, INT_MAX, "N", "40", "sample from the N likeliest tokens; 0 means all", RUN},
+    {"top-p", NULL, HYP_OPTION_REAL, AT(top_p), 0, 1, "X", "0.95", "sample from the likeliest tokens of this joint probability",
+     RUN},
+    {"min-p", NULL, HYP_OPTION_REAL, AT(min_p), 0, 1, "X", "0.05",
+     "drop tokens below this share of the likeliest one's probability", RUN},
+    {"repeat-penalty", NULL, HYP_OPTION_REAL, AT(repeat_penalty), 0.01, 100, "X", "1.0",
+     "divide the logits of recent tokens; 1 is off", RUN},
+    {"repeat-last-n", NULL, HYP_OPTION_INT, AT(repeat_last_n), -1, INT_MAX, "N", "64",
+     "how many tokens are recent; -1 means the context", RUN},
+    {"presence-penalty", NULL, HYP_OPTION_REAL, AT(presence_penalty), -100, 100, "X", "0",
+     "subtract from the logits of tokens already used", RUN},
+    {"frequency-penalty", NULL, HYP_OPTION_REAL, AT(frequency_penalty), -100, 100, "X", "0",
+     "subtract from a token's logit for each use", RUN},
+    {"seed", "-s", HYP_OPTION_INT, AT(seed), -1, INT_MAX, "N", "-1", "seed of the sampler; -1 draws one", RUN},
+    {"stop", "-r --reverse-prompt", HYP_OPTION_LIST, AT(stop), 0, 0, "TEXT", NULL,
+     "stop before this text; may be given several times", RUN},
+    {"ignore-eos", NULL, HYP_OPTION_FLAG, AT(ignore_eos), 0, 0, NULL, NULL, "go on after the model's end token", RUN},
+    {"logits-digest", NULL, HYP_OPTION_FLAG, AT(logits_digest), 0, 0, NULL, NULL,
+     "with --json: a digest over every logit of every output token", RUN},
+    {"tensors", NULL, HYP_OPTION_FLAG, AT(tensors), 0, 0, NULL, NULL, "list every tensor", INSPECT},
+    {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text", RUN | INSPECT},
+    {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result", RUN},
+    {"help", "-h", HYP_OPTION_FLAG, AT(help), 0, 0, NULL, NULL, "show this help", ALL},
+};
+
+const hyp_options hyp_args_table = {rows, HYP_ARRAY_LEN(rows)};

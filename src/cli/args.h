@@ -1,0 +1,34 @@
+/* args.h - every option's value, and the table that fills it. A command reads the fields it takes (args.c says which). */
+#pragma once
+#include "base/options.h"
+
+enum {
+    HYP_COMMAND_RUN = 1 << 0,
+    HYP_COMMAND_INSPECT = 1 << 1,
+    HYP_COMMAND_ESTIMATE = 1 << 2,
+    HYP_COMMAND_PROFILE = 1 << 3,
+    HYP_COMMAND_BENCH = 1 << 4,
+    HYP_COMMAND_IOBENCH = 1 << 5,
+    HYP_COMMAND_OPTIMIZE = 1 << 6,
+    HYP_COMMAND_SERVE = 1 << 7,
+    HYP_COMMAND_LIST = 1 << 8,
+    HYP_COMMAND_PS = 1 << 9,
+    HYP_COMMAND_STOP = 1 << 10,
+    HYP_COMMAND_REPLAY = 1 << 11,
+    HYP_COMMAND_VERSION = 1 << 12,
+    HYP_COMMAND_HELP = 1 << 13,
+};
+
+typedef struct hyp_args {
+    const char *model, *prompt;
+    int max_tokens, context_tokens, threads, batch_tokens;
+    double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
+    int top_k, repeat_last_n, seed;
+    hyp_option_list stop;
+    const char *system;
+    bool chat, ignore_eos, json, logits_digest, tensors, quiet, help;
+    const char *words[4]; /* what is not an option */
+    size_t n_words;
+} hyp_args;
+
+extern const hyp_options hyp_args_table;

@@ -1,0 +1,36 @@
+#include "cli/command.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+const hyp_command hyp_commands[] = {
+    {HYP_COMMAND_RUN, "run", "MODEL --prompt TEXT [OPTION...]", "generate text with a model",
+     "Loads the GGUF file, answers or continues the prompt, and streams the text to standard output. Notes and progress "
+     "go to standard error. Ctrl-C stops the answer and still prints what --json asks for.",
+     "hypura run models/smollm2-135m-instruct-q4_1.gguf --chat --prompt \"Why is the sky blue?\"", hyp_command_run},
+    {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of, without loading it",
+     "Reads only the GGUF header, so a file much larger than memory takes well under a second.",
+     "hypura inspect models/smollm2-135m-instruct-q4_1.gguf", hyp_command_inspect},
+    {HYP_COMMAND_VERSION, "version", "", "print the versions of hypura and of the libraries it runs on", NULL,
+     "hypura version", hyp_command_version},
+    {HYP_COMMAND_HELP, "help", "[COMMAND]", "explain a command", NULL, "hypura help run", hyp_command_help},
+};
+const size_t hyp_n_commands = HYP_ARRAY_LEN(hyp_commands);
+
+const hyp_command *hyp_command_find(const char *name) {
+    for (size_t i = 0; i < hyp_n_commands; i++)
+        if (strcmp(hyp_commands[i].name, name) == 0) return &hyp_commands[i];
+    return NULL;
+}
+
+int hyp_command_model_path(const hyp_args *args, const char **ret_path, hyp_err *err) {
+    const char *path = args->model != NULL ? args->model : args->n_words > 0 ? args->words[0] : NULL;
+    if (path == NULL) {
+        hyp_err_set(err, HYP_EINVAL, "no model was named");
+        hyp_err_hint(err, "name a GGUF file, for instance: hypura run model.gguf --prompt \"Hello\"");
+        return HYP_EINVAL;
+    }
+    *ret_path = path;
+    return HYP_OK;
+}

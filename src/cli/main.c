@@ -1,0 +1,51 @@
+/* main.c - finds the command, parses its options, prints its failure. */
+#include "base/mem.h"
+#include "cli/command.h"
+
+#include <string.h>
+
+static int unknown_command(const char *name, hyp_err *err) {
+    const char *names[64];
+    for (size_t i = 0; i < hyp_n_commands; i++) names[i] = hyp_commands[i].name;
+    const char *near = hyp_options_nearest(name, names, hyp_n_commands);
+    hyp_err_set(err, HYP_EINVAL, "there is no command \"%s\"", name);
+    if (near != NULL) hyp_err_hint(err, "did you mean \"hypura %s\"?", near);
+    else hyp_err_hint(err, "\"hypura help\" lists the commands");
+    return HYP_EXIT_USAGE;
+}
+
+static int dispatch(int argc, char **argv, hyp_err *err) {
+    hyp_args args = {0};
+    if (argc < 2) {
+        hyp_command_help(&args, err);
+        return HYP_EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
+    if (strcmp(name, "--version") == 0) name = "version";
+    const hyp_command *command = hyp_command_find(name);
+    if (command == NULL) return unknown_command(name, err);
+    hyp_options_set_defaults(&hyp_args_table, command->bit, &args);
+    int r = hyp_options_parse(&hyp_args_table, command->bit, argc - 2, argv + 2, &args, args.words,
+                              HYP_ARRAY_LEN(args.words), &args.n_words, err);
+    if (r != HYP_OK) {
+        if (err->hint[0] == '\0') hyp_err_hint(err, "\"hypura help %s\" lists the options", name);
+        return HYP_EXIT_USAGE;
+    }
+    if (!args.help) return command->run(&args, err);
+    args.words[0] = command->name;
+    args.n_words = 1;
+    return hyp_command_help(&args, err);
+}
+
+int main(int argc, char **argv) {
+    hyp_err err = HYP_ERR_NONE;
+    int status = dispatch(argc, argv, &err);
+    if (err.code != 0) {
+        fflush(stdout);
+        hyp_err_print(&err, stderr);
+        if (status == HYP_EXIT_OK) status = HYP_EXIT_FAILED;
+    }
+    if (fflush(stdout) != 0 && status == HYP_EXIT_OK) status = HYP_EXIT_FAILED;
+    return status;
+}

@@ -1,0 +1,82 @@
+/* io.h - reading parts of files into memory, many at a time, demand before prefetch.
+ *
+ * One hyp_io serves one set of files. Requests are owned by the caller from submit until reaped; the io layer splits large
+ * ones, merges neighbours, keeps a bounded number in flight and reports each request once. Reads bypass the page cache
+ * where the file system allows it (O_DIRECT with the alignment that statx reports), else they are buffered. The files are
+ * only ever read.
+ *
+ * Backends: io_uring (a single thread submits and reaps with few system calls), a pool of threads doing pread, and plain
+ * (pread inside submit, for tests and as the reference). All pass the same tests.
+ *
+ * Threads: one thread owns a hyp_io and calls every function. Buffers may be any page-aligned memory. */
+#pragma once
+#include "base/err.h"
+
+typedef struct hyp_io hyp_io;
+
+typedef enum hyp_io_backend { HYP_IO_AUTO, HYP_IO_URING, HYP_IO_THREADS, HYP_IO_PLAIN } hyp_io_backend;
+typedef enum hyp_io_class {
+    HYP_IO_DEMAND,   /* a token waits for it */
+    HYP_IO_PREFETCH, /* advice: starts only when no demand request waits, may be cancelled */
+    HYP_IO_N_CLASSES,
+} hyp_io_class;
+
+/* Fault injection, for tests: every Nth started read (0 = never) fails with EIO, returns half of what was asked for (a
+ * real short read, to be continued), ends early as if the file had been truncated, or waits `delay_us` first (a random
+ * share of it when `random_delay`). Counted over all reads that reach the device; `only_class` >= 0 limits it. */
+typedef struct hyp_io_faults {
+    uint64_t fail_every, short_every, truncate_every, delay_every;
+    uint32_t delay_us;
+    bool random_delay;
+    uint64_t seed;
+    int only_class; /* hyp_io_class, or -1 for both */
+} hyp_io_faults;
+
+typedef struct hyp_io_config {
+    hyp_io_backend backend;       /* AUTO: io_uring where the kernel allows it, else threads */
+    uint32_t depth;               /* device reads in flight; 0 = 16 */
+    uint32_t chunk_bytes;         /* a request is read in pieces of this size; 0 = 1 MiB */
+    bool buffered;                /* never O_DIRECT */
+    const hyp_io_faults *faults;  /* NULL = none; copied */
+} hyp_io_config;
+
+typedef struct hyp_io_request {
+    uint32_t file;    /* index into the paths given at open */
+    uint64_t offset;  /* page-aligned */
+    uint64_t bytes;   /* page-aligned; the part beyond the end of the file is filled with zeros */
+    void *buf;        /* page-aligned, `bytes` long */
+    hyp_io_class cls;
+    void *user;       /* the caller's */
+    int result;       /* after reaping: 0, HYP_EIO (sys_errno tells; EIO also for a file shorter than at open), HYP_ECANCELED */
+    int sys_errno;
+    struct { struct hyp_io_request *next; uint64_t done_bytes; uint32_t in_flight; uint8_t state; } io; /* private to io/ */
+} hyp_io_request;
+
+typedef struct hyp_io_stats {
+    uint64_t demand_bytes, prefetch_bytes; /* read from the device, by the class they were started as */
+    uint64_t n_reads, n_cancelled;
+    double busy_s;                         /* time with at least one read in flight */
+} hyp_io_stats;
+
+/* Open `paths[0..n)` for reading. `*ret` is freed with hyp_io_close(), which waits for what is in flight.
+ * Errors: HYP_EIO (a file cannot be opened), HYP_EUNSUPPORTED (the named backend cannot work here), HYP_ENOMEM. */
+HYP_NODISCARD int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config, hyp_io **ret, hyp_err *err);
+void hyp_io_close(hyp_io *io);
+
+/* Queue a request; never blocks (plain: reads at once). The request and its buffer belong to the io layer until reaped. */
+void hyp_io_submit(hyp_io *io, hyp_io_request *request);
+
+/* The next finished request in order of completion, or NULL: with `wait`, only when none is outstanding. */
+HYP_NODISCARD hyp_io_request *hyp_io_reap(hyp_io *io, bool wait);
+
+/* A token now waits for this prefetch: move it before every other prefetch. No effect on a demand or a finished request. */
+void hyp_io_promote(hyp_io *io, hyp_io_request *request);
+
+/* Nobody needs this prefetch any more: if it has not started it is reaped with HYP_ECANCELED, else as usual. */
+void hyp_io_cancel(hyp_io *io, hyp_io_request *request);
+
+size_t hyp_io_outstanding(const hyp_io *io);
+void hyp_io_get_stats(const hyp_io *io, hyp_io_stats *ret);
+hyp_io_backend hyp_io_backend_in_use(const hyp_io *io);
+const char *hyp_io_backend_name(hyp_io_backend backend);
+bool hyp_io_is_direct(const hyp_io *io, uint32_t file);

@@ -1,0 +1,107 @@
+/* pager.h - which bytes of a mapped model are in RAM.
+ *
+ * libllama maps every model file; the mapping always shows the file's bytes. The pager decides which of those bytes are in
+ * memory of our own. Frames are page runs of one memfd, seen twice: through the pager's own view, where reads put the
+ * bytes, and, once complete, through the model's mapping, where mmap(MAP_FIXED) of the memfd replaces the file's pages.
+ * Eviction maps the file over them again. Both replacements are atomic for a thread that reads the mapping, so there is
+ * never a hole and never a foreign byte; a miss that nobody foresaw is a page fault that the kernel serves from the file.
+ *
+ * A unit is what is used together (an expert's gate, up and down; a layer's FFN): the policy thinks in units. An extent is
+ * one run of file bytes, a unit's part: state and frames are per extent, so that gate can be computed while up is read.
+ * Extents are rounded outward to pages; a page shared by two resident neighbours stays mapped until both are gone.
+ *
+ * Threads: one thread, the one that computes, owns a pager. Only the reads run elsewhere (io/). Every function that
+ * evicts is called while no node of the graph computes. */
+#pragma once
+#include "io/io.h"
+#include "pager/policy.h"
+
+typedef struct hyp_pager hyp_pager;
+
+typedef struct hyp_extent {
+    uint32_t file;
+    uint64_t offset, bytes; /* in the file, before rounding */
+} hyp_extent;
+
+typedef struct hyp_unit {
+    uint32_t first_extent, n_extents; /* at most 8 extents */
+    uint32_t layer;                   /* position in the cycle of streamed layers */
+    bool always;                      /* pinned from start to end, outside the policy */
+} hyp_unit;
+
+enum { HYP_UNIT_MAX_EXTENTS = 8, HYP_PART_ALL = 0xff };
+
+typedef struct hyp_pager_file {
+    const char *path;
+    void *base;     /* where byte 0 is mapped */
+    uint64_t bytes;
+} hyp_pager_file;
+
+typedef struct hyp_pager_config {
+    const hyp_pager_file *files; /* copied */
+    size_t n_files;
+    const hyp_extent *extents; /* copied */
+    size_t n_extents;
+    const hyp_unit *units; /* copied; the policy's unit numbers are these */
+    size_t n_units;
+    uint32_t n_layers;
+    uint64_t budget_bytes; /* for every frame: pinned, cached and in flight */
+    hyp_policy_kind policy;
+    hyp_io_config io;
+} hyp_pager_config;
+
+typedef struct hyp_pager_stats {
+    uint64_t budget_bytes, pinned_bytes, cached_bytes; /* frame bytes in use now */
+    uint64_t hit_bytes, miss_bytes, evicted_bytes;     /* demanded file bytes found resident, or not; evicted */
+    uint64_t prefetch_issued_bytes, prefetch_used_bytes, prefetch_wasted_bytes;
+    uint64_t n_demands, n_prefetch_hits; /* prefetch hits: demanded units that a prefetch had brought or was bringing */
+    double stall_s;                      /* time spent in hyp_pager_wait() */
+    hyp_io_stats io;
+} hyp_pager_stats;
+
+/* Build the pager; nothing is read yet. Errors: HYP_ENOMEM (also: the budget is below the pinned units plus the largest
+ * unit: the message names the least budget), HYP_EIO, HYP_EINVAL (an extent outside its file). */
+HYP_NODISCARD int hyp_pager_open(const hyp_pager_config *config, hyp_pager **ret, hyp_err *err);
+
+/* Wait for reads in flight, put the file's mapping back everywhere, free. The mapping stays valid. */
+void hyp_pager_close(hyp_pager *pager);
+
+/* Read every `always` unit with large parallel reads and map it. `progress` (may be NULL) gets bytes done and total, and
+ * returns false to cancel. Errors: HYP_EIO, HYP_ECANCELED. */
+HYP_NODISCARD int hyp_pager_load_always(hyp_pager *pager, bool (*progress)(uint64_t done, uint64_t total, void *user),
+                                        void *user, hyp_err *err);
+
+/* The computation is about to use `units[0..n)` of `layer`, `n_tokens[i]` tokens each (NULL: 1). Pins them all, starts
+ * reading what is missing (evicting as the policy says) and returns at once. When the budget cannot hold them all, those
+ * that do not fit stay unread and fault from the file: slow, never wrong. Errors: HYP_EIO (an earlier read failed). */
+HYP_NODISCARD int hyp_pager_demand(hyp_pager *pager, uint32_t layer, const uint32_t *units, const uint32_t *n_tokens, size_t n,
+                                   hyp_err *err);
+
+/* Block until the parts of `unit` in `part_mask` (bit i = its i-th extent, HYP_PART_ALL) are resident and mapped.
+ * A unit that found no frame returns at once. Errors: HYP_EIO: the read failed; the extent still shows the file. */
+HYP_NODISCARD int hyp_pager_wait(hyp_pager *pager, uint32_t unit, uint8_t part_mask, hyp_err *err);
+
+/* Are those parts resident (no wait needed)? Maps what has arrived meanwhile. */
+bool hyp_pager_ready(hyp_pager *pager, uint32_t unit, uint8_t part_mask);
+
+/* The computation has passed: unpin `units`, or with n = SIZE_MAX everything demanded so far. */
+void hyp_pager_release(hyp_pager *pager, const uint32_t *units, size_t n);
+
+/* Give the frames of `unit` back now (a streamed dense layer just computed). Does nothing while it is pinned. */
+void hyp_pager_drop(hyp_pager *pager, uint32_t unit);
+
+/* Advice: `unit` will probably be needed. Takes a free frame, or one whose unit the policy finds worth less; reads behind
+ * every demand. Returns whether it was accepted (or is resident already). A failed prefetch is forgotten. */
+bool hyp_pager_prefetch(hyp_pager *pager, uint32_t unit);
+
+/* Cancel prefetches that have not started. */
+void hyp_pager_cancel_prefetches(hyp_pager *pager);
+
+/* Map what has arrived, start what waits for a frame; called where the compute thread is between nodes anyway. */
+void hyp_pager_poll(hyp_pager *pager);
+
+hyp_policy *hyp_pager_policy(hyp_pager *pager);
+void hyp_pager_get_stats(const hyp_pager *pager, hyp_pager_stats *ret);
+
+/* Frame bytes that `unit` takes when resident (its extents rounded outward to pages). */
+uint64_t hyp_pager_unit_bytes(const hyp_pager *pager, uint32_t unit);

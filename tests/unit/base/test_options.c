@@ -1,0 +1,87 @@
+#include "../test.h"
+#include "base/options.h"
+
+#include <string.h>
+
+typedef struct values {
+    int count;
+    double rate;
+    uint64_t ram;
+    bool fast;
+    const char *mode, *name;
+    hyp_option_list stop;
+} values;
+
+static const hyp_option rows[] = {
+    {"count", "-n --number", HYP_OPTION_INT, offsetof(values, count), -1, 10, "N", "3", "how many", 1},
+    {"rate", NULL, HYP_OPTION_REAL, offsetof(values, rate), 0, 2, "X", "0.5", "how fast", 1},
+    {"ram", NULL, HYP_OPTION_SIZE, offsetof(values, ram), 0, 0, "SIZE", NULL, "budget", 1},
+    {"fast", "-f", HYP_OPTION_FLAG, offsetof(values, fast), 0, 0, NULL, NULL, "hurry", 1},
+    {"mode", NULL, HYP_OPTION_CHOICE, offsetof(values, mode), 0, 0, "auto|mmap", "auto", "how", 1},
+    {"name", NULL, HYP_OPTION_STRING, offsetof(values, name), 0, 0, "TEXT", NULL, "who", 2},
+    {"stop", NULL, HYP_OPTION_LIST, offsetof(values, stop), 0, 0, "TEXT", NULL, "where", 1},
+};
+static const hyp_options table = {rows, sizeof rows / sizeof *rows};
+
+static int parse(int argc, char **argv, values *v, hyp_err *err) {
+    const char *words[2];
+    size_t n_words = 0;
+    *v = (values){0};
+    *err = HYP_ERR_NONE;
+    hyp_options_set_defaults(&table, 1, v);
+    int r = hyp_options_parse(&table, 1, argc, argv, v, words, 2, &n_words, err);
+    return r == HYP_OK ? (int)n_words : r;
+}
+
+static void every_kind_is_parsed(void **state) {
+    (void)state;
+    values v;
+    hyp_err err;
+    char *argv[] = {"model", "-n", "7", "--rate=1.25", "--ram", "8G", "-f", "--mode", "mmap", "--stop", "a", "--stop=b", "--", "-x"};
+    assert_int_equal(parse(14, argv, &v, &err), 2);
+    assert_int_equal(v.count, 7);
+    assert_true(v.rate == 1.25 && v.ram == 8ull << 30 && v.fast);
+    assert_string_equal(v.mode, "mmap");
+    assert_int_equal(v.stop.n, 2);
+    assert_string_equal(v.stop.items[1], "b");
+}
+
+static void defaults_hold(void **state) {
+    (void)state;
+    values v;
+    hyp_err err;
+    assert_int_equal(parse(0, NULL, &v, &err), 0);
+    assert_true(v.count == 3 && v.rate == 0.5 && !v.fast && strcmp(v.mode, "auto") == 0);
+}
+
+static void mistakes_are_named(void **state) {
+    (void)state;
+    static const struct {
+        char *argv[2];
+        int argc;
+        const char *message;
+    } cases[] = {
+        {{"--cuont", "1"}, 2, "unknown option --cuont"},
+        {{"--name", "x"}, 2, "unknown option --name"},
+        {{"--count", "x"}, 2, "--count needs a whole number, not \"x\""},
+        {{"--count", "1.5"}, 2, "--count needs a whole number, not \"1.5\""},
+        {{"--count", "11"}, 2, "--count must be between -1 and 10, not 11"},
+        {{"--count", NULL}, 1, "--count needs a value"},
+        {{"--fast=1", NULL}, 1, "--fast takes no value"},
+        {{"--mode", "slow"}, 2, "--mode must be one of auto|mmap, not \"slow\""},
+        {{"--ram", "lots"}, 2, "--ram needs a size such as 8G or 512M, not \"lots\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        values v;
+        hyp_err err;
+        assert_int_equal(parse(cases[i].argc, (char **)cases[i].argv, &v, &err), HYP_EINVAL);
+        assert_string_equal(err.message, cases[i].message);
+        if (i == 0) assert_string_equal(err.hint, "did you mean --count?");
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_kind_is_parsed), cmocka_unit_test(defaults_hold),
+                                       cmocka_unit_test(mistakes_are_named)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

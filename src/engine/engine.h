@@ -1,0 +1,143 @@
+/* engine.h - a loaded model and its context: the only door to libllama.
+ *
+ * An engine owns one model, one context with `n_parallel` sequences, and, when the model is larger than memory, the pager
+ * that streams it. What it computes is what llama.cpp computes; the mode only decides where the weights are.
+ *
+ * Threads: one thread, the compute thread, owns an engine and calls every function except those marked otherwise. */
+#pragma once
+#include "gguf/model.h"
+#include "plan/mode.h"
+
+typedef struct hyp_engine hyp_engine;
+
+/* Told while the weights are read. Return false to cancel the load. `rate` is bytes per second so far. */
+typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, void *user);
+
+typedef struct hyp_engine_config {
+    const hyp_model *model;  /* opened by the caller, who keeps it alive as long as the engine */
+    hyp_mode mode;           /* HYP_MODE_AUTO: as the plan says */
+    uint64_t ram_bytes;      /* budget for weights, cache, KV cache, buffers; 0: what is available less a headroom */
+    uint32_t context_tokens; /* per sequence */
+    uint32_t n_parallel;     /* sequences; 0 = 1 */
+    uint32_t batch_tokens;   /* widest batch computed at once (ubatch); 0 = 512 */
+    int threads;             /* 0 = one a core */
+    bool embeddings;         /* pooled embeddings instead of logits */
+    bool no_repack;          /* keep the file's weight layout in resident mode too: for comparing digests */
+    hyp_engine_progress progress;
+    void *progress_user;
+} hyp_engine_config;
+
+/* Load. `*ret` is freed with hyp_engine_close().
+ * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_ENOMEM (the budget is too small: the hint names
+ * the least), HYP_EIO, HYP_ECANCELED (by `progress`). */
+HYP_NODISCARD int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err);
+void hyp_engine_close(hyp_engine *engine);
+
+/* --- what was loaded --- */
+typedef struct hyp_engine_info {
+    hyp_mode mode;
+    char reason[200];         /* one line: why this mode */
+    uint32_t context_tokens;  /* per sequence, as libllama rounded it */
+    uint32_t n_parallel, batch_tokens;
+    int32_t n_vocab, n_embd;
+    int threads;
+    uint64_t budget_bytes;
+    double load_s;
+} hyp_engine_info;
+const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
+const hyp_model *hyp_engine_model(const hyp_engine *engine);
+
+/* --- tokens and text --- */
+typedef int32_t hyp_token;
+
+/* Tokenise `n` bytes of text. `add_special`: the model's own beginning (and end) tokens; `parse_special`: control tokens
+ * written in the text are recognised. The caller frees `*ret`. Any thread. Errors: HYP_ENOMEM, HYP_EENGINE. */
+HYP_NODISCARD int hyp_engine_tokenize(const hyp_engine *engine, const char *text, size_t n, bool add_special, bool parse_special,
+                                      hyp_token **ret, size_t *ret_n, hyp_err *err);
+
+/* The bytes of one token, not terminated, possibly a part of a character. Returns their number, or the negative of what is
+ * needed when `size` is too small. `special`: render control tokens too. Any thread. */
+int hyp_engine_piece(const hyp_engine *engine, hyp_token token, bool special, char *buf, size_t size);
+
+/* Does the token end a generation? Any thread. */
+bool hyp_engine_is_eog(const hyp_engine *engine, hyp_token token);
+
+/* Special tokens by use; -1 where the vocabulary has none. Any thread. */
+typedef struct hyp_special_tokens {
+    hyp_token bos, eos, eot, fim_pre, fim_suf, fim_mid;
+    bool add_bos, add_eos;
+} hyp_special_tokens;
+void hyp_engine_get_special(const hyp_engine *engine, hyp_special_tokens *ret);
+
+/* The model's own chat template, or NULL. Any thread. */
+const char *hyp_engine_chat_template(const hyp_engine *engine);
+
+typedef struct hyp_chat_turn {
+    const char *role, *content;
+} hyp_chat_turn;
+
+/* Render `turns` with libllama's built-in form of the template `text` (NULL: the model's; ChatML when it has none or an
+ * unknown one: `*ret_fallback` tells), ready for the assistant to speak. The caller frees `*ret`. Any thread. */
+HYP_NODISCARD int hyp_engine_apply_builtin_template(const hyp_engine *engine, const char *text, const hyp_chat_turn *turns,
+                                                    size_t n, char **ret, bool *ret_fallback, hyp_err *err);
+
+/* --- computing --- */
+typedef struct hyp_input {
+    hyp_token token;
+    int32_t pos; /* position in its sequence */
+    int32_t seq; /* 0 .. n_parallel - 1 */
+    bool output; /* logits wanted */
+} hyp_input;
+
+/* Evaluate `n` inputs in one call, at most the context's batch; sequences may be mixed. Logits are then read by the index of
+ * their input. Errors: HYP_ENOMEM (the KV cache is full: nothing changed), HYP_EIO (a weight could not be read: the sequences'
+ * memory past the last good position must be removed), HYP_ECANCELED (hyp_engine_interrupt), HYP_EENGINE. */
+HYP_NODISCARD int hyp_engine_decode(hyp_engine *engine, const hyp_input *inputs, size_t n, hyp_err *err);
+
+/* The n_vocab logits of input `index` of the last decode; valid until the next. NULL if it had no output. */
+const float *hyp_engine_logits(hyp_engine *engine, int32_t index);
+
+/* The pooled embedding of sequence `seq` (n_embd floats) of an engine opened with `embeddings`; NULL if none. */
+const float *hyp_engine_embedding(hyp_engine *engine, int32_t seq);
+
+/* The most inputs that one hyp_engine_decode() takes. */
+size_t hyp_engine_max_batch(const hyp_engine *engine);
+
+/* Stop a running decode as soon as possible; it returns HYP_ECANCELED. Any thread, async-signal-safe. Holds until
+ * hyp_engine_clear_interrupt(). */
+void hyp_engine_interrupt(hyp_engine *engine);
+void hyp_engine_clear_interrupt(hyp_engine *engine);
+
+/* --- a sequence's memory --- */
+
+/* Forget positions >= `from` of `seq`. Returns false when the model cannot cut there (recurrent state, a sliding window that
+ * has moved on): then restore a checkpoint or clear with from = 0, which always works. */
+bool hyp_engine_seq_truncate(hyp_engine *engine, int32_t seq, int32_t from);
+
+/* Copy positions [0, n) of one sequence to another, empty one. */
+void hyp_engine_seq_copy(hyp_engine *engine, int32_t from_seq, int32_t to_seq, int32_t n);
+
+/* One past the last position held, 0 when empty. */
+int32_t hyp_engine_seq_length(const hyp_engine *engine, int32_t seq);
+
+/* Checkpoints: the state that hyp_engine_seq_truncate() cannot rewind (recurrent state, sliding window) when `partial`, else
+ * all of it. save: the caller frees `*ret`. Errors: HYP_ENOMEM, HYP_EENGINE. */
+HYP_NODISCARD int hyp_engine_seq_save(hyp_engine *engine, int32_t seq, bool partial, void **ret, size_t *ret_bytes, hyp_err *err);
+HYP_NODISCARD int hyp_engine_seq_restore(hyp_engine *engine, int32_t seq, bool partial, const void *data, size_t bytes,
+                                         hyp_err *err);
+
+/* Do sequences need checkpoints (true for recurrent, hybrid and sliding-window models)? */
+bool hyp_engine_needs_checkpoints(const hyp_engine *engine);
+
+/* --- measured since the engine was opened; any thread may read a snapshot --- */
+typedef struct hyp_engine_stats {
+    uint64_t bytes_read, demand_bytes, prefetch_bytes; /* from the device by this process, and by the pager */
+    uint64_t major_faults;
+    double stall_s; /* the compute thread waited for reads */
+    uint64_t cache_capacity_bytes, pinned_bytes, hit_bytes, miss_bytes, evicted_bytes;
+    uint64_t prefetch_issued_bytes, prefetch_used_bytes;
+    double prefetch_recall, prefetch_precision; /* of predicted experts; 0 when nothing was predicted */
+    bool prefetch_on;
+    double disk_bytes_per_s; /* while reading */
+} hyp_engine_stats;
+void hyp_engine_get_stats(hyp_engine *engine, hyp_engine_stats *ret);

@@ -1,0 +1,286 @@
+/* policy_hypura.c - our own kind: evict what has the least chance of use for the room it will take until then.
+ *
+ * p is the chance that a unit is used at the next visit of its layer (reuse.h), d in (0, 1] how much of a cycle lies
+ * before that visit (1 for the layer just computed), and q the going price of a frame: the p of what is being evicted.
+ * A unit is worth p - q d until its next visit, and if it is above the price, p - q for each visit after that:
+ *     worth = p - q d + HORIZON max(0, p - q)
+ * Within a layer, worth rises with p alone, and p changes only when the layer is visited. So each layer keeps its units
+ * sorted by p with a bitmap of the evictable ones; a victim is the least of the layers' first ones.
+ *
+ * With uniform routing all p are nearly alike, and d decides: the layer just computed gives up what it has just read,
+ * and the rest stays: below one cycle, a fixed subset is resident, where LRU hits nothing. */
+#include "pager/policy_priv.h"
+#include "pager/reuse.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+static const float horizon = 4;
+/* A prefetched unit is somebody's guess for the visit to come: hold it as if that guess were right so often. */
+static const float prefetch_p = 0.6f;
+
+typedef struct layer_rank {
+    uint32_t first, n;   /* its slots */
+    uint32_t n_words;    /* of `evictable` */
+    uint64_t *evictable; /* bit = place in the order */
+    uint32_t *order;     /* [place] slot, by rising p */
+    bool stale;          /* p changed since the order was made */
+} layer_rank;
+
+typedef struct hypura_state {
+    size_t n;
+    uint32_t n_layers, current;
+    bool entered, priced;
+    float price;
+    layer_rank *layers;
+    uint32_t *slot_of, *unit_of; /* slots are units sorted by layer */
+    uint32_t *layer_of, *place;  /* [slot] */
+    bool *evictable;             /* [slot] */
+    uint32_t *touched;           /* [slot] number of the visit that touched it last */
+    uint32_t *visit;             /* [layer] */
+    float *p;                    /* [slot] what it is ranked by */
+    float *estimate;             /* room for one layer */
+    uint32_t *sort_order;        /* the same */
+    uint32_t *sort_keys;
+    uint64_t *words;
+    uint32_t *orders;
+    reuse *reuse;
+} hypura_state;
+
+static void hypura_free(void *state) {
+    hypura_state *s = state;
+    if (s == NULL) return;
+    free(s->layers);
+    free(s->slot_of);
+    free(s->unit_of);
+    free(s->layer_of);
+    free(s->place);
+    free(s->evictable);
+    free(s->touched);
+    free(s->visit);
+    free(s->p);
+    free(s->estimate);
+    free(s->sort_order);
+    free(s->sort_keys);
+    free(s->words);
+    free(s->orders);
+    reuse_free(s->reuse);
+    free(s);
+}
+
+/* Number the slots: layer by layer, units in their own order within. */
+static void number_slots(hypura_state *s, const hyp_policy_unit *units) {
+    for (size_t i = 0; i < s->n; i++)
+        s->layers[units[i].layer].n++;
+    uint32_t at = 0, word = 0;
+    for (uint32_t l = 0; l < s->n_layers; l++) {
+        layer_rank *layer = &s->layers[l];
+        layer->first = at;
+        layer->n_words = (layer->n + 63) / 64;
+        layer->evictable = s->words + word;
+        layer->order = s->orders + at;
+        word += layer->n_words;
+        at += layer->n;
+        layer->n = 0;
+    }
+    for (uint32_t i = 0; i < s->n; i++) {
+        layer_rank *layer = &s->layers[units[i].layer];
+        uint32_t slot = layer->first + layer->n;
+        s->slot_of[i] = slot;
+        s->unit_of[slot] = i;
+        s->layer_of[slot] = units[i].layer;
+        s->place[slot] = layer->n;
+        layer->order[layer->n++] = slot;
+    }
+}
+
+static bool make_reuse(hypura_state *s) {
+    HYP_AUTOFREE uint32_t *first = calloc(s->n_layers + 1, sizeof *first);
+    if (first == NULL) return false;
+    for (uint32_t l = 0; l < s->n_layers; l++)
+        first[l] = s->layers[l].first;
+    first[s->n_layers] = (uint32_t)s->n;
+    s->reuse = reuse_new(first, s->n_layers);
+    return s->reuse != NULL;
+}
+
+static void *hypura_new(const hyp_policy_unit *units, size_t n, uint32_t n_layers) {
+    hypura_state *s = calloc(1, sizeof *s);
+    if (s == NULL) return NULL;
+    s->n = n;
+    s->n_layers = n_layers;
+    s->layers = calloc(n_layers + 1, sizeof *s->layers);
+    s->slot_of = calloc(n + 1, sizeof *s->slot_of);
+    s->unit_of = calloc(n + 1, sizeof *s->unit_of);
+    s->layer_of = calloc(n + 1, sizeof *s->layer_of);
+    s->place = calloc(n + 1, sizeof *s->place);
+    s->evictable = calloc(n + 1, sizeof *s->evictable);
+    s->touched = calloc(n + 1, sizeof *s->touched);
+    s->visit = calloc(n_layers + 1, sizeof *s->visit);
+    s->p = calloc(n + 1, sizeof *s->p);
+    s->estimate = calloc(n + 1, sizeof *s->estimate);
+    s->sort_order = calloc(n + 1, sizeof *s->sort_order);
+    s->sort_keys = calloc(n + 1, sizeof *s->sort_keys);
+    s->words = calloc(n / 64 + n_layers + 1, sizeof *s->words);
+    s->orders = calloc(n + 1, sizeof *s->orders);
+    if (s->layers == NULL || s->slot_of == NULL || s->unit_of == NULL || s->layer_of == NULL || s->place == NULL ||
+        s->evictable == NULL || s->touched == NULL || s->visit == NULL || s->p == NULL || s->estimate == NULL ||
+        s->sort_order == NULL || s->sort_keys == NULL || s->words == NULL || s->orders == NULL)
+        goto fail;
+    number_slots(s, units);
+    if (make_reuse(s)) return s;
+fail:
+    hypura_free(s);
+    return NULL;
+}
+
+/* A sortable key of 16 bits, 11 of them mantissa, for p in [2^-20, 1]. */
+static uint32_t sort_key(float p) {
+    uint32_t bits, least;
+    const float smallest = 0x1p-20f;
+    p = fminf(fmaxf(p, smallest), 1.0f);
+    memcpy(&bits, &p, sizeof bits);
+    memcpy(&least, &smallest, sizeof least);
+    return (bits - least) >> 12;
+}
+
+/* Sort a layer's order by p: two stable counting passes of a byte each. */
+static void sort_layer(hypura_state *s, layer_rank *layer) {
+    layer->stale = false;
+    uint32_t *from = layer->order, *to = s->sort_order;
+    for (int shift = 0; shift < 16; shift += 8) {
+        uint32_t count[257] = {0};
+        for (uint32_t i = 0; i < layer->n; i++) {
+            s->sort_keys[i] = sort_key(s->p[from[i]]) >> shift & 0xff;
+            count[s->sort_keys[i] + 1]++;
+        }
+        for (int b = 0; b < 256; b++)
+            count[b + 1] += count[b];
+        for (uint32_t i = 0; i < layer->n; i++)
+            to[count[s->sort_keys[i]]++] = from[i];
+        uint32_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    memset(layer->evictable, 0, layer->n_words * sizeof *layer->evictable);
+    for (uint32_t i = 0; i < layer->n; i++) {
+        uint32_t slot = layer->order[i];
+        s->place[slot] = i;
+        if (s->evictable[slot]) layer->evictable[i / 64] |= UINT64_C(1) << i % 64;
+    }
+}
+
+static void finish_visit(hypura_state *s, uint32_t l) {
+    layer_rank *layer = &s->layers[l];
+    if (!reuse_finish_visit(s->reuse, l, s->estimate)) return;
+    memcpy(s->p + layer->first, s->estimate, layer->n * sizeof *s->p);
+    layer->stale = true;
+}
+
+static void hypura_enter_layer(void *state, uint32_t layer) {
+    hypura_state *s = state;
+    if (s->entered) finish_visit(s, s->current);
+    s->entered = true;
+    s->current = layer;
+    s->visit[layer]++;
+}
+
+static void hypura_touch(void *state, uint32_t unit, uint32_t n_tokens) {
+    hypura_state *s = state;
+    uint32_t slot = s->slot_of[unit];
+    reuse_count(s->reuse, slot, n_tokens);
+    s->touched[slot] = s->visit[s->layer_of[slot]];
+}
+
+static void hypura_arrived(void *state, uint32_t unit) {
+    hypura_state *s = state;
+    uint32_t slot = s->slot_of[unit], l = s->layer_of[slot];
+    /* Before the first pass this is the warm-up, which the primed history ranks. */
+    if (!s->entered || (l == s->current && s->touched[slot] == s->visit[l])) return;
+    if (s->p[slot] >= prefetch_p) return;
+    s->p[slot] = prefetch_p; /* until its layer's visit is over */
+    s->layers[l].stale = true;
+}
+
+static void hypura_set_evictable(void *state, uint32_t unit, bool evictable) {
+    hypura_state *s = state;
+    uint32_t slot = s->slot_of[unit], place = s->place[slot];
+    layer_rank *layer = &s->layers[s->layer_of[slot]];
+    s->evictable[slot] = evictable;
+    if (evictable)
+        layer->evictable[place / 64] |= UINT64_C(1) << place % 64;
+    else
+        layer->evictable[place / 64] &= ~(UINT64_C(1) << place % 64);
+}
+
+static void hypura_prime(void *state, uint32_t unit, float weight) {
+    hypura_state *s = state;
+    uint32_t slot = s->slot_of[unit];
+    reuse_prime(s->reuse, slot, weight);
+    s->p[slot] = reuse_estimate(s->reuse, slot);
+    s->layers[s->layer_of[slot]].stale = true;
+}
+
+/* How much of a cycle lies before the next visit of `layer`, within (0, 1]. */
+static float distance(const hypura_state *s, uint32_t layer) {
+    uint32_t ahead = layer > s->current ? layer - s->current : layer + s->n_layers - s->current;
+    return (float)ahead / (float)s->n_layers;
+}
+
+static float worth_of(const hypura_state *s, uint32_t layer, float p) {
+    return p - s->price * distance(s, layer) + horizon * fmaxf(0, p - s->price);
+}
+
+static uint32_t first_evictable(hypura_state *s, layer_rank *layer) {
+    uint32_t w = 0;
+    while (w < layer->n_words && layer->evictable[w] == 0)
+        w++;
+    if (w == layer->n_words) return UINT32_MAX;
+    if (layer->stale) {
+        sort_layer(s, layer);
+        for (w = 0; layer->evictable[w] == 0;)
+            w++;
+    }
+    return layer->order[w * 64 + (uint32_t)__builtin_ctzll(layer->evictable[w])];
+}
+
+/* The slot of least worth, or UINT32_MAX. */
+static uint32_t least_worth(hypura_state *s) {
+    uint32_t best = UINT32_MAX;
+    float least = INFINITY;
+    for (uint32_t l = 0; l < s->n_layers; l++) {
+        uint32_t slot = first_evictable(s, &s->layers[l]);
+        if (slot == UINT32_MAX) continue;
+        float worth = worth_of(s, l, s->p[slot]);
+        if (worth >= least) continue;
+        least = worth;
+        best = slot;
+    }
+    return best;
+}
+
+static uint32_t hypura_victim(void *state) {
+    hypura_state *s = state;
+    uint32_t best = least_worth(s);
+    if (best == UINT32_MAX) return UINT32_MAX;
+    if (!s->priced) { /* the first victim sets the price by which it has to be chosen */
+        s->priced = true;
+        s->price = s->p[best];
+        best = least_worth(s);
+    }
+    s->price += 0.01f * (s->p[best] - s->price);
+    return s->unit_of[best];
+}
+
+static bool hypura_worth(const void *state, uint32_t unit, uint32_t victim) {
+    const hypura_state *s = state;
+    uint32_t a = s->slot_of[unit], b = s->slot_of[victim];
+    return worth_of(s, s->layer_of[a], fmaxf(s->p[a], prefetch_p)) > worth_of(s, s->layer_of[b], s->p[b]);
+}
+
+const policy_ops policy_hypura_ops = {
+    "hypura",       hypura_new,           hypura_free,  hypura_enter_layer, hypura_touch,
+    hypura_arrived, hypura_set_evictable, hypura_prime, hypura_victim,      hypura_worth,
+};

@@ -23,7 +23,9 @@ typedef enum hyp_io_class {
 
 /* Fault injection, for tests: every Nth started read (0 = never) fails with EIO, returns half of what was asked for (a
  * real short read, to be continued), ends early as if the file had been truncated, or waits `delay_us` first (a random
- * share of it when `random_delay`). Counted over all reads that reach the device; `only_class` >= 0 limits it. */
+ * share of it when `random_delay`). Counted over all reads that reach the device, those that continue a short read among
+ * them; `only_class` >= 0 counts and hits that class alone. The Nth, 2Nth, ... are hit; a `seed` other than 0 starts each
+ * of the four counts somewhere else and draws the random delays. */
 typedef struct hyp_io_faults {
     uint64_t fail_every, short_every, truncate_every, delay_every;
     uint32_t delay_us;
@@ -33,34 +35,41 @@ typedef struct hyp_io_faults {
 } hyp_io_faults;
 
 typedef struct hyp_io_config {
-    hyp_io_backend backend;       /* AUTO: io_uring where the kernel allows it, else threads */
-    uint32_t depth;               /* device reads in flight; 0 = 16 */
-    uint32_t chunk_bytes;         /* a request is read in pieces of this size; 0 = 1 MiB */
-    bool buffered;                /* never O_DIRECT */
-    const hyp_io_faults *faults;  /* NULL = none; copied */
+    hyp_io_backend backend;      /* AUTO: io_uring where the kernel allows it, else threads */
+    uint32_t depth;              /* device reads in flight, at most 256; 0 = 16 */
+    uint32_t prefetch_depth;     /* of which prefetches at most; 0 = half of `depth` */
+    uint32_t chunk_bytes;        /* a request is read in pieces of about this size; 0 = 1 MiB */
+    bool buffered;               /* never O_DIRECT; what is read stays in the page cache */
+    const hyp_io_faults *faults; /* NULL = none; copied */
 } hyp_io_config;
 
 typedef struct hyp_io_request {
-    uint32_t file;    /* index into the paths given at open */
-    uint64_t offset;  /* page-aligned */
-    uint64_t bytes;   /* page-aligned; the part beyond the end of the file is filled with zeros */
-    void *buf;        /* page-aligned, `bytes` long */
+    uint32_t file;   /* index into the paths given at open */
+    uint64_t offset; /* page-aligned */
+    uint64_t bytes;  /* page-aligned; the part beyond the end of the file is filled with zeros */
+    void *buf;       /* page-aligned, `bytes` long */
     hyp_io_class cls;
-    void *user;       /* the caller's */
-    int result;       /* after reaping: 0, HYP_EIO (sys_errno tells; EIO also for a file shorter than at open), HYP_ECANCELED */
-    int sys_errno;
-    struct { struct hyp_io_request *next; uint64_t done_bytes; uint32_t in_flight; uint8_t state; } io; /* private to io/ */
+    void *user;    /* the caller's */
+    int result;    /* after reaping: 0, HYP_EIO, HYP_ECANCELED; unless it is 0, the content of `buf` is undefined */
+    int sys_errno; /* with HYP_EIO: the system's reason; ENODATA: the file is shorter than it was at open */
+    struct {
+        struct hyp_io_request *next, *prev;
+        uint64_t device_bytes, started_bytes;
+        uint32_t in_flight;
+        uint8_t state, queue;
+    } io; /* private to io/; need not be initialised */
 } hyp_io_request;
 
 typedef struct hyp_io_stats {
     uint64_t demand_bytes, prefetch_bytes; /* read from the device, by the class they were started as */
     uint64_t n_reads, n_cancelled;
-    double busy_s;                         /* time with at least one read in flight */
+    double busy_s; /* time with at least one read in flight */
 } hyp_io_stats;
 
 /* Open `paths[0..n)` for reading. `*ret` is freed with hyp_io_close(), which waits for what is in flight.
  * Errors: HYP_EIO (a file cannot be opened), HYP_EUNSUPPORTED (the named backend cannot work here), HYP_ENOMEM. */
-HYP_NODISCARD int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config, hyp_io **ret, hyp_err *err);
+HYP_NODISCARD int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config, hyp_io **ret,
+                              hyp_err *err);
 void hyp_io_close(hyp_io *io);
 
 /* Queue a request; never blocks (plain: reads at once). The request and its buffer belong to the io layer until reaped. */
@@ -72,11 +81,29 @@ HYP_NODISCARD hyp_io_request *hyp_io_reap(hyp_io *io, bool wait);
 /* A token now waits for this prefetch: move it before every other prefetch. No effect on a demand or a finished request. */
 void hyp_io_promote(hyp_io *io, hyp_io_request *request);
 
-/* Nobody needs this prefetch any more: if it has not started it is reaped with HYP_ECANCELED, else as usual. */
+/* Nobody needs this request any more: if it has not started it is reaped with HYP_ECANCELED, else as usual. */
 void hyp_io_cancel(hyp_io *io, hyp_io_request *request);
 
 size_t hyp_io_outstanding(const hyp_io *io);
 void hyp_io_get_stats(const hyp_io *io, hyp_io_stats *ret);
 hyp_io_backend hyp_io_backend_in_use(const hyp_io *io);
 const char *hyp_io_backend_name(hyp_io_backend backend);
+
+/* Whether reads of `file` bypass the page cache. May turn false later, when the file system refuses a direct read. */
 bool hyp_io_is_direct(const hyp_io *io, uint32_t file);
+
+typedef struct hyp_io_file_info {
+    uint64_t bytes, dev, ino; /* at open */
+    uint32_t block_bytes;     /* alignment that a direct read needs */
+} hyp_io_file_info;
+
+/* Which file was opened: for comparing with the one that is mapped. */
+void hyp_io_get_file(const hyp_io *io, uint32_t file, hyp_io_file_info *ret);
+
+/* Tell in `err` why a reaped request failed: file, offset, reason and hint. Returns request->result. */
+int hyp_io_describe(const hyp_io *io, const hyp_io_request *request, hyp_err *err);
+
+/* Check that no file was written to, shortened or extended since it was opened. A file replaced under its path (another
+ * one renamed over it) is read on as the old one and is no error; one overwritten in place is, and only this tells.
+ * Errors: HYP_EIO with the file's name. */
+HYP_NODISCARD int hyp_io_verify(const hyp_io *io, hyp_err *err);

@@ -1,0 +1,123 @@
+/* file.c - opening a file for direct reads, with the alignment that its file system asks for. */
+#include "base/mem.h"
+#include "io/io_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#ifdef __APPLE__
+#define st_mtim st_mtimespec
+#endif
+
+static void remember(hyp_io_file *file, const struct stat *st) {
+    file->bytes = (uint64_t)st->st_size;
+    file->dev = (uint64_t)st->st_dev;
+    file->ino = (uint64_t)st->st_ino;
+    file->mtime = st->st_mtim;
+}
+
+/* The alignment for direct reads, or 0 where the file system says that it has none. A kernel before 6.1 does not tell:
+ * then a page, which every common file system and drive accepts. */
+static uint32_t direct_alignment(int fd) {
+#if defined(HYP_HAVE_DIOALIGN)
+    struct statx stx;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN) != 0)
+        return stx.stx_dio_offset_align == 0 ? 0 : HYP_MAX(stx.stx_dio_offset_align, stx.stx_dio_mem_align);
+#else
+    (void)fd;
+#endif
+    return HYP_IO_PAGE;
+}
+
+/* Without O_DIRECT (macOS) F_NOCACHE is the nearest thing; it has no alignment rules. */
+static int open_direct(const char *path) {
+#ifdef O_DIRECT
+    return open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+#else
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+#ifdef F_NOCACHE
+    if (fd >= 0) fcntl(fd, F_NOCACHE, 1);
+#endif
+    return fd;
+#endif
+}
+
+/* Try to get `direct_fd`. Not having it is no failure, another file under the same path is. */
+static int add_direct(hyp_io_file *file, hyp_err *err) {
+    uint32_t block = direct_alignment(file->fd);
+    if (block == 0 || HYP_IO_PAGE % block != 0) return HYP_OK;
+    HYP_AUTOCLOSE int fd = open_direct(file->path);
+    if (fd < 0) return HYP_OK;
+    struct stat st;
+    if (fstat(fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", file->path);
+    if ((uint64_t)st.st_dev != file->dev || (uint64_t)st.st_ino != file->ino || (uint64_t)st.st_size != file->bytes) {
+        hyp_err_set(err, HYP_EIO, "%s changed while it was being opened", file->path);
+        hyp_err_hint(err, "wait until the file is complete");
+        return HYP_EIO;
+    }
+    file->direct_fd = fd;
+    fd = -1;
+    file->block = block;
+    file->mode = HYP_IO_DIRECT;
+    return HYP_OK;
+}
+
+int hyp_io_file_open(hyp_io_file *file, const char *path, bool buffered, hyp_err *err) {
+    file->fd = file->direct_fd = -1;
+    file->path = strdup(path);
+    if (file->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to open %s", path);
+    file->fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (file->fd < 0 || fstat(file->fd, &st) != 0) {
+        hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", path);
+        hyp_err_hint(err, "check the path and that the file may be read");
+        return HYP_EIO;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        hyp_err_set(err, HYP_EIO, "%s is not a regular file", path);
+        hyp_err_hint(err, "name the file itself, not a folder or a device");
+        return HYP_EIO;
+    }
+    remember(file, &st);
+    file->block = 1;
+    file->mode = buffered ? HYP_IO_BUFFERED : HYP_IO_UNCACHED;
+    /* Random: reads are as large as they should be, and nothing beyond them is wanted. */
+#ifdef POSIX_FADV_RANDOM
+    posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
+#endif
+    return buffered ? HYP_OK : add_direct(file, err);
+}
+
+void hyp_io_file_close(hyp_io_file *file) {
+    if (file->fd >= 0) close(file->fd);
+    if (file->direct_fd >= 0) close(file->direct_fd);
+    free(file->path);
+}
+
+bool hyp_io_file_degrade(hyp_io_file *file, hyp_io_mode refused) {
+    if (refused >= HYP_IO_DROPPED) return false;
+    int expected = (int)refused;
+    /* When another read degraded the file already, this one only has to follow. */
+    atomic_compare_exchange_strong(&file->mode, &expected, (int)refused + 1);
+    return true;
+}
+
+int hyp_io_verify(const hyp_io *io, hyp_err *err) {
+    for (size_t i = 0; i < io->n_files; i++) {
+        const hyp_io_file *file = &io->files[i];
+        struct stat st;
+        if (fstat(file->fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", file->path);
+        const char *what = NULL;
+        if ((uint64_t)st.st_size != file->bytes)
+            what = st.st_size < (off_t)file->bytes ? "shrank" : "grew";
+        else if (st.st_mtim.tv_sec != file->mtime.tv_sec || st.st_mtim.tv_nsec != file->mtime.tv_nsec)
+            what = "was written to";
+        if (what == NULL) continue;
+        hyp_err_set(err, HYP_EIO, "%s %s while in use", file->path, what);
+        hyp_err_hint(err, "start again with the file as it is now");
+        return HYP_EIO;
+    }
+    return HYP_OK;
+}

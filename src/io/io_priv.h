@@ -1,0 +1,166 @@
+/* io_priv.h - private to src/io: what the core (io.c, piece.c) and the methods (method_*.c) share.
+ *
+ * The core knows requests, queues and what a read's result means; a method only knows how to make a read happen. A method
+ * takes a piece with hyp_io_take(), makes the read that it describes, and hands the result to hyp_io_piece_result(), which
+ * either describes another read of the same piece or takes the piece back.
+ *
+ * One mutex, `lock`, guards the queues, the counts and the list of finished requests. It is held for a few dozen
+ * instructions at a time and never across a read, a wait for the device or a wake-up. */
+#pragma once
+#include "io/io.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#if defined(__linux__) && !defined(RWF_DONTCACHE)
+#define RWF_DONTCACHE 0x80 /* Linux 6.14; older headers do not name it, older kernels answer EOPNOTSUPP */
+#endif
+
+enum {
+    HYP_IO_PAGE = 4096,      /* offsets, sizes and buffers are multiples of this */
+    HYP_IO_MAX_SEGMENTS = 8, /* neighbouring requests that one read may serve */
+    HYP_IO_MAX_DEPTH = 256,
+    HYP_IO_MAX_RETRIES = 64, /* reads in a row that bring nothing, before it is an error */
+    HYP_IO_THREAD_STACK = 256 << 10,
+};
+
+/* How a file is read; on EINVAL or EOPNOTSUPP the next one is tried, for good. */
+typedef enum hyp_io_mode {
+    HYP_IO_DIRECT,   /* O_DIRECT */
+    HYP_IO_UNCACHED, /* buffered, RWF_DONTCACHE: pages that this read brought in are dropped after it */
+    HYP_IO_DROPPED,  /* buffered, POSIX_FADV_DONTNEED after each piece */
+    HYP_IO_BUFFERED, /* buffered because the caller asked for it: the page cache keeps what was read */
+} hyp_io_mode;
+
+typedef struct hyp_io_file {
+    char *path;
+    int fd, direct_fd; /* direct_fd: -1 without O_DIRECT */
+    uint64_t bytes;    /* these: at open */
+    uint64_t dev, ino;
+    struct timespec mtime;
+    uint32_t block;   /* alignment of offset, size and buffer in mode HYP_IO_DIRECT; divides HYP_IO_PAGE */
+    _Atomic int mode; /* hyp_io_mode */
+} hyp_io_file;
+
+/* The part of one request that a piece reads. */
+typedef struct hyp_io_segment {
+    hyp_io_request *request;
+    char *buf;
+    uint64_t bytes;
+    int sys_errno; /* 0, or why it failed */
+} hyp_io_segment;
+
+typedef struct hyp_io_fault {
+    bool fail, cut, truncate;
+    uint32_t delay_us;
+} hyp_io_fault;
+
+/* One read on its way: a chunk of a request, or several small neighbouring requests. Owned by the method from
+ * hyp_io_take() until hyp_io_piece_result() returns false. */
+typedef struct hyp_io_piece {
+    struct hyp_io_piece *next; /* free list; guarded by lock */
+    hyp_io_file *file;
+    hyp_io_class cls; /* the queue it came from */
+    hyp_io_segment segments[HYP_IO_MAX_SEGMENTS];
+    uint32_t n_segments;
+    uint32_t first, last; /* the segments being read together: all, or after an error one at a time */
+    uint64_t offset;      /* in the file, of segments[first] */
+    uint64_t done_bytes;  /* read so far of [first, last]; a multiple of the block in direct mode */
+    uint32_t n_retries;
+    uint64_t n_reads, read_bytes; /* for the statistics */
+
+    /* The read to make now. */
+    struct {
+        int fd, flags; /* RWF_... */
+        hyp_io_mode mode;
+        uint64_t offset, bytes;
+        struct iovec iov[HYP_IO_MAX_SEGMENTS];
+        int n_iov;
+        hyp_io_fault fault; /* wait fault.delay_us before the read; the rest is applied to its result */
+    } read;
+} hyp_io_piece;
+
+typedef struct hyp_io_method {
+    const char *name;
+    /* Start threads, get resources into io->method_data. Errors: HYP_EUNSUPPORTED, HYP_ENOMEM. */
+    int (*open)(hyp_io *io, hyp_err *err);
+    /* A piece can be taken and one of io->n_sleepers has been taken off for it: see to it. Called without the lock. */
+    void (*wake)(hyp_io *io);
+    /* Called after io->stop was set: wait for the reads in flight, end the threads, free io->method_data. */
+    void (*close)(hyp_io *io);
+} hyp_io_method;
+
+extern const hyp_io_method hyp_io_method_plain, hyp_io_method_threads, hyp_io_method_uring;
+
+typedef struct hyp_io_queue {
+    hyp_io_request *head, *tail;
+} hyp_io_queue;
+
+struct hyp_io {
+    /* Set at open, constant afterwards. */
+    const hyp_io_method *method;
+    hyp_io_backend backend;
+    hyp_io_file *files;
+    size_t n_files;
+    uint32_t depth, prefetch_depth, chunk_bytes;
+    hyp_io_piece *pieces;
+    hyp_io_faults faults;
+    void *method_data;
+    size_t n_outstanding; /* the owner's */
+
+    _Atomic uint64_t n_started; /* for the faults */
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t done;  /* a request was finished while owner_waits */
+    bool stop, owner_waits;
+    hyp_io_queue queues[HYP_IO_N_CLASSES]; /* requests with a part that was not started; FIFO */
+    hyp_io_request *done_head, *done_tail; /* finished, not reaped */
+    hyp_io_piece *free_pieces;
+    uint32_t in_flight[HYP_IO_N_CLASSES]; /* pieces */
+    uint32_t n_sleepers;                  /* threads of the method that wait for wake() */
+    double busy_since_s;
+    hyp_io_stats stats;
+};
+
+/* --- file.c --- */
+
+/* Open and measure one file. `file` is zeroed by the caller and closed by it with hyp_io_file_close(), also on failure. */
+HYP_NODISCARD int hyp_io_file_open(hyp_io_file *file, const char *path, bool buffered, hyp_err *err);
+void hyp_io_file_close(hyp_io_file *file);
+
+/* The mode `refused` did not work: change to the next one. False when there is none. Thread-safe. */
+bool hyp_io_file_degrade(hyp_io_file *file, hyp_io_mode refused);
+
+/* --- piece.c --- */
+
+/* The next read to start, demand first, or NULL when nothing may start now. `*ret_more` (may be NULL): a sleeper has been
+ * taken off n_sleepers because yet another piece can start: the caller calls wake(). */
+hyp_io_piece *hyp_io_take(hyp_io *io, bool *ret_more);
+
+/* The read of `piece` ended with `result`: bytes, or a negative errno. True: `piece->read` describes another read to make.
+ * False: the piece is finished and no longer the caller's. */
+bool hyp_io_piece_result(hyp_io *io, hyp_io_piece *piece, int64_t result);
+
+/* Make the read of `piece` in this thread, its injected delay included, and return its result as above. */
+int64_t hyp_io_piece_read(const hyp_io_piece *piece);
+
+/* Can a piece be started now? With the lock. */
+bool hyp_io_can_start(const hyp_io *io);
+
+/* Finished: append to the list that the owner reaps. With the lock. */
+void hyp_io_push_done(hyp_io *io, hyp_io_request *request);
+
+void hyp_io_queue_append(hyp_io_queue *queue, hyp_io_request *request);
+void hyp_io_queue_remove(hyp_io_queue *queue, hyp_io_request *request);
+
+enum { HYP_IO_STATE_QUEUED = 1, HYP_IO_STATE_STARTED, HYP_IO_STATE_DONE }; /* started: every part of it */
+
+/* --- faults.c --- */
+
+/* What happens to the read that starts now. Thread-safe. */
+hyp_io_fault hyp_io_fault_next(hyp_io *io, hyp_io_class cls);
+
+/* The result that the read of `piece` has under its fault. Spoils the bytes that were not "read". */
+int64_t hyp_io_fault_apply(hyp_io_piece *piece, int64_t result);

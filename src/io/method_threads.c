@@ -1,0 +1,84 @@
+/* method_threads.c - as many threads as reads may be in flight, each making one blocking read at a time.
+ *
+ * A thread without work adds itself to n_sleepers and waits on a semaphore; whoever finds work for one (submit, or a
+ * thread that took a piece and sees another) takes it off again and posts. So a post always meets a sleeper, and nobody
+ * is woken for nothing. */
+#include "base/mem.h"
+#include "io/io_priv.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <signal.h>
+
+typedef struct pool {
+    sem_t work;
+    uint32_t n_threads;
+    pthread_t threads[];
+} pool;
+
+static void threads_wake(hyp_io *io) {
+    pool *p = io->method_data;
+    sem_post(&p->work);
+}
+
+/* False when the io is being closed. */
+static bool sleep_until_woken(hyp_io *io) {
+    pool *p = io->method_data;
+    pthread_mutex_lock(&io->lock);
+    bool stop = io->stop, ready = hyp_io_can_start(io); /* what was queued since the look that found nothing */
+    if (!stop && !ready) io->n_sleepers++;
+    pthread_mutex_unlock(&io->lock);
+    if (stop || ready) return !stop;
+    while (sem_wait(&p->work) != 0 && errno == EINTR) {
+    }
+    return true;
+}
+
+static void *worker(void *arg) {
+    hyp_io *io = arg;
+    do {
+        hyp_io_piece *piece;
+        bool more;
+        while ((piece = hyp_io_take(io, &more)) != NULL) {
+            if (more) threads_wake(io);
+            while (hyp_io_piece_result(io, piece, hyp_io_piece_read(piece))) {
+            }
+        }
+    } while (sleep_until_woken(io));
+    return NULL;
+}
+
+static void threads_close(hyp_io *io) {
+    pool *p = io->method_data;
+    for (uint32_t i = 0; i < p->n_threads; i++)
+        sem_post(&p->work); /* io->stop is set: nobody goes to sleep any more */
+    for (uint32_t i = 0; i < p->n_threads; i++)
+        pthread_join(p->threads[i], NULL);
+    sem_destroy(&p->work);
+    free(p);
+}
+
+static int threads_open(hyp_io *io, hyp_err *err) {
+    pool *p = calloc(1, sizeof *p + io->depth * sizeof *p->threads);
+    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
+    sem_init(&p->work, 0, 0);
+    io->method_data = p;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, HYP_IO_THREAD_STACK);
+    sigset_t all, old; /* signals are the program's, not ours */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int sys = 0;
+    while (p->n_threads < io->depth && (sys = pthread_create(&p->threads[p->n_threads], &attr, worker, io)) == 0)
+        p->n_threads++;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    if (p->n_threads > 0) return HYP_OK; /* fewer than asked for read more slowly, that is all */
+    threads_close(io);
+    hyp_err_set_sys(err, HYP_ENOMEM, sys, "cannot start a thread for reading");
+    hyp_err_hint(err, "raise the limit on threads (ulimit -u), or choose the backend \"plain\"");
+    return HYP_ENOMEM;
+}
+
+const hyp_io_method hyp_io_method_threads = {"threads", threads_open, threads_wake, threads_close};

@@ -26,9 +26,9 @@ typedef enum hyp_role {
 typedef struct hyp_tensor {
     const char *name;
     hyp_role role;
-    int layer;             /* from "blk.N.", -1 outside layers */
-    int type;              /* enum ggml_type */
-    int64_t ne[4];         /* elements, ggml's order: ne[0] runs fastest */
+    int layer;     /* from "blk.N.", -1 outside layers */
+    int type;      /* enum ggml_type */
+    int64_t ne[4]; /* elements, ggml's order: ne[0] runs fastest */
     uint64_t bytes;
     uint32_t n_experts;    /* ROUTED_EXPERT weights and per-expert biases/scales: number of slices; else 0 */
     uint64_t expert_bytes; /* bytes / n_experts, or 0 */
@@ -51,9 +51,11 @@ typedef struct hyp_model {
     const char *quant; /* general.file_type's name ("Q4_K_M"), else the type holding most bytes */
     uint64_t bytes;    /* of all files */
     uint64_t tensor_bytes;
-    uint64_t n_params;       /* elements of all tensors */
-    uint32_t n_layers;       /* <arch>.block_count */
-    uint32_t n_experts;      /* 0 for dense models */
+    uint64_t n_params; /* elements of all tensors */
+    uint32_t n_layers; /* <arch>.block_count; every tensor's layer is below it */
+    uint32_t
+        n_layers_nextn; /* of these, trailing layers for multi-token prediction, which plain decoding does not run */
+    uint32_t n_experts; /* 0 for dense models */
     uint32_t n_experts_used;
     uint32_t n_embd, n_vocab, n_ctx_train;
     hyp_tensor *tensors; /* in file order */
@@ -61,12 +63,13 @@ typedef struct hyp_model {
     hyp_model_file *files;
     size_t n_files;
     struct gguf_context *gguf; /* metadata of the first file */
-    char digest[65];           /* hex SHA-256-sized identity: of every file's size and header bytes and samples of tensor data;
-                                  stable, cheap (under 10 ms), the same for the same content under any path */
+    char digest[65]; /* hex SHA-256-sized identity: of every file's size and header bytes and samples of tensor
+                                  data; stable, cheap (under 10 ms), the same for the same content under any path */
+    struct hyp_model_priv *priv;
 } hyp_model;
 
 /* Open the model at `path`: a GGUF file, or the first part of a split one ("-00001-of-0000N.gguf"; another part names the
- * first in its hint). The caller frees `*ret` with hyp_model_free(). Thread-safe.
+ * first in its hint). Every string and array belongs to the model. The caller frees `*ret` with hyp_model_free(). Thread-safe.
  * Errors: HYP_ENOTFOUND, HYP_EIO, HYP_EFORMAT (truncated, corrupt, hostile, not GGUF, an unknown tensor type, a part
  * missing), HYP_ENOMEM. */
 HYP_NODISCARD int hyp_model_open(const char *path, hyp_model **ret, hyp_err *err);
@@ -87,3 +90,8 @@ const char *hyp_model_meta_str(const hyp_model *model, const char *key, const ch
 
 /* The tensor called `name`, or NULL. O(log n). */
 const hyp_tensor *hyp_model_tensor(const hyp_model *model, const char *name);
+
+/* How many bytes of `tensor` decoding one token reads on average: of routed experts the share that is used
+ * (expert_used_count / expert_count), of an embedding one row unless it is the output too, of multi-token prediction layers
+ * nothing, of everything else all. */
+uint64_t hyp_tensor_touched_bytes(const hyp_model *model, const hyp_tensor *tensor);

@@ -1,15 +1,9 @@
 /* help.c - `hypura help`: for people, and with a hidden word as man pages and shell completions for the build. */
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/terminal.h"
 
 #include <string.h>
-#include <sys/ioctl.h>
-
-static int terminal_width(void) {
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 60) return size.ws_col;
-    return 100;
-}
 
 static void print_overview(void) {
     puts("hypura runs language models that are larger than the machine's memory.\n\nusage: hypura COMMAND [OPTION...]\n");
@@ -21,7 +15,7 @@ static void print_command(const hyp_command *command) {
     printf("usage: hypura %s %s\n\n%s.\n", command->name, command->synopsis, command->summary);
     if (command->details != NULL) printf("\n%s\n", command->details);
     puts("\noptions:");
-    hyp_options_print_help(&hyp_args_table, command->bit, terminal_width(), stdout);
+    hyp_options_print_help(&hyp_args_table, command->bit, hyp_terminal_width(), stdout);
     printf("\nexample:\n  %s\n", command->example);
 }
 

@@ -1,6 +1,58 @@
+/* inspect.c - `hypura inspect`: what a model is made of, from its header alone. */
+#include "cli/inspect.h"
+
+#include "base/mem.h"
 #include "cli/command.h"
+#include "cli/terminal.h"
+
+#include <ggml.h>
+
+static void add(hyp_inspect_sum *sum, const hyp_tensor *t, uint64_t touched) {
+    sum->tensors++;
+    sum->bytes += t->bytes;
+    sum->touched_bytes += touched;
+    sum->types |= (uint64_t)1 << t->type;
+}
+
+static int sum_up(const hyp_model *model, hyp_inspect_sums *ret, hyp_err *err) {
+    hyp_inspect_sums sums = {.layers = calloc(model->n_layers, sizeof *sums.layers)};
+    if (sums.layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", model->path);
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const hyp_tensor *t = &model->tensors[i];
+        uint64_t touched = hyp_tensor_touched_bytes(model, t);
+        add(&sums.roles[t->role], t, touched);
+        add(&sums.total, t, touched);
+        if (t->layer >= 0) add(&sums.layers[t->layer][t->role], t, touched);
+    }
+    *ret = sums;
+    return HYP_OK;
+}
+
+const char *hyp_inspect_types(uint64_t types, char *buf, size_t size) {
+    size_t n = 0;
+    buf[0] = '\0';
+    for (int t = 0; t < GGML_TYPE_COUNT && n < size; t++) {
+        if ((types >> t & 1) == 0) continue;
+        int k = snprintf(buf + n, size - n, "%s%s", n > 0 ? " " : "", ggml_type_name((enum ggml_type)t));
+        if (k < 0) break;
+        n += (size_t)k;
+    }
+    return buf;
+}
 
 int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
-    (void)args;
-    return hyp_err_set(err, HYP_EUNSUPPORTED, "not built yet");
+    const char *path;
+    hyp_model *model = NULL;
+    hyp_inspect_sums sums = {0};
+    int e = hyp_command_model_path(args, &path, err);
+    if (e != HYP_OK) return HYP_EXIT_USAGE;
+    e = hyp_model_open(path, &model, err);
+    if (e == HYP_OK) e = sum_up(model, &sums, err);
+    if (e == HYP_OK && args->json)
+        e = hyp_inspect_print_json(model, &sums, args->tensors, err);
+    else if (e == HYP_OK)
+        hyp_inspect_print_text(model, &sums, args->tensors, hyp_terminal_width());
+    free(sums.layers);
+    hyp_model_free(model);
+    return e == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;
 }

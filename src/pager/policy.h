@@ -30,7 +30,8 @@ void hyp_policy_free(hyp_policy *policy);
 /* The computation enters `layer`; going from the last to the first begins a new pass. */
 void hyp_policy_enter_layer(hyp_policy *policy, uint32_t layer);
 
-/* `unit` is used now by `n_tokens` of the batch. Call once a unit a layer visit, resident or not. */
+/* `unit` is used now by `n_tokens` of the batch. Call once a unit a layer visit, resident or not, for all the visit's units
+ * before asking for a victim: the layer's other units are judged by what it did not use. */
 void hyp_policy_touch(hyp_policy *policy, uint32_t unit, uint32_t n_tokens);
 
 /* `unit` became or ceased to be resident. `evictable` changes while it is pinned. */

@@ -1,11 +1,12 @@
 /* policy_hypura.c - our own kind: evict what has the least chance of use for the room it will take until then.
  *
  * p is the chance that a unit is used at the next visit of its layer (reuse.h), d in (0, 1] how much of a cycle lies
- * before that visit (1 for the layer just computed), and q the going price of a frame: the p of what is being evicted.
- * A unit is worth p - q d until its next visit, and if it is above the price, p - q for each visit after that:
- *     worth = p - q d + HORIZON max(0, p - q)
- * Within a layer, worth rises with p alone, and p changes only when the layer is visited. So each layer keeps its units
- * sorted by p with a bitmap of the evictable ones; a victim is the least of the layers' first ones.
+ * before that visit (1 for the layer just computed), and q the going price of a frame: the p of what is being evicted,
+ * that is, the hits that a frame brings a cycle if it is given to the next best. To keep a unit until its next visit
+ *     is worth p - q d.
+ * (Gains after that visit were tried as a further term; they change nothing: README.md.) Within a layer, worth rises
+ * with p alone, and p changes only when the layer is visited. So each layer keeps its evictable units sorted by p, with
+ * a bitmap of those that have ceased to be; a victim is the least of the layers' first ones.
  *
  * With uniform routing all p are nearly alike, and d decides: the layer just computed gives up what it has just read,
  * and the rest stays: below one cycle, a fixed subset is resident, where LRU hits nothing. */
@@ -17,22 +18,25 @@
 #include <math.h>
 #include <string.h>
 
-static const float horizon = 4;
 /* A prefetched unit is somebody's guess for the visit to come: hold it as if that guess were right so often. */
 static const float prefetch_p = 0.6f;
 
+enum { SORT_FEW = 40 }; /* by measurement */
+#define NO_PLACE UINT32_MAX
+
 typedef struct layer_rank {
-    uint32_t first, n;   /* its slots */
-    uint32_t n_words;    /* of `evictable` */
-    uint64_t *evictable; /* bit = place in the order */
+    uint32_t first, n; /* its slots */
+    uint32_t n_evictable;
     uint32_t *order;     /* [place] slot, by rising p */
-    bool stale;          /* p changed since the order was made */
+    uint64_t *evictable; /* bit = place in the order */
+    bool stale;          /* p changed, or a unit became evictable that has no place */
 } layer_rank;
 
 typedef struct hypura_state {
     size_t n;
     uint32_t n_layers, current;
     bool entered, priced;
+    bool counting; /* units of the current layer were touched, and its estimates do not know it yet */
     float price;
     layer_rank *layers;
     uint32_t *slot_of, *unit_of; /* slots are units sorted by layer */
@@ -78,10 +82,9 @@ static void number_slots(hypura_state *s, const hyp_policy_unit *units) {
     for (uint32_t l = 0; l < s->n_layers; l++) {
         layer_rank *layer = &s->layers[l];
         layer->first = at;
-        layer->n_words = (layer->n + 63) / 64;
         layer->evictable = s->words + word;
         layer->order = s->orders + at;
-        word += layer->n_words;
+        word += (layer->n + 63) / 64;
         at += layer->n;
         layer->n = 0;
     }
@@ -91,8 +94,8 @@ static void number_slots(hypura_state *s, const hyp_policy_unit *units) {
         s->slot_of[i] = slot;
         s->unit_of[slot] = i;
         s->layer_of[slot] = units[i].layer;
-        s->place[slot] = layer->n;
-        layer->order[layer->n++] = slot;
+        s->place[slot] = NO_PLACE;
+        layer->n++;
     }
 }
 
@@ -140,48 +143,71 @@ fail:
 static uint32_t sort_key(float p) {
     uint32_t bits, least;
     const float smallest = 0x1p-20f;
-    p = fminf(fmaxf(p, smallest), 1.0f);
+    p = HYP_MAX(p, smallest);
     memcpy(&bits, &p, sizeof bits);
     memcpy(&least, &smallest, sizeof least);
     return (bits - least) >> 12;
 }
 
-/* Sort a layer's order by p: two stable counting passes of a byte each. */
-static void sort_layer(hypura_state *s, layer_rank *layer) {
-    layer->stale = false;
-    uint32_t *from = layer->order, *to = s->sort_order;
-    for (int shift = 0; shift < 16; shift += 8) {
-        uint32_t count[257] = {0};
-        for (uint32_t i = 0; i < layer->n; i++) {
-            s->sort_keys[i] = sort_key(s->p[from[i]]) >> shift & 0xff;
-            count[s->sort_keys[i] + 1]++;
+/* Sort `order` by key: a few by insertion, more by two stable counting passes of a byte each. */
+static void sort_order(hypura_state *s, uint32_t *order, uint32_t n) {
+    uint32_t *from = order, *to = s->sort_order, *keys = s->sort_keys;
+    if (n <= SORT_FEW) {
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t slot = order[i], key = sort_key(s->p[slot]), at = i;
+            for (; at > 0 && keys[at - 1] > key; at--)
+                order[at] = order[at - 1], keys[at] = keys[at - 1];
+            order[at] = slot;
+            keys[at] = key;
         }
-        for (int b = 0; b < 256; b++)
+        return;
+    }
+    for (uint32_t shift = 0; shift < 16; shift += 8) {
+        uint32_t count[257] = {0};
+        for (uint32_t i = 0; i < n; i++) {
+            keys[i] = sort_key(s->p[from[i]]) >> shift & 0xff;
+            count[keys[i] + 1]++;
+        }
+        for (uint32_t b = 0; b < 256; b++)
             count[b + 1] += count[b];
-        for (uint32_t i = 0; i < layer->n; i++)
-            to[count[s->sort_keys[i]]++] = from[i];
+        for (uint32_t i = 0; i < n; i++)
+            to[count[keys[i]]++] = from[i];
         uint32_t *swap = from;
         from = to;
         to = swap;
     }
-    memset(layer->evictable, 0, layer->n_words * sizeof *layer->evictable);
-    for (uint32_t i = 0; i < layer->n; i++) {
-        uint32_t slot = layer->order[i];
-        s->place[slot] = i;
-        if (s->evictable[slot]) layer->evictable[i / 64] |= UINT64_C(1) << i % 64;
-    }
 }
 
-static void finish_visit(hypura_state *s, uint32_t l) {
+/* Make a layer's order anew, of the units that are evictable now: the others come back by the next sorting. */
+static void sort_layer(hypura_state *s, layer_rank *layer) {
+    uint32_t n = 0;
+    for (uint32_t slot = layer->first; slot < layer->first + layer->n; slot++) {
+        s->place[slot] = NO_PLACE;
+        if (s->evictable[slot]) layer->order[n++] = slot;
+    }
+    sort_order(s, layer->order, n);
+    memset(layer->evictable, 0, (layer->n + 63) / 64 * sizeof *layer->evictable);
+    for (uint32_t i = 0; i < n; i++) {
+        s->place[layer->order[i]] = i;
+        layer->evictable[i / 64] |= UINT64_C(1) << i % 64;
+    }
+    layer->stale = false;
+}
+
+/* Learn who was used in the current layer: when it is left, and already when it asks for room, for those it did not use
+ * are then the first to go. */
+static void finish_visit(hypura_state *s) {
+    uint32_t l = s->current;
     layer_rank *layer = &s->layers[l];
-    if (!reuse_finish_visit(s->reuse, l, s->estimate)) return;
+    if (!s->counting || !reuse_finish_visit(s->reuse, l, s->estimate)) return;
+    s->counting = false;
     memcpy(s->p + layer->first, s->estimate, layer->n * sizeof *s->p);
     layer->stale = true;
 }
 
 static void hypura_enter_layer(void *state, uint32_t layer) {
     hypura_state *s = state;
-    if (s->entered) finish_visit(s, s->current);
+    finish_visit(s);
     s->entered = true;
     s->current = layer;
     s->visit[layer]++;
@@ -192,6 +218,7 @@ static void hypura_touch(void *state, uint32_t unit, uint32_t n_tokens) {
     uint32_t slot = s->slot_of[unit];
     reuse_count(s->reuse, slot, n_tokens);
     s->touched[slot] = s->visit[s->layer_of[slot]];
+    s->counting |= s->layer_of[slot] == s->current;
 }
 
 static void hypura_arrived(void *state, uint32_t unit) {
@@ -209,7 +236,10 @@ static void hypura_set_evictable(void *state, uint32_t unit, bool evictable) {
     uint32_t slot = s->slot_of[unit], place = s->place[slot];
     layer_rank *layer = &s->layers[s->layer_of[slot]];
     s->evictable[slot] = evictable;
-    if (evictable)
+    layer->n_evictable += evictable ? 1 : UINT32_MAX;
+    if (place == NO_PLACE)
+        layer->stale |= evictable;
+    else if (evictable)
         layer->evictable[place / 64] |= UINT64_C(1) << place % 64;
     else
         layer->evictable[place / 64] &= ~(UINT64_C(1) << place % 64);
@@ -230,19 +260,15 @@ static float distance(const hypura_state *s, uint32_t layer) {
 }
 
 static float worth_of(const hypura_state *s, uint32_t layer, float p) {
-    return p - s->price * distance(s, layer) + horizon * fmaxf(0, p - s->price);
+    return p - s->price * distance(s, layer);
 }
 
+/* The evictable slot of least p of a layer that has one. */
 static uint32_t first_evictable(hypura_state *s, layer_rank *layer) {
+    if (layer->stale) sort_layer(s, layer);
     uint32_t w = 0;
-    while (w < layer->n_words && layer->evictable[w] == 0)
+    while (layer->evictable[w] == 0)
         w++;
-    if (w == layer->n_words) return UINT32_MAX;
-    if (layer->stale) {
-        sort_layer(s, layer);
-        for (w = 0; layer->evictable[w] == 0;)
-            w++;
-    }
     return layer->order[w * 64 + (uint32_t)__builtin_ctzll(layer->evictable[w])];
 }
 
@@ -251,8 +277,8 @@ static uint32_t least_worth(hypura_state *s) {
     uint32_t best = UINT32_MAX;
     float least = INFINITY;
     for (uint32_t l = 0; l < s->n_layers; l++) {
+        if (s->layers[l].n_evictable == 0) continue;
         uint32_t slot = first_evictable(s, &s->layers[l]);
-        if (slot == UINT32_MAX) continue;
         float worth = worth_of(s, l, s->p[slot]);
         if (worth >= least) continue;
         least = worth;
@@ -263,6 +289,7 @@ static uint32_t least_worth(hypura_state *s) {
 
 static uint32_t hypura_victim(void *state) {
     hypura_state *s = state;
+    finish_visit(s);
     uint32_t best = least_worth(s);
     if (best == UINT32_MAX) return UINT32_MAX;
     if (!s->priced) { /* the first victim sets the price by which it has to be chosen */

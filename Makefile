@@ -36,7 +36,7 @@ tsan: ## unit tests under the thread sanitizer
 
 fuzz: ## build the libFuzzer targets and run each for a minute
 	@[ -n "$$(command -v clang)" ] || { echo "make fuzz needs clang"; exit 1; }
-	@$(call setup,tests,$(BUILD)-fuzz,-Dfuzz=true -Db_lundef=false)
+	@export CC=clang; $(call setup,libs,$(BUILD)-fuzz,-Dfuzz=true -Db_sanitize=address$(comma)undefined -Db_lundef=false)
 	@tests/fuzz/run.sh $(BUILD)-fuzz
 
 lint: all ## clang-tidy, cppcheck, the format, and who includes whom

@@ -8,9 +8,16 @@
 #include <ggml.h>
 #include <gguf.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { WINDOW = 1 << 16, TENSOR_ALIGNMENT = 32 };
+
+/* A name that was met, to find the same one again. */
+typedef struct mark {
+    uint64_t hash;
+    uint64_t index;
+} mark;
 
 /* The part of the file that is being looked at. */
 typedef struct reader {
@@ -60,6 +67,7 @@ static int fill(reader *r) {
 
 /* Make sure that `n` more bytes exist and may belong to the header. */
 static int expect(reader *r, uint64_t n) {
+    if (n > HYP_GGUF_MAX_HEADER_BYTES) return bad(r, "an entry of the header claims to be %" PRIu64 " bytes long", n);
     if (n > r->file_bytes - r->at) {
         bad(r, "the file ends inside its header (%" PRIu64 " bytes are missing)", n - (r->file_bytes - r->at));
         hyp_err_hint(r->err, "the download is incomplete: fetch the file again");
@@ -116,6 +124,31 @@ static int take_name(reader *r, const char *what, uint64_t index, char *ret, siz
     return e;
 }
 
+/* Mixed FNV-1a: 65,536 different names collide by chance in one of 10^10 files. */
+static mark mark_name(const char *name, uint64_t index) {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (const char *c = name; *c != '\0'; c++)
+        h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
+    return (mark){h ^ h >> 32, index};
+}
+
+static int compare_marks(const void *a, const void *b) {
+    const mark *x = a, *y = b;
+    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* Refuse names that occur twice, before ggml's parser does it with a message on standard error. */
+static int check_unique(reader *r, const char *what, mark *marks, uint64_t n) {
+    if (n > 0) qsort(marks, n, sizeof *marks, compare_marks);
+    for (uint64_t i = 1; i < n; i++)
+        if (marks[i].hash == marks[i - 1].hash)
+            return bad(r, "%s %" PRIu64 " and %" PRIu64 " have the same name", what, marks[i - 1].index,
+                       marks[i].index);
+    return HYP_OK;
+}
+
 static size_t scalar_bytes(uint32_t type) {
     switch (type) {
     case GGUF_TYPE_UINT8:
@@ -157,12 +190,13 @@ static int skip_array(reader *r, const char *key) {
     return skip(r, n * scalar_bytes(type));
 }
 
-static int check_key(reader *r, uint64_t index, uint64_t *alignment) {
+static int check_key(reader *r, uint64_t index, mark *ret_mark, uint64_t *alignment) {
     char key[HYP_GGUF_MAX_KEY_BYTES];
     uint32_t type = 0;
     int e = take_name(r, "metadata key", index, key, sizeof key);
     if (e == HYP_OK) e = take_u32(r, &type);
     if (e != HYP_OK) return e;
+    *ret_mark = mark_name(key, index);
     if (strcmp(key, GGUF_KEY_GENERAL_ALIGNMENT) == 0) {
         uint32_t value = 0;
         if (type != GGUF_TYPE_UINT32) return bad(r, "%s is not a 32-bit number", key);
@@ -206,7 +240,7 @@ typedef struct layout {
     bool odd;      /* some tensor does not begin at a multiple of TENSOR_ALIGNMENT */
 } layout;
 
-static int check_tensor(reader *r, uint64_t index, layout *l) {
+static int check_tensor(reader *r, uint64_t index, mark *ret_mark, layout *l) {
     char name[GGML_MAX_NAME];
     uint32_t n_dims = 0, type = 0;
     uint64_t offset = 0, bytes = 0;
@@ -222,6 +256,7 @@ static int check_tensor(reader *r, uint64_t index, layout *l) {
     if (e == HYP_OK) e = take_u64(r, &offset);
     if (e == HYP_OK) e = tensor_bytes(r, name, ne, type, &bytes);
     if (e != HYP_OK) return e;
+    *ret_mark = mark_name(name, index);
     if (offset != l->next)
         return bad(r, "tensor %s begins at byte %" PRIu64 " of the data instead of %" PRIu64, name, offset, l->next);
     l->odd = l->odd || offset % TENSOR_ALIGNMENT != 0;
@@ -282,8 +317,10 @@ static int check_counts(reader *r, uint64_t *ret_n_tensors, uint64_t *ret_n_keys
     if (version < 2 || version > GGUF_VERSION) {
         bool swapped = version != 0 && (version & 0xffff) == 0;
         hyp_err_set(r->err, HYP_EFORMAT, "%s is GGUF version %" PRIu32 "; 2 and 3 can be read", r->path, version);
-        hyp_err_hint(r->err, swapped ? "it was written for big-endian machines: download the little-endian one"
-                                     : "download or convert the model again");
+        hyp_err_hint(r->err, "%s",
+                     swapped                  ? "it was written for big-endian machines: download the little-endian one"
+                     : version > GGUF_VERSION ? "a newer program wrote it: update hypura and its libraries"
+                                              : "download or convert the model again");
         return HYP_EFORMAT;
     }
     /* The least a key takes is its length, one letter, its type and one byte; a tensor: its length, a letter, the number
@@ -328,10 +365,15 @@ int hyp_gguf_check(int fd, const char *path, uint64_t file_bytes, hyp_gguf_heade
     layout l = {.alignment = GGUF_DEFAULT_ALIGNMENT};
     uint64_t n_keys = 0;
     int e = check_counts(r, &header.n_tensors, &n_keys);
+    /* The counts are bounded by now. */
+    HYP_AUTOFREE mark *marks = e == HYP_OK ? calloc(HYP_MAX(n_keys, header.n_tensors) + 1, sizeof *marks) : NULL;
+    if (e == HYP_OK && marks == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", path);
     for (uint64_t i = 0; e == HYP_OK && i < n_keys; i++)
-        e = check_key(r, i, &l.alignment);
+        e = check_key(r, i, &marks[i], &l.alignment);
+    if (e == HYP_OK) e = check_unique(r, "metadata keys", marks, n_keys);
     for (uint64_t i = 0; e == HYP_OK && i < header.n_tensors; i++)
-        e = check_tensor(r, i, &l);
+        e = check_tensor(r, i, &marks[i], &l);
+    if (e == HYP_OK) e = check_unique(r, "tensors", marks, header.n_tensors);
     if (e == HYP_OK) e = check_extent(r, &l, &header);
     if (e == HYP_OK) *ret = header;
     return e;

@@ -71,7 +71,7 @@ static int read_part(const char *path, hyp_model_file *ret_file, hyp_gguf_header
     if (gguf == NULL || (uint64_t)gguf_get_n_tensors(gguf) != ret_header->n_tensors ||
         gguf_get_data_offset(gguf) != ret_header->data_offset) {
         gguf_free(gguf);
-        hyp_err_set(err, HYP_EFORMAT, "%s: ggml cannot parse the header (a key or a tensor may be there twice)", path);
+        hyp_err_set(err, HYP_EFORMAT, "%s: ggml cannot parse the header", path);
         hyp_err_hint(err, "the file is damaged: download or convert it again");
         return HYP_EFORMAT;
     }
@@ -266,8 +266,8 @@ static int add_tensor(hyp_model *model, uint32_t part, int64_t id, hyp_tensor *r
              one_each = strstr(rest, "_exps") == NULL && !shared_by_several;
         t.n_experts = one_each ? 1 : count_slices(&t);
         if (t.n_experts == 0 || (!shared_by_several && !one_each && t.n_experts != model->n_experts)) {
-            hyp_err_set(err, HYP_EFORMAT, "%s: tensor %s does not hold %" PRIu32 " experts", model->path, t.name,
-                        model->n_experts);
+            hyp_err_set(err, HYP_EFORMAT, "%s: tensor %s is not made of %" PRIu32 " experts, as the metadata says",
+                        model->path, t.name, model->n_experts);
             hyp_err_hint(err, "the metadata is damaged or from another program: convert the model again");
             return HYP_EFORMAT;
         }

@@ -39,8 +39,9 @@ static int read_layers(hyp_model *model, hyp_err *err) {
     if (e == HYP_OK) e = number(model, "%s.posnet.block_count", 0, &posnet, err);
     if (e == HYP_OK) e = number(model, "%s.convnext.block_count", 0, &convnext, err);
     if (e != HYP_OK) return e;
-    if (model->n_layers == 0 || model->n_layers > MAX_LAYERS)
-        return contradiction(model, err, "%s.block_count is %" PRIu32 "; a model has 1 to %d layers", model->arch,
+    if (model->n_layers == 0) return contradiction(model, err, "%s.block_count is missing or 0", model->arch);
+    if (model->n_layers > MAX_LAYERS)
+        return contradiction(model, err, "%s.block_count is %" PRIu32 "; at most %d layers can be run", model->arch,
                              model->n_layers, MAX_LAYERS);
     if (model->n_layers_nextn > model->n_layers || posnet > model->n_layers || convnext > model->n_layers)
         return contradiction(model, err, "the metadata counts more special layers than layers (%" PRIu32 ")",

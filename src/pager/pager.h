@@ -59,26 +59,35 @@ typedef struct hyp_pager_stats {
     hyp_io_stats io;
 } hyp_pager_stats;
 
+/* What the frames of `config` take at least: all `always` units, and the largest other unit. Looks at files, extents and
+ * units only; `base` may be NULL. Errors: HYP_EINVAL, HYP_ENOMEM (for the tables). */
+HYP_NODISCARD int hyp_pager_measure(const hyp_pager_config *config, uint64_t *ret_always_bytes,
+                                    uint64_t *ret_largest_bytes, hyp_err *err);
+
 /* Build the pager; nothing is read yet. Errors: HYP_ENOMEM (also: the budget is below the pinned units plus the largest
- * unit: the message names the least budget), HYP_EIO, HYP_EINVAL (an extent outside its file). */
+ * unit: the message names the least budget), HYP_EIO (also: the file at `path` is not the one that is mapped), HYP_EINVAL
+ * (an extent outside its file, two that overlap, one that belongs to two units). */
 HYP_NODISCARD int hyp_pager_open(const hyp_pager_config *config, hyp_pager **ret, hyp_err *err);
 
 /* Wait for reads in flight, put the file's mapping back everywhere, free. The mapping stays valid. */
 void hyp_pager_close(hyp_pager *pager);
 
 /* Read every `always` unit with large parallel reads and map it. `progress` (may be NULL) gets bytes done and total, and
- * returns false to cancel. Errors: HYP_EIO, HYP_ECANCELED. */
+ * returns false to cancel. May be called again after a failure; what was read stays. Errors: HYP_EIO, HYP_ECANCELED. */
 HYP_NODISCARD int hyp_pager_load_always(hyp_pager *pager, bool (*progress)(uint64_t done, uint64_t total, void *user),
                                         void *user, hyp_err *err);
 
 /* The computation is about to use `units[0..n)` of `layer`, `n_tokens[i]` tokens each (NULL: 1). Pins them all, starts
- * reading what is missing (evicting as the policy says) and returns at once. When the budget cannot hold them all, those
- * that do not fit stay unread and fault from the file: slow, never wrong. Errors: HYP_EIO (an earlier read failed). */
+ * reading what is missing (evicting as the policy says), all first extents first, and returns at once. When the budget
+ * cannot hold them all, those that do not fit stay unread and fault from the file: slow, never wrong; they are read after
+ * all if a frame becomes free while they are pinned. A pin is not counted: demanding again changes nothing.
+ * Errors: HYP_EIO (an earlier read of a unit that is still pinned failed and nobody was told; nothing was pinned),
+ * HYP_EINVAL (no such unit or layer). */
 HYP_NODISCARD int hyp_pager_demand(hyp_pager *pager, uint32_t layer, const uint32_t *units, const uint32_t *n_tokens, size_t n,
                                    hyp_err *err);
 
 /* Block until the parts of `unit` in `part_mask` (bit i = its i-th extent, HYP_PART_ALL) are resident and mapped.
- * A unit that found no frame returns at once. Errors: HYP_EIO: the read failed; the extent still shows the file. */
+ * Parts that can find no frame are not waited for. Errors: HYP_EIO: the read failed; the extent still shows the file. */
 HYP_NODISCARD int hyp_pager_wait(hyp_pager *pager, uint32_t unit, uint8_t part_mask, hyp_err *err);
 
 /* Are those parts resident (no wait needed)? Maps what has arrived meanwhile. */
@@ -90,9 +99,19 @@ void hyp_pager_release(hyp_pager *pager, const uint32_t *units, size_t n);
 /* Give the frames of `unit` back now (a streamed dense layer just computed). Does nothing while it is pinned. */
 void hyp_pager_drop(hyp_pager *pager, uint32_t unit);
 
+/* The same for some parts of `unit`, pinned or not: the computation has passed them and they come back as free frames. */
+void hyp_pager_drop_parts(hyp_pager *pager, uint32_t unit, uint8_t part_mask);
+
+/* The computation has passed these parts of pinned units: where other demanded parts found no frame (a layer wider than
+ * the cache), they get these frames and are read now. Nothing happens otherwise. */
+void hyp_pager_pass(hyp_pager *pager, const uint32_t *units, size_t n, uint8_t part_mask);
+
 /* Advice: `unit` will probably be needed. Takes a free frame, or one whose unit the policy finds worth less; reads behind
  * every demand. Returns whether it was accepted (or is resident already). A failed prefetch is forgotten. */
 bool hyp_pager_prefetch(hyp_pager *pager, uint32_t unit);
+
+/* The same for some parts, into free frames only: evicts nothing. Returns the mask of those parts that have a frame now. */
+uint8_t hyp_pager_prefetch_free(hyp_pager *pager, uint32_t unit, uint8_t part_mask);
 
 /* Cancel prefetches that have not started. */
 void hyp_pager_cancel_prefetches(hyp_pager *pager);

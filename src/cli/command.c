@@ -31,6 +31,8 @@ int hyp_command_model_path(const hyp_args *args, const char **ret_path, hyp_err 
         hyp_err_hint(err, "name a GGUF file, for instance: hypura run model.gguf --prompt \"Hello\"");
         return HYP_EINVAL;
     }
+    size_t used = args->model == NULL;
+    if (args->n_words > used) return hyp_err_set(err, HYP_EINVAL, "unexpected argument \"%s\"", args->words[used]);
     *ret_path = path;
     return HYP_OK;
 }

@@ -48,6 +48,13 @@ static void put_bytes(table *t, uint64_t bytes) {
         hyp_text_format_bytes(bytes, cell(t), CELL);
 }
 
+static void print_cut(const char *text, int room) {
+    if ((int)strlen(text) <= room)
+        puts(text);
+    else
+        printf("%.*s...\n", room - 3, text);
+}
+
 static void print_table(table *t, int width) {
     int widths[MAX_COLUMNS] = {0};
     for (size_t i = 0; i < t->n_cells; i++) {
@@ -62,7 +69,7 @@ static void print_table(table *t, int width) {
         int c = (int)(i % (size_t)t->n_columns);
         bool last = c == t->n_columns - 1;
         if (last && !t->right[c])
-            printf("%.*s\n", room, t->cells[i]);
+            print_cut(t->cells[i], room);
         else if (t->right[c])
             printf("%*s%s", widths[c], t->cells[i], last ? "\n" : "  ");
         else

@@ -204,7 +204,8 @@ static int check(const hyp_trace *trace, const hyp_replay_config *config, hyp_er
     hyp_err_set(err, HYP_EINVAL, "%s for experts do not hold a single one (%s)",
                 hyp_text_format_bytes(config->cache_bytes, have, sizeof have),
                 hyp_text_format_bytes(largest, need, sizeof need));
-    return hyp_err_hint(err, "raise --ram");
+    hyp_err_hint(err, "raise --ram");
+    return HYP_EINVAL;
 }
 
 static int allocate(replay *r, hyp_err *err) {

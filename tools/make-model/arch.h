@@ -3,6 +3,8 @@
 #pragma once
 #include "plan.h"
 
+#define HYP_MAKE_ROPE_BASE 10000.0
+
 typedef struct hyp_make_arch {
     const char *name; /* as given to --arch */
     const char *gguf; /* general.architecture */
@@ -11,9 +13,9 @@ typedef struct hyp_make_arch {
     bool always_tied; /* has no output matrix of its own */
     bool wide_heads;  /* heads * head_dim must equal width */
     bool qkv_bias, output_bias, qk_norm;
-    bool latent;       /* latent attention: its own key and value widths */
-    bool embed_scaled; /* multiplies embeddings by the root of the width */
-    double rope_base;
+    bool latent;             /* latent attention: its own key and value widths */
+    bool embed_scaled;       /* multiplies embeddings by the root of the width */
+    bool neox;               /* rotates elements i and i + half, not neighbours */
     hyp_make_shape defaults; /* only its numbers count */
     /* Refuse what libllama would refuse (may be NULL). */
     int (*check)(const hyp_make_shape *shape, hyp_err *err);
@@ -47,6 +49,21 @@ void hyp_make_layer_experts(const hyp_make_shape *shape, int layer, hyp_make_pla
 /* `gated`: one more vector decides how much of the shared expert counts. */
 void hyp_make_layer_shared(const hyp_make_shape *shape, int layer, bool gated, hyp_make_plan *plan);
 
-/* The gain that the constant coordinate needs in a row of a query or key matrix so that attention favours what is near:
- * 0 when --sticky is 0. `head` is the number of rotated elements. */
-float hyp_make_near_gain(const hyp_make_shape *shape, int layer, int head);
+/* Make the rows from row `from` on of a query or key matrix `t` (may be NULL) favour what is near, if --sticky asks for
+ * it: every `head` rows are a head, whose elements [offset, offset + rope_dim) are rotated. `gain` is what element 0
+ * must be multiplied by to carry a constant of 1; see hyp_make_near_element(). */
+void hyp_make_near_rows(const hyp_make_shape *shape, hyp_make_tensor *t, int64_t from, int64_t head, int64_t offset,
+                        double gain);
+
+/* Keep the constant out of the values `t` (may be NULL) makes, if --sticky asks for it: averaged over tokens it would
+ * outlast all else and favour the same experts always. */
+void hyp_make_average_rows(const hyp_make_shape *shape, hyp_make_tensor *t);
+
+/* The constant that each low-frequency element of queries and keys must hold, 0 without --sticky. */
+double hyp_make_near_element(const hyp_make_shape *shape);
+
+/* The weight of a norm over each query and key head that gives back what such constants make the norm take away. */
+double hyp_make_near_norm(const hyp_make_shape *shape);
+
+/* What the constant coordinate is after the norm before layer `layer`'s attention. */
+double hyp_make_normed_constant(const hyp_make_shape *shape, int layer);

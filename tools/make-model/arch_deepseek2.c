@@ -1,8 +1,6 @@
 /* arch_deepseek2.c - latent attention, leading dense layers, routed and shared experts (DeepSeek V2/V3, Kimi K2). */
 #include "arch.h"
 
-#include <math.h>
-
 /* libllama knows the variants without a factorised query (DeepSeek-V2-Lite and its like) by their number of layers. */
 static bool lite(const hyp_make_shape *shape) {
     return shape->layers == 26 || shape->layers == 27;
@@ -44,27 +42,22 @@ static void deepseek2_keys(const hyp_make_shape *shape, struct gguf_context *ggu
 /* What is near must score high in the rotated part alone: its constant comes straight from the stream in the keys and,
  * where the query is factorised, through the query latent's element 0. */
 static void queries(const hyp_make_shape *shape, int layer, hyp_make_plan *plan) {
-    const int64_t out = (int64_t)shape->heads * shape->head_dim;
-    const float gain = hyp_make_near_gain(shape, layer, shape->rope_dim);
+    const int64_t out = (int64_t)shape->heads * shape->head_dim, plain = shape->head_dim - shape->rope_dim;
+    const double constant = hyp_make_normed_constant(shape, layer);
     hyp_make_tensor *t;
     if (lite(shape)) {
         t = hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, shape->width, out, "attn_q");
-        if (t != NULL && gain > 0) t->first = gain, t->first_rows = (hyp_make_rows){0, out};
+        hyp_make_near_rows(shape, t, 0, shape->head_dim, plain, 1 / constant);
         return;
     }
+    const double latent = 4; /* of element 0, among elements of unit variance */
     hyp_make_plan_vector(plan, layer, shape->q_rank, HYP_MAKE_FILL_CONSTANT, 1, "attn_q_a_norm.weight");
     t = hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, shape->width, shape->q_rank, "attn_q_a");
-    const float latent = 4; /* of element 0, among elements of unit variance */
-    const double rms = hyp_make_shape_rms(shape, layer, false).all;
-    if (t != NULL && gain > 0) {
-        t->first = (float)(latent * rms / shape->constant);
-        t->first_rows = (hyp_make_rows){0, 1};
-    }
+    if (t != NULL && shape->sticky > 0)
+        t->first = (hyp_make_first){
+            .set = true, .value = (float)(latent / constant), .to = 1, .head = 1, .length = 1, .half = 1};
     t = hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, shape->q_rank, out, "attn_q_b");
-    if (t != NULL && gain > 0) {
-        t->first = (float)(gain * shape->constant / rms / latent);
-        t->first_rows = (hyp_make_rows){0, out};
-    }
+    hyp_make_near_rows(shape, t, 0, shape->head_dim, plain, 1 / latent);
 }
 
 static void attention(const hyp_make_shape *shape, int layer, hyp_make_plan *plan) {
@@ -73,17 +66,14 @@ static void attention(const hyp_make_shape *shape, int layer, hyp_make_plan *pla
     queries(shape, layer, plan);
     hyp_make_tensor *t = hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, shape->width,
                                               shape->kv_rank + shape->rope_dim, "attn_kv_a_mqa");
-    const float gain = hyp_make_near_gain(shape, layer, shape->rope_dim);
-    if (t != NULL && gain > 0) t->first = gain, t->first_rows = (hyp_make_rows){shape->kv_rank, t->ne[1]};
+    hyp_make_near_rows(shape, t, shape->kv_rank, shape->rope_dim, 0, 1 / hyp_make_normed_constant(shape, layer));
     hyp_make_plan_vector(plan, layer, shape->kv_rank, HYP_MAKE_FILL_CONSTANT, 1, "attn_kv_a_norm.weight");
     hyp_make_plan_add(plan, layer, hyp_make_shape_type(shape, HYP_MAKE_ATTN, plain), 3,
                       (int64_t[]){plain, shape->kv_rank, heads}, "attn_k_b.weight");
     hyp_make_plan_add(plan, layer, hyp_make_shape_type(shape, HYP_MAKE_ATTN, shape->kv_rank), 3,
                       (int64_t[]){shape->kv_rank, shape->value_dim, heads}, "attn_v_b.weight");
-    hyp_make_plan_to_residual(
-        shape,
-        hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, heads * shape->value_dim, shape->width, "attn_output"),
-        true);
+    t = hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, heads * shape->value_dim, shape->width, "attn_output");
+    hyp_make_plan_to_residual(shape, t, true);
 }
 
 static void deepseek2_layer(const hyp_make_shape *shape, int layer, hyp_make_plan *plan) {
@@ -102,7 +92,6 @@ const hyp_make_arch hyp_make_arch_deepseek2 = {.name = "deepseek2",
                                                .gguf = "deepseek2",
                                                .moe = true,
                                                .latent = true,
-                                               .rope_base = 10000,
                                                .defaults = {.layers = 4,
                                                             .width = 256,
                                                             .heads = 8,

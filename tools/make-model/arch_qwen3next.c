@@ -58,11 +58,14 @@ static void linear_attention(const hyp_make_shape *shape, int layer, bool split_
 static void softmax_attention(const hyp_make_shape *shape, int layer, hyp_make_plan *plan) {
     const int64_t width = shape->width, q = (int64_t)shape->heads * shape->head_dim;
     const int64_t kv = (int64_t)shape->kv_heads * shape->head_dim;
-    hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, width, 2 * q, "attn_q");
-    hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, width, kv, "attn_k");
-    hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, width, kv, "attn_v");
-    hyp_make_plan_vector(plan, layer, shape->head_dim, HYP_MAKE_FILL_CONSTANT, 1, "attn_q_norm.weight");
-    hyp_make_plan_vector(plan, layer, shape->head_dim, HYP_MAKE_FILL_CONSTANT, 1, "attn_k_norm.weight");
+    const double gain = 1 / hyp_make_normed_constant(shape, layer), scale = hyp_make_near_norm(shape);
+    hyp_make_tensor *t = hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, width, 2 * q, "attn_q");
+    hyp_make_near_rows(shape, t, 0, 2 * shape->head_dim, 0, gain);
+    t = hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, width, kv, "attn_k");
+    hyp_make_near_rows(shape, t, 0, shape->head_dim, 0, gain);
+    hyp_make_average_rows(shape, hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, width, kv, "attn_v"));
+    hyp_make_plan_vector(plan, layer, shape->head_dim, HYP_MAKE_FILL_CONSTANT, scale, "attn_q_norm.weight");
+    hyp_make_plan_vector(plan, layer, shape->head_dim, HYP_MAKE_FILL_CONSTANT, scale, "attn_k_norm.weight");
     hyp_make_plan_to_residual(shape, hyp_make_plan_matrix(plan, shape, layer, HYP_MAKE_ATTN, q, width, "attn_output"),
                               true);
 }
@@ -95,7 +98,7 @@ const hyp_make_arch hyp_make_arch_qwen3next = {.name = "qwen3next",
                                                .gguf = "qwen3next",
                                                .moe = true,
                                                .merged = true,
-                                               .rope_base = 10000,
+                                               .neox = true,
                                                .defaults = {SMALL},
                                                .check = hybrid_check,
                                                .keys = hybrid_keys,
@@ -104,7 +107,7 @@ const hyp_make_arch hyp_make_arch_qwen35moe = {.name = "qwen35moe",
                                                .gguf = "qwen35moe",
                                                .moe = true,
                                                .merged = true,
-                                               .rope_base = 10000,
+                                               .neox = true,
                                                .defaults = {SMALL},
                                                .check = hybrid_check,
                                                .keys = qwen35moe_keys,

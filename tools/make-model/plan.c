@@ -71,11 +71,12 @@ hyp_make_tensor *hyp_make_plan_matrix(hyp_make_plan *plan, const hyp_make_shape 
                              name);
 }
 
-void hyp_make_plan_to_residual(const hyp_make_shape *shape, hyp_make_tensor *t, bool context) {
+void hyp_make_plan_to_residual(const hyp_make_shape *shape, hyp_make_tensor *t, bool attention) {
     if (t == NULL) return;
     t->scale *= (float)shape->residual_scale;
-    t->zero[0] = (hyp_make_rows){0, 1};
-    if (!context) t->zero[1] = (hyp_make_rows){shape->context_from, shape->width};
+    t->zero = (hyp_make_rows){0, 1};
+    t->quiet = (hyp_make_rows){shape->context_from, shape->width};
+    t->quiet_others = attention;
 }
 
 /* With --sparse, holes; with --sparse-all every large matrix keeps its first rows: enough that hidden states and logits
@@ -107,7 +108,7 @@ int hyp_make_plan_new(const hyp_make_shape *shape, hyp_make_plan *ret, hyp_err *
         if (t != NULL) {
             t->scale *= (float)shape->logit_scale;
             /* Logit 0 is never the largest of a vocabulary: greedy text does not end by chance. */
-            t->zero[0] = (hyp_make_rows){HYP_MAKE_TOKEN_BOS, HYP_MAKE_TOKEN_MERGES};
+            t->zero = (hyp_make_rows){HYP_MAKE_TOKEN_BOS, HYP_MAKE_TOKEN_MERGES};
         }
     }
     sparsify(shape, &plan);
@@ -191,7 +192,7 @@ static void keys_common(const hyp_make_shape *shape, struct gguf_context *gguf) 
     hyp_make_key_u32(shape, gguf, "feed_forward_length", shape->ffn);
     hyp_make_key_u32(shape, gguf, "attention.head_count", shape->heads);
     hyp_make_key_f32(shape, gguf, "attention.layer_norm_rms_epsilon", 1e-6);
-    hyp_make_key_f32(shape, gguf, "rope.freq_base", shape->arch->rope_base);
+    hyp_make_key_f32(shape, gguf, "rope.freq_base", HYP_MAKE_ROPE_BASE);
     hyp_make_key_u32(shape, gguf, "rope.dimension_count", shape->rope_dim);
     hyp_make_key_u32(shape, gguf, "vocab_size", shape->vocab);
     if (!shape->arch->latent) {

@@ -17,6 +17,18 @@ typedef struct hyp_make_rows {
     int64_t from, to; /* rows [from, to) of every matrix in the tensor; from == to: none */
 } hyp_make_rows;
 
+/* Rows of a matrix whose element 0, the weight on the constant coordinate, is prescribed: of rows [from, to), those with
+ * 0 <= e < length and e % half >= skip, where e = (row - from) % head - offset is the element of a head. */
+typedef struct hyp_make_first {
+    bool set;
+    float value;
+    int64_t from, to;
+    int64_t head, offset, length, half, skip;
+} hyp_make_first;
+
+/* What a matrix writes to the part of the residual stream that is not its own. Not zero: every weight counts. */
+#define HYP_MAKE_QUIET 0.1f
+
 typedef struct hyp_make_tensor {
     char name[GGML_MAX_NAME];
     int n_dims;
@@ -26,9 +38,10 @@ typedef struct hyp_make_tensor {
     float scale;
     int layer;   /* -1 outside layers */
     bool expert; /* routed expert weights */
-    float first; /* element 0 of the rows in `first_rows` */
-    hyp_make_rows first_rows;
-    hyp_make_rows zero[2]; /* rows that are all zero */
+    hyp_make_first first;
+    hyp_make_rows zero;  /* rows that are all zero */
+    hyp_make_rows quiet; /* rows at HYP_MAKE_QUIET of the scale, */
+    bool quiet_others;   /* or those outside it */
     uint64_t bytes;
     int64_t row_bytes, n_rows;
     int64_t written_rows; /* with --sparse: rows of each matrix that are written, the rest are holes; else all */
@@ -65,5 +78,5 @@ hyp_make_tensor *hyp_make_plan_matrix(hyp_make_plan *plan, const hyp_make_shape 
                                       int64_t in, int64_t out, const char *name);
 
 /* Say that the rows of `t` (may be NULL) are coordinates of the residual stream: the constant one is left alone, and
- * the context part too unless `context`. */
-void hyp_make_plan_to_residual(const hyp_make_shape *shape, hyp_make_tensor *t, bool context);
+ * attention is quiet outside the context part, all else inside it. */
+void hyp_make_plan_to_residual(const hyp_make_shape *shape, hyp_make_tensor *t, bool attention);

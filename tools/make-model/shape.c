@@ -245,15 +245,15 @@ enum ggml_type hyp_make_shape_type(const hyp_make_shape *shape, hyp_make_role ro
 }
 
 hyp_make_rms hyp_make_shape_rms(const hyp_make_shape *shape, int layer, bool after_attention) {
-    /* A layer adds about this variance to each coordinate: attention averages values of unit variance (over a window
-     * when it favours what is near); silu(g)*u of unit normals has variance 0.36, and the mean of k experts 1/k of it. */
+    /* What a layer adds to each coordinate of its part: attention averages values of unit variance over about ten tokens
+     * with --sticky, else over more; silu(g)*u of unit normals has variance 0.36, and the mean of k experts 1/k of it. */
     const double scale = shape->residual_scale * shape->residual_scale;
-    const double attention = scale * (shape->sticky > 0 ? 0.4 : 0.15);
+    const double attention = scale * (shape->sticky > 0 ? 0.15 : 0.05);
     double ffn = scale * 0.36;
     if (shape->experts > 0) ffn = ffn / shape->experts_used + (shape->shared_experts > 0 ? ffn : 0);
     const double n = shape->width, n_context = n - shape->context_from, n_token = shape->context_from - 1;
     const double context = (layer + (after_attention ? 1 : 0)) * attention;
-    const double token = 1 + context + layer * ffn;
+    const double token = 1 + layer * ffn;
     const double constant = (double)shape->constant * shape->constant;
     return (hyp_make_rms){.all = sqrt((constant + n_token * token + n_context * context) / n),
                           .token = sqrt(token),

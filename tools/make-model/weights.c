@@ -69,36 +69,41 @@ static int quantise(hyp_make_weights *w, enum ggml_type type, int64_t n, void *d
     return hyp_err_set(err, HYP_EENGINE, "ggml could not quantise to %s", ggml_type_name(type));
 }
 
+static float quiet_scale(const hyp_make_tensor *t) {
+    return t->quiet.from < t->quiet.to ? t->scale * HYP_MAKE_QUIET : t->scale;
+}
+
 /* How many elements the plan has of this type and scale: a pool need not be larger. */
-static int64_t elements_of(const hyp_make_plan *plan, const hyp_make_tensor *like) {
+static int64_t elements_of(const hyp_make_plan *plan, enum ggml_type type, float scale) {
     int64_t n = 0;
     for (size_t i = 0; i < plan->n; i++)
-        if (plan->tensors[i].type == like->type && plan->tensors[i].scale == like->scale)
+        if (plan->tensors[i].type == type &&
+            (plan->tensors[i].scale == scale || quiet_scale(&plan->tensors[i]) == scale))
             n += plan->tensors[i].ne[0] * plan->tensors[i].n_rows;
     return n;
 }
 
-/* The stream for `t`: an existing one, or a new one in place of the oldest. */
-static int pool_for(hyp_make_weights *w, const hyp_make_tensor *t, const pool **ret, hyp_err *err) {
+/* The stream for rows of `t` at `scale`: an existing one, or a new one in place of the oldest. */
+static int pool_for(hyp_make_weights *w, const hyp_make_tensor *t, float scale, const pool **ret, hyp_err *err) {
     for (size_t i = 0; i < w->n_pools; i++)
-        if (w->pools[i].type == t->type && w->pools[i].scale == t->scale) {
+        if (w->pools[i].type == t->type && w->pools[i].scale == scale) {
             *ret = &w->pools[i];
             return HYP_OK;
         }
     /* From a quarter million elements for tiny models, which are then made at once, to four million, which are 16,384
      * starts of 256-element blocks: enough that two rows of an expert seldom agree. At least 64 starts in any case. */
-    const int64_t block = ggml_blck_size(t->type), total = elements_of(w->plan, t);
+    const int64_t block = ggml_blck_size(t->type), total = elements_of(w->plan, t->type, scale);
     int64_t n = HYP_MAX(HYP_MIN(total, 1 << 18), HYP_MIN(total / 64, 1 << 22));
     n = HYP_MAX(n, 2 * t->ne[0] + 64 * block);
     const int64_t chunk = w->widest / block * block, n_chunks = (n + chunk - 1) / chunk;
-    pool p = {.type = t->type, .scale = t->scale, .n_blocks = n_chunks * chunk / block};
+    pool p = {.type = t->type, .scale = scale, .n_blocks = n_chunks * chunk / block};
     const size_t chunk_bytes = ggml_row_size(t->type, chunk);
     p.bytes = malloc(chunk_bytes * (size_t)n_chunks);
     if (p.bytes == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a pool of %lld weights", (long long)n);
     uint64_t state = w->seed ^ hyp_make_mix(0x706f6f6cull + (uint64_t)t->type);
     for (int64_t c = 0; c < n_chunks; c++) {
         for (int64_t i = 0; i < chunk; i++)
-            w->row[i] = hyp_make_normal(&state) * t->scale;
+            w->row[i] = hyp_make_normal(&state) * scale;
         int r = quantise(w, t->type, chunk, p.bytes + chunk_bytes * (size_t)c, err);
         if (r != HYP_OK) {
             free(p.bytes);
@@ -116,6 +121,12 @@ static bool within(const hyp_make_rows *rows, int64_t row) {
     return row >= rows->from && row < rows->to;
 }
 
+static bool first_row(const hyp_make_first *first, int64_t row) {
+    if (!first->set || row < first->from || row >= first->to) return false;
+    const int64_t e = (row - first->from) % first->head - first->offset;
+    return e >= 0 && e < first->length && e % first->half >= first->skip;
+}
+
 /* Element `i` of a freshly drawn row: what the pool cannot give. */
 static float element(const hyp_make_weights *w, const hyp_make_tensor *t, int64_t i, uint64_t *state) {
     const hyp_make_shape *shape = w->shape;
@@ -123,8 +134,8 @@ static float element(const hyp_make_weights *w, const hyp_make_tensor *t, int64_
     if (t->fill == HYP_MAKE_FILL_EMBED) {
         if (i == 0) return shape->constant * t->scale;
         if (i >= shape->context_from) return 0;
-    } else if (i == 0 && t->first_rows.from != t->first_rows.to) {
-        return t->first;
+    } else if (i == 0 && t->first.set) {
+        return t->first.value;
     }
     return x;
 }
@@ -142,7 +153,8 @@ static int redraw(hyp_make_weights *w, const hyp_make_tensor *t, uint64_t hash, 
 static int normal_row(hyp_make_weights *w, const hyp_make_tensor *t, int64_t row, uint64_t hash, uint8_t *dst,
                       hyp_err *err) {
     const pool *p = NULL;
-    int r = pool_for(w, t, &p, err);
+    const bool quiet = within(&t->quiet, row % t->ne[1]) != t->quiet_others;
+    int r = pool_for(w, t, quiet ? quiet_scale(t) : t->scale, &p, err);
     if (r != HYP_OK) return r;
     const int64_t block = ggml_blck_size(t->type), starts = p->n_blocks - t->ne[0] / block + 1;
     const size_t start = (size_t)(hash % (uint64_t)starts);
@@ -157,8 +169,7 @@ static int normal_row(hyp_make_weights *w, const hyp_make_tensor *t, int64_t row
             memset(dst + ggml_row_size(t->type, whole), 0, (size_t)t->row_bytes - ggml_row_size(t->type, whole));
         return r;
     }
-    if (within(&t->first_rows, row % t->ne[1])) r = redraw(w, t, hash, 0, block, dst, err);
-    return r;
+    return first_row(&t->first, row % t->ne[1]) ? redraw(w, t, hash, 0, block, dst, err) : HYP_OK;
 }
 
 static int router_row(hyp_make_weights *w, const hyp_make_tensor *t, int64_t row, uint64_t hash, uint8_t *dst,
@@ -201,7 +212,7 @@ int hyp_make_weights_rows(hyp_make_weights *w, const hyp_make_tensor *t, int64_t
         const uint64_t hash = hyp_make_mix(seed + (uint64_t)i * 0x9e3779b97f4a7c15ull);
         const int64_t in_matrix = i % t->ne[1];
         int r = HYP_OK;
-        if (within(&t->zero[0], in_matrix) || within(&t->zero[1], in_matrix))
+        if (within(&t->zero, in_matrix))
             memset(out, 0, (size_t)t->row_bytes);
         else if (t->fill == HYP_MAKE_FILL_ROUTER)
             r = router_row(w, t, i, hash, out, err);

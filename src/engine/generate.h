@@ -23,6 +23,7 @@ typedef struct hyp_generate_request {
 
 typedef struct hyp_generate_result {
     size_t n_output;         /* tokens generated, the final end token not counted */
+    size_t n_decoded;        /* single-token evaluations within decode_s */
     hyp_stop_reason stop;
     double ttft_s;           /* from the call to the first token */
     double prefill_s, decode_s;

@@ -1,0 +1,18 @@
+/* process.h - what the kernel tells of this process. */
+#pragma once
+#include <stdint.h>
+
+/* Compute threads worth using: the physical cores this process may run on (a hyper-thread's sibling adds contention, not
+ * arithmetic), at least 1. */
+int hyp_process_default_threads(void);
+
+/* Bytes this process caused to be read from storage, and page faults that needed a read; 0 where the system does not tell. */
+uint64_t hyp_process_read_bytes(void);
+uint64_t hyp_process_major_faults(void);
+
+/* The most memory this process ever had resident, bytes. */
+uint64_t hyp_process_peak_rss(void);
+
+/* The process's private writable memory, touched or not (heap, buffers, stacks), bytes: what a context costs is the
+ * difference around its creation. */
+uint64_t hyp_process_data_bytes(void);

@@ -1,0 +1,73 @@
+#include "engine/runtime.h"
+
+#include "base/mem.h"
+
+#include <ggml-backend.h>
+#include <llama.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char last_error[256]; /* guarded by `lock` */
+static bool started;         /* guarded by `lock` */
+static atomic_int verbosity;
+
+static bool is_shown(enum ggml_log_level level) {
+    int v = atomic_load_explicit(&verbosity, memory_order_relaxed);
+    return v >= 3 || (v >= 2 && level == GGML_LOG_LEVEL_WARN) || (v >= 1 && level == GGML_LOG_LEVEL_ERROR);
+}
+
+static void on_log(enum ggml_log_level level, const char *text, void *user) {
+    (void)user;
+    if (is_shown(level)) fputs(text, stderr);
+    if (level != GGML_LOG_LEVEL_ERROR) return;
+    pthread_mutex_lock(&lock);
+    /* The first error names the cause; those that follow tell what it led to. */
+    if (last_error[0] == '\0') {
+        snprintf(last_error, sizeof last_error, "%s", text);
+        last_error[strcspn(last_error, "\n")] = '\0';
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void load_backends(void) {
+    const char *dir = getenv("HYPURA_BACKENDS");
+    if (dir == NULL) dir = HYP_BACKENDS_DIR;
+    if (dir[0] != '\0') ggml_backend_load_all_from_path(dir);
+    else ggml_backend_load_all();
+}
+
+int hyp_runtime_start(hyp_err *err) {
+    static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&start_lock);
+    if (!started) {
+        llama_log_set(on_log, NULL);
+        load_backends();
+        llama_backend_init();
+        started = true;
+    }
+    pthread_mutex_unlock(&start_lock);
+    if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) == NULL) {
+        hyp_err_set(err, HYP_EENGINE, "ggml found no CPU backend");
+        hyp_err_hint(err, "set HYPURA_BACKENDS to the folder with libggml-cpu*.so");
+        return HYP_EENGINE;
+    }
+    return HYP_OK;
+}
+
+void hyp_runtime_clear_error(void) {
+    pthread_mutex_lock(&lock);
+    last_error[0] = '\0';
+    pthread_mutex_unlock(&lock);
+}
+
+void hyp_runtime_last_error(char *buf, size_t size) {
+    pthread_mutex_lock(&lock);
+    snprintf(buf, size, "%s", last_error);
+    pthread_mutex_unlock(&lock);
+}
+
+void hyp_runtime_set_verbosity(int level) {
+    atomic_store_explicit(&verbosity, level, memory_order_relaxed);
+}

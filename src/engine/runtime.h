@@ -1,0 +1,14 @@
+/* runtime.h - the process-wide part of libllama: its backends and its log. */
+#pragma once
+#include "base/err.h"
+
+/* Load ggml's backends and route libllama's log here; once a process, later calls return at once. Thread-safe.
+ * Errors: HYP_EENGINE (no CPU backend was found). */
+HYP_NODISCARD int hyp_runtime_start(hyp_err *err);
+
+/* Forget, or fetch, the last error line that libllama logged ("" when none). Fetching copies into `buf`. Thread-safe. */
+void hyp_runtime_clear_error(void);
+void hyp_runtime_last_error(char *buf, size_t size);
+
+/* Print libllama's log to standard error, from `level` up (0 nothing, 1 errors, 2 warnings, 3 everything). */
+void hyp_runtime_set_verbosity(int level);

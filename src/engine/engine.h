@@ -6,6 +6,7 @@
  * Threads: one thread, the compute thread, owns an engine and calls every function except those marked otherwise. */
 #pragma once
 #include "gguf/model.h"
+#include "pager/pager.h"
 #include "plan/mode.h"
 
 typedef struct hyp_engine hyp_engine;
@@ -22,6 +23,9 @@ typedef struct hyp_engine_config {
     uint32_t batch_tokens;   /* widest batch computed at once (ubatch); 0 = 512 */
     int threads;             /* 0 = one a core */
     bool embeddings;         /* pooled embeddings instead of logits */
+    hyp_policy_kind policy;  /* of eviction, when experts are streamed */
+    bool no_prefetch;
+    hyp_io_config io;        /* how streamed weights are read */
     bool no_repack;          /* keep the file's weight layout in resident mode too: for comparing digests */
     hyp_engine_progress progress;
     void *progress_user;

@@ -1,0 +1,315 @@
+/* engine.c - open, close, decode, and the memory of sequences. How a model larger than memory is fed is stream.c. */
+#include "engine/engine_priv.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "engine/mapping.h"
+#include "engine/process.h"
+#include "engine/runtime.h"
+#include "hw/memory.h"
+
+#include <string.h>
+
+enum { DEFAULT_BATCH_TOKENS = 512, MAX_PARALLEL = 64 };
+
+/* Beside the context and the frames: the program, tables, the rows of the token embedding in the page cache, page tables. */
+enum { STREAM_SLACK_BYTES = 96 << 20 };
+
+int hyp_engine_err(hyp_err *err, int code, const char *message) {
+    char words[256];
+    hyp_runtime_last_error(words, sizeof words);
+    return hyp_err_set(err, code, words[0] != '\0' ? "%s: %s" : "%s", message, words);
+}
+
+typedef struct load_progress {
+    const hyp_engine_config *config;
+    bool canceled;
+} load_progress;
+
+static bool on_progress(float fraction, void *user) {
+    load_progress *p = user;
+    if (p->config->progress == NULL) return true;
+    uint64_t total = p->config->model->tensor_bytes;
+    bool go_on = p->config->progress((uint64_t)((double)fraction * (double)total), total, p->config->progress_user);
+    p->canceled = !go_on;
+    return go_on;
+}
+
+static bool is_streaming(const hyp_engine *e) {
+    return e->info.mode == HYP_MODE_EXPERTS || e->info.mode == HYP_MODE_FFN;
+}
+
+/* Map the model through libllama. `ret_bases` gets where each file is, or NULL. */
+static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret_bases, hyp_err *err) {
+    load_progress progress = {config, false};
+    struct llama_model_params params = llama_model_default_params();
+    /* When streaming, the bar shows our own reading. */
+    if (!is_streaming(e)) params.progress_callback = on_progress, params.progress_callback_user_data = &progress;
+    params.n_gpu_layers = 0;
+    params.use_extra_bufts = e->info.mode == HYP_MODE_RESIDENT && !config->no_repack;
+    params.load_mode = LLAMA_LOAD_MODE_MMAP;
+    bool lazy = is_streaming(e) || (e->info.mode == HYP_MODE_MMAP && config->model->bytes > e->info.budget_bytes);
+    int r = hyp_mapping_begin(config->model, lazy, err);
+    if (r != HYP_OK) return r;
+    hyp_runtime_clear_error();
+    e->llama = llama_model_load_from_file(config->model->path, params);
+    hyp_mapping_end(ret_bases);
+    if (e->llama != NULL) return HYP_OK;
+    if (progress.canceled) return hyp_err_set(err, HYP_ECANCELED, "loading was interrupted");
+    return hyp_engine_err(err, HYP_EENGINE, "llama.cpp cannot load this model");
+}
+
+static int guard_files(hyp_engine *e, void *const *bases, hyp_err *err) {
+    e->guards = malloc(sizeof *e->guards * e->model->n_files);
+    if (e->guards == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", e->model->n_files);
+    for (size_t i = 0; i < e->model->n_files; i++)
+        e->guards[i] = bases[i] != NULL ? hyp_mapping_guard(bases[i], e->model->files[i].bytes) : -1;
+    return HYP_OK;
+}
+
+/* A page of the mapping could not be read: what was computed since is void. */
+static int check_guards(const hyp_engine *e, hyp_err *err) {
+    for (size_t i = 0; i < e->model->n_files; i++) {
+        uint64_t offset;
+        if (!hyp_mapping_faulted(e->guards[i], &offset)) continue;
+        hyp_err_set(err, HYP_EIO, "%s could not be read at byte %llu: its disk fails, or the file was changed while in use",
+                    e->model->files[i].path, (unsigned long long)offset);
+        hyp_err_hint(err, "check the disk and the file, then load the model again");
+        return HYP_EIO;
+    }
+    return HYP_OK;
+}
+
+static bool on_abort(void *user) {
+    const hyp_engine *e = user;
+    if (e->stream != NULL && hyp_stream_failed(e->stream)) return true;
+    return atomic_load_explicit(&e->interrupted, memory_order_relaxed);
+}
+
+/* The stream is made after the context, whose memory it must leave room for: hence the detour over the engine. */
+static bool on_node(struct ggml_tensor *node, bool ask, void *user) {
+    const hyp_engine *e = user;
+    return e->stream == NULL ? !ask : hyp_stream_on_node(node, ask, e->stream);
+}
+
+static int make_context(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    struct llama_context_params params = llama_context_default_params();
+    params.n_seq_max = HYP_MAX(config->n_parallel, 1u);
+    params.n_ctx = config->context_tokens * params.n_seq_max;
+    params.n_ubatch = config->batch_tokens > 0 ? config->batch_tokens : DEFAULT_BATCH_TOKENS;
+    params.n_batch = HYP_MAX(params.n_ubatch, 2048u);
+    params.n_threads = params.n_threads_batch = e->info.threads;
+    params.op_offload = false;
+    params.embeddings = config->embeddings;
+    params.no_perf = true;
+    params.abort_callback = on_abort;
+    params.abort_callback_data = e;
+    if (is_streaming(e)) params.cb_eval = on_node, params.cb_eval_user_data = e;
+    hyp_runtime_clear_error();
+    e->ctx = llama_init_from_model(e->llama, params);
+    if (e->ctx == NULL) {
+        hyp_engine_err(err, HYP_EENGINE, "llama.cpp cannot make a context for this model");
+        hyp_err_hint(err, "a shorter --context needs less memory");
+        return HYP_EENGINE;
+    }
+    e->batch = llama_batch_init((int32_t)params.n_batch, 0, 1);
+    e->info.context_tokens = llama_n_ctx_seq(e->ctx);
+    e->info.n_parallel = params.n_seq_max;
+    e->info.batch_tokens = llama_n_ubatch(e->ctx);
+    return e->batch.token != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a batch");
+}
+
+/* What is left of the budget for frames once the context has taken its part. */
+static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, uint64_t context_bytes, hyp_err *err) {
+    uint64_t taken = context_bytes + STREAM_SLACK_BYTES;
+    hyp_stream_config stream = {
+        .model = config->model,
+        .mode = e->info.mode,
+        .bases = bases,
+        .budget_bytes = e->info.budget_bytes > taken ? e->info.budget_bytes - taken : 0,
+        .batch_tokens = e->info.batch_tokens,
+        .policy = config->policy,
+        .prefetch = !config->no_prefetch,
+        .io = config->io,
+    };
+    int r = hyp_stream_new(&stream, &e->stream, err);
+    return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
+}
+
+static int decide(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    hyp_memory memory;
+    int r = hyp_memory_probe(&memory, err);
+    if (r != HYP_OK) return r;
+    e->info.budget_bytes = config->ram_bytes > 0 ? config->ram_bytes : hyp_memory_budget(&memory);
+    e->info.mode = config->mode;
+    if (config->mode != HYP_MODE_AUTO) return HYP_OK;
+    bool fits = config->model->bytes + config->model->bytes / 16 < e->info.budget_bytes;
+    e->info.mode = fits ? HYP_MODE_RESIDENT : config->model->n_experts > 0 ? HYP_MODE_EXPERTS : HYP_MODE_FFN;
+    return HYP_OK;
+}
+
+static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    if (config->context_tokens == 0 || config->n_parallel > MAX_PARALLEL)
+        return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel", MAX_PARALLEL);
+    int r = hyp_runtime_start(err);
+    if (r == HYP_OK) r = decide(e, config, err);
+    if (r != HYP_OK) return r;
+    double start_s = hyp_text_now_s();
+    e->model = config->model;
+    e->info.threads = config->threads > 0 ? config->threads : hyp_process_default_threads();
+    HYP_AUTOFREE void **bases = calloc(config->model->n_files, sizeof *bases);
+    if (bases == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", config->model->n_files);
+    r = load_model(e, config, bases, err);
+    if (r == HYP_OK) r = guard_files(e, bases, err);
+    if (r != HYP_OK) return r;
+    e->vocab = llama_model_get_vocab(e->llama);
+    e->info.n_vocab = llama_vocab_n_tokens(e->vocab);
+    e->info.n_embd = llama_model_n_embd_out(e->llama);
+    uint64_t before = hyp_process_data_bytes();
+    r = make_context(e, config, err);
+    if (r == HYP_OK && is_streaming(e)) r = make_stream(e, config, bases, hyp_process_data_bytes() - before, err);
+    e->info.load_s = hyp_text_now_s() - start_s;
+    e->read_bytes_at_open = hyp_process_read_bytes();
+    e->major_faults_at_open = hyp_process_major_faults();
+    return r;
+}
+
+int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err) {
+    hyp_engine *e = calloc(1, sizeof *e);
+    if (e == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the engine");
+    int r = open_engine(e, config, err);
+    if (r == HYP_OK) *ret = e;
+    else hyp_engine_close(e);
+    return r;
+}
+
+void hyp_engine_close(hyp_engine *e) {
+    if (e == NULL) return;
+    if (e->batch.token != NULL) llama_batch_free(e->batch);
+    if (e->ctx != NULL) llama_free(e->ctx);
+    hyp_stream_free(e->stream); /* puts the file's mapping back before libllama unmaps it */
+    for (size_t i = 0; e->guards != NULL && i < e->model->n_files; i++) hyp_mapping_unguard(e->guards[i]);
+    free(e->guards);
+    if (e->llama != NULL) llama_model_free(e->llama);
+    free(e);
+}
+
+const hyp_engine_info *hyp_engine_get_info(const hyp_engine *e) {
+    return &e->info;
+}
+
+const hyp_model *hyp_engine_model(const hyp_engine *e) {
+    return e->model;
+}
+
+size_t hyp_engine_max_batch(const hyp_engine *e) {
+    return llama_n_batch(e->ctx);
+}
+
+int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err *err) {
+    if (n == 0 || n > llama_n_batch(e->ctx)) return hyp_err_set(err, HYP_EINVAL, "a batch of %zu tokens cannot be decoded", n);
+    struct llama_batch *b = &e->batch;
+    for (size_t i = 0; i < n; i++) {
+        b->token[i] = inputs[i].token;
+        b->pos[i] = inputs[i].pos;
+        b->n_seq_id[i] = 1;
+        b->seq_id[i][0] = inputs[i].seq;
+        b->logits[i] = inputs[i].output;
+    }
+    b->n_tokens = (int32_t)n;
+    hyp_runtime_clear_error();
+    if (e->stream != NULL) hyp_stream_begin(e->stream);
+    int r = llama_decode(e->ctx, *b);
+    /* A graph that the callback stopped can still look complete: its own word decides. */
+    int streamed = e->stream != NULL ? hyp_stream_end(e->stream, err) : HYP_OK;
+    int faulted = check_guards(e, err);
+    if (faulted != HYP_OK) return faulted;
+    if (streamed != HYP_OK) return streamed;
+    if (r == 0) return HYP_OK;
+    if (atomic_load_explicit(&e->interrupted, memory_order_relaxed)) return hyp_err_set(err, HYP_ECANCELED, "interrupted");
+    if (r == 1) {
+        hyp_err_set(err, HYP_ENOMEM, "the context is full");
+        hyp_err_hint(err, "a larger --context holds more");
+        return HYP_ENOMEM;
+    }
+    return hyp_engine_err(err, HYP_EENGINE, "llama.cpp could not evaluate the tokens");
+}
+
+const float *hyp_engine_logits(hyp_engine *e, int32_t index) {
+    return llama_get_logits_ith(e->ctx, index);
+}
+
+const float *hyp_engine_embedding(hyp_engine *e, int32_t seq) {
+    return llama_get_embeddings_seq(e->ctx, seq);
+}
+
+void hyp_engine_interrupt(hyp_engine *e) {
+    atomic_store_explicit(&e->interrupted, true, memory_order_relaxed);
+}
+
+void hyp_engine_clear_interrupt(hyp_engine *e) {
+    atomic_store_explicit(&e->interrupted, false, memory_order_relaxed);
+}
+
+/* --- a sequence's memory --- */
+
+bool hyp_engine_seq_truncate(hyp_engine *e, int32_t seq, int32_t from) {
+    return llama_memory_seq_rm(llama_get_memory(e->ctx), seq, from <= 0 ? -1 : from, -1);
+}
+
+void hyp_engine_seq_copy(hyp_engine *e, int32_t from_seq, int32_t to_seq, int32_t n) {
+    llama_memory_seq_cp(llama_get_memory(e->ctx), from_seq, to_seq, 0, n);
+}
+
+int32_t hyp_engine_seq_length(const hyp_engine *e, int32_t seq) {
+    return llama_memory_seq_pos_max(llama_get_memory(e->ctx), seq) + 1;
+}
+
+static llama_state_seq_flags state_flags(bool partial) {
+    return partial ? LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY : LLAMA_STATE_SEQ_FLAGS_NONE;
+}
+
+int hyp_engine_seq_save(hyp_engine *e, int32_t seq, bool partial, void **ret, size_t *ret_bytes, hyp_err *err) {
+    size_t size = llama_state_seq_get_size_ext(e->ctx, seq, state_flags(partial));
+    void *data = malloc(HYP_MAX(size, (size_t)1));
+    if (data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a checkpoint of %zu bytes", size);
+    size_t written = llama_state_seq_get_data_ext(e->ctx, data, size, seq, state_flags(partial));
+    if (written == 0 && size > 0) {
+        free(data);
+        return hyp_err_set(err, HYP_EENGINE, "llama.cpp could not save the state of sequence %d", seq);
+    }
+    *ret = data;
+    *ret_bytes = written;
+    return HYP_OK;
+}
+
+int hyp_engine_seq_restore(hyp_engine *e, int32_t seq, bool partial, const void *data, size_t bytes, hyp_err *err) {
+    if (llama_state_seq_set_data_ext(e->ctx, data, bytes, seq, state_flags(partial)) > 0) return HYP_OK;
+    return hyp_err_set(err, HYP_EENGINE, "llama.cpp could not restore the state of sequence %d", seq);
+}
+
+bool hyp_engine_needs_checkpoints(const hyp_engine *e) {
+    return llama_model_is_recurrent(e->llama) || llama_model_is_hybrid(e->llama) || llama_model_n_swa(e->llama) > 0;
+}
+
+void hyp_engine_get_stats(hyp_engine *e, hyp_engine_stats *ret) {
+    *ret = (hyp_engine_stats){
+        .bytes_read = hyp_process_read_bytes() - e->read_bytes_at_open,
+        .major_faults = hyp_process_major_faults() - e->major_faults_at_open,
+    };
+    if (e->stream == NULL) return;
+    hyp_pager_stats p;
+    hyp_stream_get_stats(e->stream, &p);
+    ret->demand_bytes = p.io.demand_bytes;
+    ret->prefetch_bytes = p.io.prefetch_bytes;
+    ret->stall_s = p.stall_s;
+    ret->cache_capacity_bytes = p.budget_bytes - p.pinned_bytes;
+    ret->pinned_bytes = p.pinned_bytes;
+    ret->hit_bytes = p.hit_bytes;
+    ret->miss_bytes = p.miss_bytes;
+    ret->evicted_bytes = p.evicted_bytes;
+    ret->prefetch_issued_bytes = p.prefetch_issued_bytes;
+    ret->prefetch_used_bytes = p.prefetch_used_bytes;
+    ret->prefetch_on = p.prefetch_issued_bytes > 0;
+    if (p.io.busy_s > 0) ret->disk_bytes_per_s = (double)(p.io.demand_bytes + p.io.prefetch_bytes) / p.io.busy_s;
+}

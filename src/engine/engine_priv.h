@@ -1,0 +1,24 @@
+/* engine_priv.h - what the files of this folder share. */
+#pragma once
+#include "engine/engine.h"
+#include "engine/stream.h"
+
+#include <llama.h>
+#include <stdatomic.h>
+
+
+struct hyp_engine {
+    const hyp_model *model;
+    struct llama_model *llama;
+    struct llama_context *ctx;
+    const struct llama_vocab *vocab;
+    struct llama_batch batch; /* reused by every decode */
+    hyp_engine_info info;
+    hyp_stream *stream; /* NULL unless weights are streamed */
+    int *guards; /* one a file: pages that cannot be read */
+    atomic_bool interrupted;
+    uint64_t read_bytes_at_open, major_faults_at_open;
+};
+
+/* Fill `err` with `code`, the formatted message, and libllama's own words if it said any. Returns `code`. */
+int hyp_engine_err(hyp_err *err, int code, const char *message);

@@ -1,0 +1,49 @@
+/* stream.h - feeding a graph with weights that are not all in memory: ggml's evaluation callback on one side, the pager on
+ * the other.
+ *
+ * ggml asks about every node before it runs (ask = true); answering true makes the graph run up to and including that node
+ * and then call back with its value. Between the two no node computes, so the pager may move pages. What matters is
+ * recognised by what a node does, not by an architecture's name:
+ *   - a MUL_MAT_ID over routed experts names in src[2] the node that holds the chosen ids: stop there, demand those experts;
+ *   - a MUL_MAT over a streamed FFN matrix names its layer: wait for it, and after the layer's last part give it back;
+ *   - the node before a dense layer's first matrix: stop there, so that attention computes while the layer is read.
+ * A graph not yet known merely faults from the file: slower, never wrong.
+ *
+ * Threads: everything runs on the compute thread. */
+#pragma once
+#include "engine/units.h"
+
+struct ggml_tensor;
+typedef struct hyp_stream hyp_stream;
+
+typedef struct hyp_stream_config {
+    const hyp_model *model;
+    hyp_mode mode; /* HYP_MODE_EXPERTS or HYP_MODE_FFN */
+    void *const *bases; /* of model->files, as mapped by libllama */
+    uint64_t budget_bytes; /* for frames */
+    uint32_t batch_tokens;
+    hyp_policy_kind policy;
+    bool prefetch;
+    hyp_io_config io;
+} hyp_stream_config;
+
+/* Cut the model into units and build the pager. Nothing is read yet. Errors: those of hyp_units_make() and
+ * hyp_pager_open(). */
+HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, hyp_err *err);
+void hyp_stream_free(hyp_stream *stream);
+
+/* Read what is always needed, then begin to fill the rest. Errors: HYP_EIO, HYP_ECANCELED. */
+HYP_NODISCARD int hyp_stream_load(hyp_stream *stream, bool (*progress)(uint64_t, uint64_t, void *), void *user, hyp_err *err);
+
+/* ggml's evaluation callback; `user` is the stream. */
+bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user);
+
+/* A decode begins or has ended: after it, the error that stopped the graph, if any. */
+void hyp_stream_begin(hyp_stream *stream);
+HYP_NODISCARD int hyp_stream_end(hyp_stream *stream, hyp_err *err);
+
+/* Has a read failed? (ggml's abort callback asks.) */
+bool hyp_stream_failed(const hyp_stream *stream);
+
+const hyp_units *hyp_stream_units(const hyp_stream *stream);
+void hyp_stream_get_stats(const hyp_stream *stream, hyp_pager_stats *ret);

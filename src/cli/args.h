@@ -25,8 +25,10 @@ typedef struct hyp_args {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     int top_k, repeat_last_n, seed;
     hyp_option_list stop;
-    const char *system;
-    bool chat, ignore_eos, json, logits_digest, tensors, quiet, help;
+    const char *system, *mode, *policy, *io_backend;
+    uint64_t ram_bytes;
+    int io_depth;
+    bool chat, ignore_eos, json, logits_digest, no_repack, no_prefetch, stats, tensors, quiet, help;
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

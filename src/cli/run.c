@@ -1,6 +1,157 @@
+/* run.c - `hypura run`: one prompt, one streamed answer. How it is reported is run_report.c. */
+#include "base/mem.h"
+#include "base/text.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/run_report.h"
+#include "engine/generate.h"
+
+#include <string.h>
+
+static void free_model(hyp_model **m) {
+    hyp_model_free(*m);
+}
+static void close_engine(hyp_engine **e) {
+    hyp_interrupt_watch(NULL);
+    hyp_engine_close(*e);
+}
+
+static bool on_load(uint64_t done, uint64_t total, void *user) {
+    hyp_progress_update(user, done, total);
+    return !hyp_interrupt_seen();
+}
+
+typedef struct output {
+    bool json;    /* the text goes into the report instead of the terminal */
+    hyp_str text;
+} output;
+
+static bool on_text(const char *text, size_t n, void *user) {
+    output *out = user;
+    hyp_str_append(&out->text, text, n);
+    if (out->json) return !out->text.failed;
+    return fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0;
+}
+
+static hyp_sampling sampling_of(const hyp_args *args) {
+    return (hyp_sampling){
+        .temperature = args->temperature,
+        .top_k = args->top_k,
+        .top_p = args->top_p,
+        .min_p = args->min_p,
+        .typical_p = 1,
+        .repeat_penalty = args->repeat_penalty,
+        .presence_penalty = args->presence_penalty,
+        .frequency_penalty = args->frequency_penalty,
+        .repeat_last_n = args->repeat_last_n,
+        .seed = args->seed,
+    };
+}
+
+/* The prompt as the model shall see it: with --chat inside its template. The caller frees `*ret`. */
+static int make_prompt(const hyp_args *args, const hyp_engine *engine, hyp_token **ret, size_t *ret_n, hyp_err *err) {
+    HYP_AUTOFREE char *rendered = NULL;
+    const char *text = args->prompt;
+    if (args->chat) {
+        hyp_chat_turn turns[2];
+        size_t n = 0;
+        if (args->system != NULL) turns[n++] = (hyp_chat_turn){"system", args->system};
+        turns[n++] = (hyp_chat_turn){"user", args->prompt};
+        bool fallback = false;
+        int r = hyp_engine_apply_builtin_template(engine, NULL, turns, n, &rendered, &fallback, err);
+        if (r != HYP_OK) return r;
+        if (fallback && !args->quiet) fputs("note: this model has no chat template that is known here; ChatML is used\n", stderr);
+        text = rendered;
+    }
+    return hyp_engine_tokenize(engine, text, strlen(text), true, true, ret, ret_n, err);
+}
+
+/* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */
+static int index_of(const char *word, const char *(*name)(int), int n) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(word, name(i)) == 0) return i;
+    return 0;
+}
+static const char *mode_name(int i) {
+    return hyp_mode_name((hyp_mode)i);
+}
+static const char *policy_name(int i) {
+    return hyp_policy_name((hyp_policy_kind)i);
+}
+static const char *io_name(int i) {
+    return hyp_io_backend_name((hyp_io_backend)i);
+}
+
+static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine **ret, hyp_err *err) {
+    hyp_progress progress;
+    hyp_progress_start(&progress, "loading", args->quiet);
+    hyp_engine_config config = {
+        .model = model,
+        .context_tokens = (uint32_t)args->context_tokens,
+        .batch_tokens = (uint32_t)args->batch_tokens,
+        .threads = args->threads,
+        .no_repack = args->no_repack,
+        .ram_bytes = args->ram_bytes,
+        .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
+        .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
+        .no_prefetch = args->no_prefetch,
+        .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1), .depth = (uint32_t)args->io_depth},
+        .progress = on_load,
+        .progress_user = &progress,
+    };
+    int r = hyp_engine_open(&config, ret, err);
+    hyp_progress_end(&progress);
+    return r;
+}
+
+static int answer(const hyp_args *args, hyp_engine *engine, hyp_err *err) {
+    HYP_AUTOFREE hyp_token *prompt = NULL;
+    size_t n_prompt = 0;
+    int r = make_prompt(args, engine, &prompt, &n_prompt, err);
+    if (r != HYP_OK) return r;
+    output out = {.json = args->json};
+    hyp_generate_request request = {
+        .prompt = prompt,
+        .n_prompt = n_prompt,
+        .max_tokens = args->max_tokens,
+        .stops = args->stop.items,
+        .n_stops = args->stop.n,
+        .ignore_eog = args->ignore_eos,
+        .digest = args->logits_digest,
+        .sampling = sampling_of(args),
+        .sink = on_text,
+        .sink_user = &out,
+    };
+    hyp_generate_result result;
+    r = hyp_generate(engine, &request, &result, err);
+    if (!args->json && out.text.length > 0) putchar('\n');
+    if (r == HYP_OK && args->json) r = hyp_run_report_json(engine, n_prompt, &result, &out.text, args->logits_digest, stdout, err);
+    free(result.tokens);
+    hyp_str_free(&out.text);
+    if (r != HYP_OK) return r;
+    return result.stop == HYP_STOP_INTERRUPTED && hyp_interrupt_seen() ? HYP_EXIT_INTERRUPTED : HYP_EXIT_OK;
+}
 
 int hyp_command_run(const hyp_args *args, hyp_err *err) {
-    (void)args;
-    return hyp_err_set(err, HYP_EUNSUPPORTED, "not built yet");
+    const char *path;
+    if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
+    if (args->prompt == NULL) {
+        hyp_err_set(err, HYP_EINVAL, "there is no prompt");
+        hyp_err_hint(err, "give one with --prompt \"...\"");
+        return HYP_EXIT_USAGE;
+    }
+    if (args->logits_digest && !args->json) {
+        hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
+        return HYP_EXIT_USAGE;
+    }
+    HYP_CLEANUP(free_model) hyp_model *model = NULL;
+    if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
+    HYP_CLEANUP(close_engine) hyp_engine *engine = NULL;
+    hyp_interrupt_watch(NULL);
+    int r = open_engine(args, model, &engine, err);
+    if (r != HYP_OK) return r == HYP_ECANCELED ? HYP_EXIT_INTERRUPTED : HYP_EXIT_FAILED;
+    hyp_interrupt_watch(engine);
+    r = answer(args, engine, err);
+    return r < 0 ? HYP_EXIT_FAILED : r;
 }

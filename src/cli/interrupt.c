@@ -1,0 +1,30 @@
+#include "cli/interrupt.h"
+
+#include "cli/command.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+static _Atomic(hyp_engine *) watched;
+static atomic_int seen;
+
+static void on_signal(int signal) {
+    if (atomic_fetch_add(&seen, 1) > 0) _exit(128 + signal);
+    hyp_engine *engine = atomic_load(&watched);
+    if (engine != NULL) hyp_engine_interrupt(engine);
+}
+
+void hyp_interrupt_watch(hyp_engine *engine) {
+    atomic_store(&watched, engine);
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    /* It may have come while there was nobody to tell. */
+    if (engine != NULL && hyp_interrupt_seen()) hyp_engine_interrupt(engine);
+}
+
+bool hyp_interrupt_seen(void) {
+    return atomic_load(&seen) > 0;
+}

@@ -3,7 +3,30 @@
  * HYPURA_SEED=N replays that one. */
 #include "fixture.h"
 
+#include <errno.h>
 #include <string.h>
+
+#ifdef DISORDER
+/* A system that has run out of mappings: what is refused must stay as it was. */
+int __real_hyp_arena_map(const hyp_arena *arena, uint64_t offset, uint64_t bytes, void *at, bool populate);
+int __wrap_hyp_arena_map(const hyp_arena *arena, uint64_t offset, uint64_t bytes, void *at, bool populate);
+int __real_hyp_platform_map_file(int fd, uint64_t offset, uint64_t bytes, void *at);
+int __wrap_hyp_platform_map_file(int fd, uint64_t offset, uint64_t bytes, void *at);
+
+static unsigned refuse_every, n_asked; /* 0: never */
+
+static bool refused(void) {
+    return refuse_every > 0 && ++n_asked % refuse_every == 0;
+}
+
+int __wrap_hyp_arena_map(const hyp_arena *arena, uint64_t offset, uint64_t bytes, void *at, bool populate) {
+    return refused() ? ENOMEM : __real_hyp_arena_map(arena, offset, bytes, at, populate);
+}
+
+int __wrap_hyp_platform_map_file(int fd, uint64_t offset, uint64_t bytes, void *at) {
+    return refused() ? ENOMEM : __real_hyp_platform_map_file(fd, offset, bytes, at);
+}
+#endif
 
 typedef struct trace {
     fixture f;
@@ -181,10 +204,18 @@ static void run(uint64_t seed, hyp_io_backend backend, int n_operations) {
     uint64_t spread = fixture_random(&t.f, 3) == 0 ? 1 : fixture_random(&t.f, 2) == 0 ? 20 * PAGE : all;
     fixture_open(&t.f, always + largest + fixture_random(&t.f, spread));
     load(&t);
+    if (fixture_random(&t.f, 3) == 0) /* fewer mappings than frames */
+        t.f.pager->max_held = HYP_UNIT_MAX_EXTENTS + (uint32_t)fixture_random(&t.f, 20);
+#ifdef DISORDER
+    refuse_every = fixture_random(&t.f, 3) == 0 ? 2 + (unsigned)fixture_random(&t.f, 40) : 0;
+#endif
     for (int i = 0; i < n_operations; i++) {
         operate(&t);
         fixture_check(&t.f);
     }
+#ifdef DISORDER
+    refuse_every = 0;
+#endif
     hyp_pager_stats stats;
     hyp_pager_get_stats(t.f.pager, &stats);
     assert_int_equal(stats.hit_bytes + stats.miss_bytes, t.demanded_bytes);

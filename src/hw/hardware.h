@@ -1,0 +1,56 @@
+/* hardware.h - a machine as numbers: what the planner plans for, measured (profile.h) or made up ("what would twice the
+ * disk give?"). Pure data. */
+#pragma once
+#include "base/err.h"
+
+enum { HYP_HARDWARE_MAX_DEVICES = 16, HYP_HARDWARE_MAX_RATES = 24 };
+
+/* How fast the CPU works through weights of one quantisation, all threads together. */
+typedef struct hyp_weight_rate {
+    int type;                    /* enum ggml_type */
+    double decode_bytes_per_s;   /* matrix times vector, weights in the file's layout */
+    double repacked_bytes_per_s; /* the same with weights repacked at load (resident mode) */
+    double prefill_flop_per_s;   /* matrix times matrix; 2 * rows * columns * tokens operations */
+    double repacked_flop_per_s;
+} hyp_weight_rate;
+
+typedef enum hyp_device_kind {
+    HYP_DEVICE_GPU,     /* memory of its own */
+    HYP_DEVICE_UNIFIED, /* shares the machine's RAM: what it holds counts against the RAM budget too */
+    HYP_DEVICE_REMOTE,  /* another machine's memory, behind a network */
+    HYP_N_DEVICE_KINDS,
+} hyp_device_kind;
+
+typedef struct hyp_device {
+    char name[64]; /* ggml's name: "Vulkan0", "RPC0" */
+    char description[96];
+    hyp_device_kind kind;
+    uint64_t total_bytes, free_bytes;
+    double weight_bytes_per_s; /* matrix times vector, quantised weights */
+    double flop_per_s;         /* matrix times matrix */
+    double copy_bytes_per_s;   /* from the host */
+    double hop_s;              /* to hand one token's activations over, there or back */
+} hyp_device;
+
+typedef struct hyp_hardware {
+    char cpu[96];
+    int threads;
+    uint64_t ram_total_bytes, ram_available_bytes; /* available: hyp_memory.available_bytes */
+    uint64_t ram_budget_bytes;                     /* hyp_memory_budget() */
+    double memory_bytes_per_s; /* plain reading by all threads: an upper bound of every weight rate */
+    hyp_weight_rate rates[HYP_HARDWARE_MAX_RATES];
+    size_t n_rates;
+    double node_s;                 /* fixed cost of one graph node: waking and joining the threads */
+    double disk_bytes_per_s;       /* direct reads at disk_request_bytes and disk_depth: what streaming gets */
+    double disk_fault_bytes_per_s; /* through page faults on a mapping: what plain mmap gets */
+    uint32_t disk_request_bytes, disk_depth; /* where the disk saturates */
+    hyp_device devices[HYP_HARDWARE_MAX_DEVICES];
+    size_t n_devices;
+} hyp_hardware;
+
+/* A modest PC, for whatever was not measured: figures below most real machines, so that an estimate errs to the slow side.
+ * RAM fields are zero. Pure. */
+void hyp_hardware_default(hyp_hardware *ret);
+
+/* The rates for ggml type `type`: its own row, else the row whose bits per weight are nearest, else defaults. Pure. */
+hyp_weight_rate hyp_hardware_rate(const hyp_hardware *hardware, int type);

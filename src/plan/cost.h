@@ -1,0 +1,38 @@
+/* cost.h - what a model costs a machine: bytes, seconds and buffers, layer by layer. Pure; README.md has the formulas. */
+#pragma once
+#include "plan/place.h"
+#include "plan/plan.h"
+
+/* What one token of a wide batch costs in a layer at a site, beside hyp_place_layer's one-token costs. */
+typedef struct hyp_cost_wide {
+    double base_s[HYP_PLACE_SITES], bulk_s[HYP_PLACE_SITES];
+} hyp_cost_wide;
+
+typedef struct hyp_cost {
+    hyp_mode mode;
+    size_t n_layers; /* the model's + 1 */
+    hyp_place_layer *layers;
+    hyp_cost_wide *wide;
+    uint64_t step_bytes;        /* frames that one layer needs at once */
+    uint64_t widest_part_bytes; /* largest matrix of an expert, in frames */
+    uint64_t token_bytes;       /* weights a token touches */
+    uint64_t page_cache_bytes;  /* weights left to the page cache */
+} hyp_cost;
+
+/* Cost `model` for `mode` (RESIDENT, EXPERTS, FFN or MMAP) with KV caches for `ubatch` wide batches. Freed with
+ * hyp_cost_free(). Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request,
+                                hyp_mode mode, uint32_t ubatch, hyp_cost *ret, hyp_err *err);
+void hyp_cost_free(hyp_cost *cost);
+
+/* libllama's compute buffers for batches of `ubatch` tokens. */
+uint64_t hyp_cost_compute_bytes(const hyp_model *model, const hyp_plan_request *request, uint32_t ubatch);
+
+/* Memory of the process beside weights, KV cache and compute buffers. */
+uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request);
+
+/* Expected number of distinct experts that `tokens` tokens touch in one layer, uniform routing: N (1 - (1 - k/N)^T). */
+double hyp_cost_distinct_experts(uint32_t n_experts, uint32_t n_used, double tokens);
+
+/* Is the tensor read by every token as a whole (false: a row a token, or only by draft layers)? */
+bool hyp_cost_is_touched(const hyp_model *model, const hyp_tensor *tensor);

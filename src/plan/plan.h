@@ -1,0 +1,98 @@
+/* plan.h - how a model will run on a machine: the mode, where every tensor lies, what fits, and how fast it will be.
+ *
+ * Pure data in, immutable plan out: no I/O, no clock, no threads, so that it can plan for a machine that is not there. The
+ * same inputs give the same plan. README.md has the formulas. */
+#pragma once
+#include "gguf/model.h"
+#include "hw/hardware.h"
+#include "plan/mode.h"
+
+typedef struct hyp_plan_request {
+    hyp_mode mode;            /* HYP_MODE_AUTO or what the user forces */
+    uint64_t ram_bytes;       /* 0: hardware->ram_budget_bytes */
+    uint64_t vram_bytes;      /* of each device at most; 0: what is free less a headroom */
+    uint32_t context_tokens;  /* per sequence; 0 = 4096 */
+    uint32_t n_parallel;      /* 0 = 1 */
+    uint32_t batch_tokens;    /* widest batch wanted; 0 = 512 */
+    int kv_type_k, kv_type_v; /* enum ggml_type; 0 (which is F32) stands for F16 */
+    bool swa_full;            /* the engine keeps full caches for sliding-window layers */
+    bool no_repack;           /* resident mode without repacked weights */
+    uint32_t prompt_tokens;   /* for the time to the first token; 0 = 512 */
+    const float *expert_uses; /* expected uses of an expert a token, n_layers * n_experts, or NULL: all alike */
+    double time_limit_s;      /* for the optimiser; 0 = 2 */
+} hyp_plan_request;
+
+typedef enum hyp_tier {
+    HYP_TIER_PINNED, /* in RAM from start to end */
+    HYP_TIER_CACHE,  /* comes from the SSD on demand and stays in a bounded cache: routed experts */
+    HYP_TIER_STREAM, /* comes from the SSD in every pass: a dense FFN without room */
+    HYP_TIER_FILE,   /* left to the kernel's page cache: a row a token, or not used at all; in mode mmap everything */
+    HYP_TIER_DEVICE, /* + d: on hardware->devices[d] */
+    HYP_N_TIERS = HYP_TIER_DEVICE + HYP_HARDWARE_MAX_DEVICES,
+} hyp_tier;
+
+typedef enum hyp_limit { HYP_LIMIT_COMPUTE, HYP_LIMIT_MEMORY, HYP_LIMIT_DISK } hyp_limit;
+
+typedef struct hyp_prediction {
+    double decode_tok_per_s, prefill_tok_per_s;
+    double first_token_s; /* of prompt_tokens, after loading */
+    double load_s;
+    double compute_s, read_s; /* of one token */
+    double read_bytes;        /* of one token, from the SSD */
+    double hit_rate;          /* of streamed bytes; 1 when nothing streams */
+    double bound_tok_per_s;   /* 1 / max(compute_s, read_s): what perfect overlap would give */
+    hyp_limit limit;
+} hyp_prediction;
+
+typedef struct hyp_plan {
+    hyp_mode mode; /* never HYP_MODE_AUTO */
+    char reason[200];
+    /* the RAM budget: its parts add up to budget_bytes */
+    uint64_t budget_bytes;
+    uint64_t pinned_bytes;   /* weights pinned in host RAM */
+    uint64_t cache_bytes;    /* for streamed units, frames in flight included; the pager's budget is pinned + cache */
+    uint64_t kv_bytes;       /* on the host */
+    uint64_t compute_bytes;  /* libllama's compute buffers on the host */
+    uint64_t overhead_bytes; /* program, vocabulary, tables, output buffers */
+    uint64_t spare_bytes;    /* not needed */
+    uint64_t least_budget_bytes; /* with less it does not run in any streaming mode */
+    uint64_t streamed_bytes; /* frame bytes of everything that streams: what a cache that misses nothing would take */
+    uint64_t token_bytes;    /* weights that one token touches */
+    uint32_t context_tokens, n_parallel;
+    uint32_t ubatch_tokens; /* widest batch to compute at once */
+    /* where it lies */
+    uint8_t
+        *tensor_tier; /* hyp_tier of model->tensors[i]; experts in a cache that holds them all are HYP_TIER_CACHE too */
+    size_t n_tensors;
+    uint32_t n_layers;     /* of the model; entry n_layers of the next arrays is the output head */
+    uint8_t *layer_site;   /* 0 the CPU, 1 + d: where a layer computes and its KV cache lies */
+    uint8_t *bulk_site;    /* 0 the host, 1 + d: its FFN or experts */
+    float *bulk_resident;  /* share of a host bulk in RAM (of the cache, for experts) */
+    uint32_t n_ffn_pinned; /* mode ffn: FFN layers in RAM, and on the SSD */
+    uint32_t n_ffn_streamed;
+    int32_t n_gpu_layers; /* for libllama: the last layers, output head included */
+    size_t n_devices;
+    float tensor_split[HYP_HARDWARE_MAX_DEVICES];    /* layers a device, in its proportions */
+    uint64_t device_bytes[HYP_HARDWARE_MAX_DEVICES]; /* weights, KV and buffers there */
+    uint64_t device_kv_bytes[HYP_HARDWARE_MAX_DEVICES];
+    uint64_t bytes[HYP_N_TIERS]
+                  [HYP_N_ROLES]; /* weights by tier and role, file bytes; CACHE holds what fits, STREAM the rest */
+    hyp_prediction prediction;
+    double greedy_token_s, optimal_token_s; /* as placed by the greedy and by the mixed integer program */
+    bool optimal;                           /* the program proved its optimum */
+} hyp_plan;
+
+/* Plan `model` on `hardware`. `*ret` is freed with hyp_plan_free(); it refers to neither input. Thread-safe.
+ * Errors: HYP_ENOMEM (the budget is too small: the hint names the least; or no memory), HYP_EUNSUPPORTED (the forced mode has
+ * nothing to stream in this model). */
+HYP_NODISCARD int hyp_plan_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request,
+                                hyp_plan **ret, hyp_err *err);
+void hyp_plan_free(hyp_plan *plan);
+
+/* "pinned in RAM", "RAM cache", "SSD", "page cache", "device 0"... Static storage. */
+const char *hyp_tier_name(hyp_tier tier);
+/* "compute", "memory", "disk". */
+const char *hyp_limit_name(hyp_limit limit);
+
+/* Does a streaming mode (HYP_MODE_EXPERTS, HYP_MODE_FFN) stream this tensor? The engine cuts units by the same rule. Pure. */
+bool hyp_plan_is_streamed(const hyp_tensor *tensor, hyp_mode mode);

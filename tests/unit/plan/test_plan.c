@@ -1,0 +1,263 @@
+/* Whole plans for made-up models and machines. */
+#include "../test.h"
+#include "model.h"
+#include "plan/cost.h"
+#include "plan/plan.h"
+
+#include <string.h>
+
+enum { MB = 1000000 };
+static const test_shape dense_shape = {"llama", 16, 1024, 16, 4, 8192, 0, 0, 2048, false};
+static const test_shape moe_shape = {"qwen3moe", 12, 1024, 16, 4, 1024, 32, 4, 2048, false};
+
+static hyp_hardware machine(uint64_t ram) {
+    hyp_hardware hw;
+    hyp_hardware_default(&hw);
+    hw.ram_budget_bytes = hw.ram_available_bytes = ram;
+    return hw;
+}
+
+static void add_gpu(hyp_hardware *hw, const char *name, hyp_device_kind kind, uint64_t bytes, double rate) {
+    hyp_device *d = &hw->devices[hw->n_devices++];
+    *d = (hyp_device){.kind = kind,
+                      .total_bytes = bytes,
+                      .free_bytes = bytes,
+                      .weight_bytes_per_s = rate,
+                      .flop_per_s = rate * 100,
+                      .copy_bytes_per_s = 10e9,
+                      .hop_s = 2e-5};
+    strcpy(d->name, name);
+}
+
+/* What holds for every plan: its parts make up the budget, every byte has a tier, devices hold what they can. */
+static void check(const hyp_model *m, const hyp_hardware *hw, const hyp_plan *p) {
+    uint64_t ram = p->pinned_bytes + p->cache_bytes + p->kv_bytes + p->compute_bytes + p->overhead_bytes, weights = 0;
+    for (size_t d = 0; d < p->n_devices; d++) {
+        assert_true(p->device_bytes[d] <= hw->devices[d].free_bytes);
+        if (hw->devices[d].kind == HYP_DEVICE_UNIFIED) ram += p->device_bytes[d];
+    }
+    if (p->mode != HYP_MODE_MMAP) assert_int_equal(ram + p->spare_bytes, p->budget_bytes);
+    for (size_t t = 0; t < HYP_N_TIERS; t++)
+        for (size_t r = 0; r < HYP_N_ROLES; r++)
+            weights += p->bytes[t][r];
+    assert_int_equal(weights, m->tensor_bytes);
+    assert_true(p->prediction.decode_tok_per_s > 0 && p->prediction.prefill_tok_per_s > 0 &&
+                p->prediction.first_token_s > 0);
+    assert_true(p->prediction.decode_tok_per_s <= p->prediction.bound_tok_per_s * (1 + 1e-9));
+    assert_true(p->optimal_token_s <= p->greedy_token_s * (1 + 1e-9));
+    assert_true(p->reason[0] != '\0' && p->mode != HYP_MODE_AUTO);
+}
+
+static hyp_plan *plan(const hyp_model *m, const hyp_hardware *hw, hyp_mode mode) {
+    hyp_plan *p = NULL;
+    hyp_err err = HYP_ERR_NONE;
+    hyp_plan_request request = {.mode = mode, .context_tokens = 1024, .batch_tokens = 64};
+    int r = hyp_plan_make(m, hw, &request, &p, &err);
+    if (r != HYP_OK) print_message("%s (%s)\n", err.message, err.hint);
+    assert_int_equal(r, HYP_OK);
+    check(m, hw, p);
+    return p;
+}
+
+static void what_fits_is_resident(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(2000ull * MB);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(p->mode, HYP_MODE_RESIDENT);
+    assert_int_equal(p->cache_bytes, 0);
+    assert_true(p->prediction.read_bytes == 0 && p->prediction.hit_rate == 1);
+    assert_int_equal(p->prediction.limit == HYP_LIMIT_DISK, 0);
+    hyp_plan_free(p);
+    hyp_model_free(m);
+}
+
+static void experts_stream_through_a_cache(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&moe_shape);
+    hyp_hardware hw = machine(600ull * MB);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(p->mode, HYP_MODE_EXPERTS);
+    assert_true(p->cache_bytes > 0 && p->cache_bytes < p->streamed_bytes);
+    assert_true(p->prediction.hit_rate > 0 && p->prediction.hit_rate < 1);
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const hyp_tensor *t = &m->tensors[i];
+        hyp_tier wanted = t->role == HYP_ROLE_ROUTED_EXPERT ? HYP_TIER_CACHE
+                          : t->role == HYP_ROLE_EMBEDDING   ? HYP_TIER_FILE
+                                                            : HYP_TIER_PINNED;
+        assert_int_equal(p->tensor_tier[i], wanted);
+    }
+    /* More memory, a faster disk: never slower. */
+    hyp_hardware more = machine(800ull * MB), faster = hw;
+    faster.disk_bytes_per_s *= 2;
+    hyp_plan *q = plan(m, &more, HYP_MODE_AUTO), *f = plan(m, &faster, HYP_MODE_AUTO);
+    assert_true(q->prediction.decode_tok_per_s > p->prediction.decode_tok_per_s);
+    assert_true(f->prediction.decode_tok_per_s > p->prediction.decode_tok_per_s);
+    hyp_plan_free(p), hyp_plan_free(q), hyp_plan_free(f);
+    hyp_model_free(m);
+}
+
+static void known_uses_raise_the_hit_rate(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&moe_shape);
+    hyp_hardware hw = machine(600ull * MB);
+    float uses[12 * 32];
+    for (size_t i = 0; i < 12 * 32; i++)
+        uses[i] = 1.0f / (float)(1 + i % 32);
+    hyp_plan_request request = {.context_tokens = 1024, .batch_tokens = 64, .expert_uses = uses};
+    hyp_plan *uniform = plan(m, &hw, HYP_MODE_AUTO), *skewed = NULL;
+    hyp_err err = HYP_ERR_NONE;
+    assert_int_equal(hyp_plan_make(m, &hw, &request, &skewed, &err), HYP_OK);
+    check(m, &hw, skewed);
+    assert_true(skewed->prediction.hit_rate > uniform->prediction.hit_rate + 0.1);
+    hyp_plan_free(uniform), hyp_plan_free(skewed);
+    hyp_model_free(m);
+}
+
+static void dense_layers_stay_or_stream_spread_evenly(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(420ull * MB);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(p->mode, HYP_MODE_FFN);
+    assert_int_equal(p->n_ffn_pinned + p->n_ffn_streamed, 16);
+    assert_true(p->n_ffn_pinned > 0 && p->n_ffn_streamed > 0);
+    /* Nowhere do two thirds of the layers in RAM stand on one half of the stack. */
+    uint32_t first_half = 0;
+    for (size_t l = 0; l < 8; l++)
+        first_half += p->bulk_resident[l] == 1;
+    assert_true(first_half * 3 <= p->n_ffn_pinned * 2);
+    hyp_plan_free(p);
+    hyp_model_free(m);
+}
+
+static void too_little_names_the_least_and_the_least_runs(void **state) {
+    (void)state;
+    const test_shape shapes[] = {dense_shape, moe_shape};
+    for (size_t i = 0; i < 2; i++) {
+        hyp_model *m = test_model(&shapes[i]);
+        hyp_hardware hw = machine(600ull * MB), tiny = machine(20ull * MB);
+        hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO), *q = NULL;
+        hyp_err err = HYP_ERR_NONE;
+        hyp_plan_request request = {.context_tokens = 1024, .batch_tokens = 64};
+        assert_int_equal(hyp_plan_make(m, &tiny, &request, &q, &err), HYP_ENOMEM);
+        assert_non_null(strstr(err.hint, "at least"));
+        hyp_hardware least = machine(p->least_budget_bytes), below = machine(p->least_budget_bytes - 1);
+        hyp_plan *runs = plan(m, &least, HYP_MODE_AUTO);
+        assert_int_equal(hyp_plan_make(m, &below, &request, &q, NULL), HYP_ENOMEM);
+        hyp_plan_free(runs), hyp_plan_free(p);
+        hyp_model_free(m);
+    }
+}
+
+static void forced_modes_are_obeyed_or_refused(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(2000ull * MB), small = machine(300ull * MB);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_FFN), *q = NULL;
+    assert_int_equal(p->mode, HYP_MODE_FFN);
+    assert_int_equal(p->n_ffn_streamed, 0); /* everything fits */
+    hyp_plan_free(p);
+    p = plan(m, &small, HYP_MODE_MMAP);
+    assert_int_equal(p->mode, HYP_MODE_MMAP);
+    hyp_plan_free(p);
+    hyp_err err = HYP_ERR_NONE;
+    hyp_plan_request request = {.mode = HYP_MODE_EXPERTS};
+    assert_int_equal(hyp_plan_make(m, &hw, &request, &q, &err), HYP_EUNSUPPORTED);
+    err = HYP_ERR_NONE;
+    request.mode = HYP_MODE_RESIDENT;
+    assert_int_equal(hyp_plan_make(m, &small, &request, &q, &err), HYP_ENOMEM);
+    hyp_model_free(m);
+}
+
+static void a_large_gpu_takes_everything(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(300ull * MB);
+    add_gpu(&hw, "GPU0", HYP_DEVICE_GPU, 8000ull * MB, 300e9);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(p->mode, HYP_MODE_RESIDENT);
+    assert_int_equal(p->n_gpu_layers, 17);
+    assert_int_equal(p->pinned_bytes, 0);
+    hyp_plan_free(p);
+    hyp_model_free(m);
+}
+
+static void unequal_gpus_get_what_they_hold(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(2000ull * MB);
+    add_gpu(&hw, "GPU0", HYP_DEVICE_GPU, 420ull * MB, 100e9);
+    add_gpu(&hw, "GPU1", HYP_DEVICE_GPU, 300ull * MB, 300e9);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    assert_true(p->tensor_split[0] > 0 && p->tensor_split[1] > 0);
+    assert_int_equal((int)(p->tensor_split[0] + p->tensor_split[1]), p->n_gpu_layers);
+    hyp_plan_free(p);
+    hyp_model_free(m);
+}
+
+static void unified_memory_counts_once(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(700ull * MB);
+    add_gpu(&hw, "IGPU", HYP_DEVICE_UNIFIED, 700ull * MB, 60e9);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    assert_true(p->n_gpu_layers > 0);
+    assert_true(p->pinned_bytes + p->device_bytes[0] <= 700ull * MB); /* check() has the exact sum */
+    hyp_plan_free(p);
+    hyp_model_free(m);
+}
+
+static void three_tiers_share_a_mixture_of_experts(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&moe_shape);
+    hyp_hardware hw = machine(450ull * MB);
+    add_gpu(&hw, "GPU0", HYP_DEVICE_GPU, 400ull * MB, 200e9);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(p->mode, HYP_MODE_EXPERTS);
+    assert_true(p->n_gpu_layers > 0 && p->cache_bytes > 0);
+    hyp_hardware bare = machine(450ull * MB);
+    hyp_plan *q = plan(m, &bare, HYP_MODE_AUTO);
+    assert_true(p->prediction.decode_tok_per_s >= q->prediction.decode_tok_per_s);
+    hyp_plan_free(p), hyp_plan_free(q);
+    hyp_model_free(m);
+}
+
+static void tied_embeddings_are_pinned_once(void **state) {
+    (void)state;
+    test_shape tied = dense_shape;
+    tied.tied = true;
+    hyp_model *m = test_model(&tied);
+    hyp_hardware hw = machine(420ull * MB);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->tensors[i].role == HYP_ROLE_EMBEDDING) assert_int_equal(p->tensor_tier[i], HYP_TIER_PINNED);
+    hyp_plan_free(p);
+    hyp_model_free(m);
+}
+
+static void distinct_experts_follow_their_formula(void **state) {
+    (void)state;
+    assert_true(hyp_cost_distinct_experts(8, 2, 1) > 1.999 && hyp_cost_distinct_experts(8, 2, 1) < 2.001);
+    assert_true(hyp_cost_distinct_experts(8, 2, 1000) > 7.999);
+    assert_true(hyp_cost_distinct_experts(0, 0, 10) == 0);
+    assert_true(hyp_cost_distinct_experts(4, 8, 1) == 4);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_fits_is_resident),
+        cmocka_unit_test(experts_stream_through_a_cache),
+        cmocka_unit_test(known_uses_raise_the_hit_rate),
+        cmocka_unit_test(dense_layers_stay_or_stream_spread_evenly),
+        cmocka_unit_test(too_little_names_the_least_and_the_least_runs),
+        cmocka_unit_test(forced_modes_are_obeyed_or_refused),
+        cmocka_unit_test(a_large_gpu_takes_everything),
+        cmocka_unit_test(unequal_gpus_get_what_they_hold),
+        cmocka_unit_test(unified_memory_counts_once),
+        cmocka_unit_test(three_tiers_share_a_mixture_of_experts),
+        cmocka_unit_test(tied_embeddings_are_pinned_once),
+        cmocka_unit_test(distinct_experts_follow_their_formula),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

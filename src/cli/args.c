@@ -7,6 +7,7 @@
 #define AT(field) offsetof(hyp_args, field)
 #define RUN HYP_COMMAND_RUN
 #define INSPECT HYP_COMMAND_INSPECT
+#define REPLAY HYP_COMMAND_REPLAY
 #define MODEL_COMMANDS (RUN | INSPECT)
 #define ALL UINT64_MAX
 
@@ -57,7 +58,16 @@ static const hyp_option rows[] = {
     {"no-repack", NULL, HYP_OPTION_FLAG, AT(no_repack), 0, 0, NULL, NULL,
      "keep the file's weight layout in memory (slower; comparable digests)", RUN},
     {"tensors", NULL, HYP_OPTION_FLAG, AT(tensors), 0, 0, NULL, NULL, "list every tensor", INSPECT},
-    {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text", RUN | INSPECT},
+    {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL, "memory for the model", REPLAY},
+    {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
+     "what the disk reads in a second, in pieces of an expert's size", REPLAY},
+    {"compute-time", NULL, HYP_OPTION_REAL, AT(compute_time_ms), 0, 1e6, "MS", "0",
+     "what a token takes to compute when nothing has to be read; 0 looks at the disk alone", REPLAY},
+    {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu|belady|all", "all",
+     "what to evict; belady knows the future and is the bound", REPLAY},
+    {"prefetch", NULL, HYP_OPTION_CHOICE, AT(prefetch), 0, 0, "on|off", "on",
+     "read what was foretold while the disk would be idle", REPLAY},
+    {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text", RUN | INSPECT | REPLAY},
     {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result", RUN},
     {"help", "-h", HYP_OPTION_FLAG, AT(help), 0, 0, NULL, NULL, "show this help", ALL},
 };

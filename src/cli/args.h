@@ -29,6 +29,9 @@ typedef struct hyp_args {
     uint64_t ram_bytes;
     int io_depth;
     bool chat, ignore_eos, json, logits_digest, no_repack, no_prefetch, stats, tensors, quiet, help;
+    uint64_t disk_rate_bytes; /* 0: not given */
+    double compute_time_ms;
+    const char *prefetch;
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

@@ -12,6 +12,12 @@ const hyp_command hyp_commands[] = {
     {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of, without loading it",
      "Reads only the GGUF header, so a file much larger than memory takes well under a second.",
      "hypura inspect models/smollm2-135m-instruct-q4_1.gguf", hyp_command_inspect},
+    {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
+     "simulate caches of experts on a recorded trace",
+     "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated disk: hit "
+     "rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What every token touches is taken "
+     "off --ram first. Belady's policy knows the future; with experts of several sizes it is an approximation of the optimum.",
+     "hypura replay routing.trace --ram 16G --disk-rate 3G --policy all", hyp_command_replay},
     {HYP_COMMAND_VERSION, "version", "", "print the versions of hypura and of the libraries it runs on", NULL,
      "hypura version", hyp_command_version},
     {HYP_COMMAND_HELP, "help", "[COMMAND]", "explain a command", NULL, "hypura help run", hyp_command_help},

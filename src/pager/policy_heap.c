@@ -10,7 +10,7 @@ typedef struct rank {
 
 typedef struct heap_state {
     bool count_uses;
-    uint64_t clock;
+    uint64_t clock, visit_clock; /* visit_clock: as the current layer was entered */
     rank *ranks;        /* of every unit, resident or not */
     uint32_t *heap;     /* evictable units, the lowest rank first */
     uint32_t *position; /* of a unit in the heap, plus 1; 0 when absent */
@@ -74,7 +74,9 @@ static void *lfu_new(const hyp_policy_unit *units, size_t n, uint32_t n_layers) 
 }
 
 static void heap_enter_layer(void *state, uint32_t layer) {
-    (void)state, (void)layer;
+    heap_state *s = state;
+    (void)layer;
+    s->visit_clock = s->clock;
 }
 
 static void heap_touch(void *state, uint32_t unit, uint32_t n_tokens) {
@@ -86,6 +88,7 @@ static void heap_touch(void *state, uint32_t unit, uint32_t n_tokens) {
 
 static void heap_arrived(void *state, uint32_t unit) {
     heap_state *s = state;
+    if (s->ranks[unit].last > s->visit_clock) return; /* demanded, and so touched already */
     s->ranks[unit].last = ++s->clock;
 }
 

@@ -25,10 +25,10 @@ typedef struct hyp_args {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     int top_k, repeat_last_n, seed;
     hyp_option_list stop;
-    const char *system, *mode, *policy, *io_backend;
+    const char *system, *mode, *policy, *io_backend, *trace;
     uint64_t ram_bytes;
     int io_depth;
-    bool chat, ignore_eos, json, logits_digest, no_repack, no_prefetch, stats, tensors, quiet, help;
+    bool chat, ignore_eos, json, logits_digest, no_repack, no_prefetch, no_memory, stats, tensors, quiet, help;
     uint64_t disk_rate_bytes; /* 0: not given */
     double compute_time_ms;
     const char *prefetch;

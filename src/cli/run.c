@@ -23,7 +23,7 @@ static bool on_load(uint64_t done, uint64_t total, void *user) {
 }
 
 typedef struct output {
-    bool json;    /* the text goes into the report instead of the terminal */
+    bool json; /* the text goes into the report instead of the terminal */
     hyp_str text;
 } output;
 
@@ -61,7 +61,8 @@ static int make_prompt(const hyp_args *args, const hyp_engine *engine, hyp_token
         bool fallback = false;
         int r = hyp_engine_apply_builtin_template(engine, NULL, turns, n, &rendered, &fallback, err);
         if (r != HYP_OK) return r;
-        if (fallback && !args->quiet) fputs("note: this model has no chat template that is known here; ChatML is used\n", stderr);
+        if (fallback && !args->quiet)
+            fputs("note: this model has no chat template that is known here; ChatML is used\n", stderr);
         text = rendered;
     }
     return hyp_engine_tokenize(engine, text, strlen(text), true, true, ret, ret_n, err);
@@ -96,7 +97,10 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
         .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
         .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
         .no_prefetch = args->no_prefetch,
-        .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1), .depth = (uint32_t)args->io_depth},
+        .no_memory = args->no_memory,
+        .trace_path = args->trace,
+        .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
+               .depth = (uint32_t)args->io_depth},
         .progress = on_load,
         .progress_user = &progress,
     };
@@ -126,7 +130,8 @@ static int answer(const hyp_args *args, hyp_engine *engine, hyp_err *err) {
     hyp_generate_result result;
     r = hyp_generate(engine, &request, &result, err);
     if (!args->json && out.text.length > 0) putchar('\n');
-    if (r == HYP_OK && args->json) r = hyp_run_report_json(engine, n_prompt, &result, &out.text, args->logits_digest, stdout, err);
+    if (r == HYP_OK && args->json)
+        r = hyp_run_report_json(engine, n_prompt, &result, &out.text, args->logits_digest, stdout, err);
     free(result.tokens);
     hyp_str_free(&out.text);
     if (r != HYP_OK) return r;

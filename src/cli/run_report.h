@@ -4,5 +4,5 @@
 #include "engine/generate.h"
 
 /* Print the JSON object of docs/json.md on one line. Errors: HYP_ENOMEM. */
-HYP_NODISCARD int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *result, const hyp_str *text,
-                                      bool with_digest, FILE *out, hyp_err *err);
+HYP_NODISCARD int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *result,
+                                      const hyp_str *text, bool with_digest, FILE *out, hyp_err *err);

@@ -72,7 +72,8 @@ static int check_guards(const hyp_engine *e, hyp_err *err) {
     for (size_t i = 0; i < e->model->n_files; i++) {
         uint64_t offset;
         if (!hyp_mapping_faulted(e->guards[i], &offset)) continue;
-        hyp_err_set(err, HYP_EIO, "%s could not be read at byte %llu: its disk fails, or the file was changed while in use",
+        hyp_err_set(err, HYP_EIO,
+                    "%s could not be read at byte %llu: its disk fails, or the file was changed while in use",
                     e->model->files[i].path, (unsigned long long)offset);
         hyp_err_hint(err, "check the disk and the file, then load the model again");
         return HYP_EIO;
@@ -120,7 +121,8 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, hyp_err 
 }
 
 /* What is left of the budget for frames once the context has taken its part. */
-static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, uint64_t context_bytes, hyp_err *err) {
+static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, uint64_t context_bytes,
+                       hyp_err *err) {
     uint64_t taken = context_bytes + STREAM_SLACK_BYTES;
     hyp_stream_config stream = {
         .model = config->model,
@@ -130,10 +132,12 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         .batch_tokens = e->info.batch_tokens,
         .policy = config->policy,
         .prefetch = !config->no_prefetch,
+        .trace_path = config->trace_path,
+        .no_memory = config->no_memory,
         .io = config->io,
     };
     int r = hyp_stream_new(&stream, &e->stream, err);
-    return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
+    return r == HYP_OK ? hyp_stream_load(e->stream, bases, config->progress, config->progress_user, err) : r;
 }
 
 static int decide(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
@@ -150,7 +154,8 @@ static int decide(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) 
 
 static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
     if (config->context_tokens == 0 || config->n_parallel > MAX_PARALLEL)
-        return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel", MAX_PARALLEL);
+        return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel",
+                           MAX_PARALLEL);
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = decide(e, config, err);
     if (r != HYP_OK) return r;
@@ -178,8 +183,10 @@ int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *
     hyp_engine *e = calloc(1, sizeof *e);
     if (e == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the engine");
     int r = open_engine(e, config, err);
-    if (r == HYP_OK) *ret = e;
-    else hyp_engine_close(e);
+    if (r == HYP_OK)
+        *ret = e;
+    else
+        hyp_engine_close(e);
     return r;
 }
 
@@ -188,7 +195,8 @@ void hyp_engine_close(hyp_engine *e) {
     if (e->batch.token != NULL) llama_batch_free(e->batch);
     if (e->ctx != NULL) llama_free(e->ctx);
     hyp_stream_free(e->stream); /* puts the file's mapping back before libllama unmaps it */
-    for (size_t i = 0; e->guards != NULL && i < e->model->n_files; i++) hyp_mapping_unguard(e->guards[i]);
+    for (size_t i = 0; e->guards != NULL && i < e->model->n_files; i++)
+        hyp_mapping_unguard(e->guards[i]);
     free(e->guards);
     if (e->llama != NULL) llama_model_free(e->llama);
     free(e);
@@ -207,7 +215,8 @@ size_t hyp_engine_max_batch(const hyp_engine *e) {
 }
 
 int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err *err) {
-    if (n == 0 || n > llama_n_batch(e->ctx)) return hyp_err_set(err, HYP_EINVAL, "a batch of %zu tokens cannot be decoded", n);
+    if (n == 0 || n > llama_n_batch(e->ctx))
+        return hyp_err_set(err, HYP_EINVAL, "a batch of %zu tokens cannot be decoded", n);
     struct llama_batch *b = &e->batch;
     for (size_t i = 0; i < n; i++) {
         b->token[i] = inputs[i].token;
@@ -219,14 +228,16 @@ int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err 
     b->n_tokens = (int32_t)n;
     hyp_runtime_clear_error();
     if (e->stream != NULL) hyp_stream_begin(e->stream);
+    double start_s = hyp_text_now_s();
     int r = llama_decode(e->ctx, *b);
     /* A graph that the callback stopped can still look complete: its own word decides. */
-    int streamed = e->stream != NULL ? hyp_stream_end(e->stream, err) : HYP_OK;
+    int streamed = e->stream != NULL ? hyp_stream_end(e->stream, hyp_text_now_s() - start_s, (uint32_t)n, err) : HYP_OK;
     int faulted = check_guards(e, err);
     if (faulted != HYP_OK) return faulted;
     if (streamed != HYP_OK) return streamed;
     if (r == 0) return HYP_OK;
-    if (atomic_load_explicit(&e->interrupted, memory_order_relaxed)) return hyp_err_set(err, HYP_ECANCELED, "interrupted");
+    if (atomic_load_explicit(&e->interrupted, memory_order_relaxed))
+        return hyp_err_set(err, HYP_ECANCELED, "interrupted");
     if (r == 1) {
         hyp_err_set(err, HYP_ENOMEM, "the context is full");
         hyp_err_hint(err, "a larger --context holds more");
@@ -298,8 +309,9 @@ void hyp_engine_get_stats(hyp_engine *e, hyp_engine_stats *ret) {
         .major_faults = hyp_process_major_faults() - e->major_faults_at_open,
     };
     if (e->stream == NULL) return;
-    hyp_pager_stats p;
-    hyp_stream_get_stats(e->stream, &p);
+    hyp_stream_stats stream;
+    hyp_stream_get_stats(e->stream, &stream);
+    const hyp_pager_stats p = stream.pager;
     ret->demand_bytes = p.io.demand_bytes;
     ret->prefetch_bytes = p.io.prefetch_bytes;
     ret->stall_s = p.stall_s;
@@ -310,6 +322,8 @@ void hyp_engine_get_stats(hyp_engine *e, hyp_engine_stats *ret) {
     ret->evicted_bytes = p.evicted_bytes;
     ret->prefetch_issued_bytes = p.prefetch_issued_bytes;
     ret->prefetch_used_bytes = p.prefetch_used_bytes;
-    ret->prefetch_on = p.prefetch_issued_bytes > 0;
+    ret->prefetch_on = stream.prefetch_on;
+    ret->prefetch_recall = stream.recall;
+    ret->prefetch_precision = stream.precision;
     if (p.io.busy_s > 0) ret->disk_bytes_per_s = (double)(p.io.demand_bytes + p.io.prefetch_bytes) / p.io.busy_s;
 }

@@ -25,8 +25,10 @@ typedef struct hyp_engine_config {
     bool embeddings;         /* pooled embeddings instead of logits */
     hyp_policy_kind policy;  /* of eviction, when experts are streamed */
     bool no_prefetch;
-    hyp_io_config io;        /* how streamed weights are read */
-    bool no_repack;          /* keep the file's weight layout in resident mode too: for comparing digests */
+    bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
+    const char *trace_path; /* record the routing there, or NULL */
+    hyp_io_config io;       /* how streamed weights are read */
+    bool no_repack;         /* keep the file's weight layout in resident mode too: for comparing digests */
     hyp_engine_progress progress;
     void *progress_user;
 } hyp_engine_config;
@@ -40,8 +42,8 @@ void hyp_engine_close(hyp_engine *engine);
 /* --- what was loaded --- */
 typedef struct hyp_engine_info {
     hyp_mode mode;
-    char reason[200];         /* one line: why this mode */
-    uint32_t context_tokens;  /* per sequence, as libllama rounded it */
+    char reason[200];        /* one line: why this mode */
+    uint32_t context_tokens; /* per sequence, as libllama rounded it */
     uint32_t n_parallel, batch_tokens;
     int32_t n_vocab, n_embd;
     int threads;
@@ -56,8 +58,8 @@ typedef int32_t hyp_token;
 
 /* Tokenise `n` bytes of text. `add_special`: the model's own beginning (and end) tokens; `parse_special`: control tokens
  * written in the text are recognised. The caller frees `*ret`. Any thread. Errors: HYP_ENOMEM, HYP_EENGINE. */
-HYP_NODISCARD int hyp_engine_tokenize(const hyp_engine *engine, const char *text, size_t n, bool add_special, bool parse_special,
-                                      hyp_token **ret, size_t *ret_n, hyp_err *err);
+HYP_NODISCARD int hyp_engine_tokenize(const hyp_engine *engine, const char *text, size_t n, bool add_special,
+                                      bool parse_special, hyp_token **ret, size_t *ret_n, hyp_err *err);
 
 /* The bytes of one token, not terminated, possibly a part of a character. Returns their number, or the negative of what is
  * needed when `size` is too small. `special`: render control tokens too. Any thread. */
@@ -82,8 +84,9 @@ typedef struct hyp_chat_turn {
 
 /* Render `turns` with libllama's built-in form of the template `text` (NULL: the model's; ChatML when it has none or an
  * unknown one: `*ret_fallback` tells), ready for the assistant to speak. The caller frees `*ret`. Any thread. */
-HYP_NODISCARD int hyp_engine_apply_builtin_template(const hyp_engine *engine, const char *text, const hyp_chat_turn *turns,
-                                                    size_t n, char **ret, bool *ret_fallback, hyp_err *err);
+HYP_NODISCARD int hyp_engine_apply_builtin_template(const hyp_engine *engine, const char *text,
+                                                    const hyp_chat_turn *turns, size_t n, char **ret,
+                                                    bool *ret_fallback, hyp_err *err);
 
 /* --- computing --- */
 typedef struct hyp_input {
@@ -126,7 +129,8 @@ int32_t hyp_engine_seq_length(const hyp_engine *engine, int32_t seq);
 
 /* Checkpoints: the state that hyp_engine_seq_truncate() cannot rewind (recurrent state, sliding window) when `partial`, else
  * all of it. save: the caller frees `*ret`. Errors: HYP_ENOMEM, HYP_EENGINE. */
-HYP_NODISCARD int hyp_engine_seq_save(hyp_engine *engine, int32_t seq, bool partial, void **ret, size_t *ret_bytes, hyp_err *err);
+HYP_NODISCARD int hyp_engine_seq_save(hyp_engine *engine, int32_t seq, bool partial, void **ret, size_t *ret_bytes,
+                                      hyp_err *err);
 HYP_NODISCARD int hyp_engine_seq_restore(hyp_engine *engine, int32_t seq, bool partial, const void *data, size_t bytes,
                                          hyp_err *err);
 

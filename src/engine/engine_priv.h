@@ -6,7 +6,6 @@
 #include <llama.h>
 #include <stdatomic.h>
 
-
 struct hyp_engine {
     const hyp_model *model;
     struct llama_model *llama;
@@ -15,7 +14,7 @@ struct hyp_engine {
     struct llama_batch batch; /* reused by every decode */
     hyp_engine_info info;
     hyp_stream *stream; /* NULL unless weights are streamed */
-    int *guards; /* one a file: pages that cannot be read */
+    int *guards;        /* one a file: pages that cannot be read */
     atomic_bool interrupted;
     uint64_t read_bytes_at_open, major_faults_at_open;
 };

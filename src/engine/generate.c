@@ -13,7 +13,8 @@ static uint64_t digest_logits(uint64_t hash, const float *logits, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &logits[i], sizeof bits);
-        for (int shift = 0; shift < 32; shift += 8) hash = (hash ^ (bits >> shift & 0xff)) * fnv_prime;
+        for (int shift = 0; shift < 32; shift += 8)
+            hash = (hash ^ (bits >> shift & 0xff)) * fnv_prime;
     }
     return hash;
 }
@@ -123,7 +124,8 @@ int hyp_generate(hyp_engine *e, const hyp_generate_request *q, hyp_generate_resu
     hyp_sampler *sampler = NULL;
     r = hyp_sampler_new(e, &q->sampling, &sampler, err);
     if (r != HYP_OK) return r;
-    for (size_t i = 0; i < q->n_prompt; i++) hyp_sampler_accept_prompt(sampler, q->prompt[i]);
+    for (size_t i = 0; i < q->n_prompt; i++)
+        hyp_sampler_accept_prompt(sampler, q->prompt[i]);
     answer a = {.engine = e, .request = q, .result = ret, .stops = {.strings = q->stops, .n = q->n_stops}};
     double start_s = hyp_text_now_s(), prefilled_s = start_s;
     int32_t last = 0;

@@ -22,16 +22,18 @@ typedef struct hyp_generate_request {
 } hyp_generate_request;
 
 typedef struct hyp_generate_result {
-    size_t n_output;         /* tokens generated, the final end token not counted */
-    size_t n_decoded;        /* single-token evaluations within decode_s */
+    size_t n_output;  /* tokens generated, the final end token not counted */
+    size_t n_decoded; /* single-token evaluations within decode_s */
     hyp_stop_reason stop;
-    double ttft_s;           /* from the call to the first token */
+    double ttft_s; /* from the call to the first token */
     double prefill_s, decode_s;
-    uint64_t logits_digest;  /* 64-bit FNV-1a over the little-endian bytes of every logit from which an output token was sampled */
-    hyp_token *tokens;       /* output tokens; the caller frees */
+    uint64_t
+        logits_digest; /* 64-bit FNV-1a over the little-endian bytes of every logit from which an output token was sampled */
+    hyp_token *tokens; /* output tokens; the caller frees */
 } hyp_generate_result;
 
 /* Generate. On HYP_ECANCELED-like interruption the result is filled and the return value is 0 with HYP_STOP_INTERRUPTED.
  * Errors: HYP_EINVAL (the prompt does not fit the context, or is empty), and those of hyp_engine_decode() and hyp_sampler_new(); `*ret`
  * then holds what was measured until the failure. */
-HYP_NODISCARD int hyp_generate(hyp_engine *engine, const hyp_generate_request *request, hyp_generate_result *ret, hyp_err *err);
+HYP_NODISCARD int hyp_generate(hyp_engine *engine, const hyp_generate_request *request, hyp_generate_result *ret,
+                               hyp_err *err);

@@ -24,7 +24,8 @@ static struct {
 } files[MAX_FILES];
 
 int hyp_mapping_begin(const hyp_model *model, bool lazy, hyp_err *err) {
-    if (model->n_files > MAX_FILES) return hyp_err_set(err, HYP_ELIMIT, "a model of more than %d files cannot be loaded", MAX_FILES);
+    if (model->n_files > MAX_FILES)
+        return hyp_err_set(err, HYP_ELIMIT, "a model of more than %d files cannot be loaded", MAX_FILES);
     pthread_mutex_lock(&load_lock);
     for (size_t i = 0; i < model->n_files; i++) {
         struct stat st;
@@ -45,7 +46,8 @@ int hyp_mapping_begin(const hyp_model *model, bool lazy, hyp_err *err) {
 
 void hyp_mapping_end(void **ret_bases) {
     atomic_store(&watching, false);
-    for (size_t i = 0; i < n_files; i++) ret_bases[i] = atomic_load(&files[i].base);
+    for (size_t i = 0; i < n_files; i++)
+        ret_bases[i] = atomic_load(&files[i].base);
     pthread_mutex_unlock(&load_lock);
 }
 

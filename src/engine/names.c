@@ -4,7 +4,8 @@
 
 static uint64_t hash_of(const char *name) {
     uint64_t hash = 1469598103934665603u; /* 64-bit FNV-1a */
-    for (; *name != '\0'; name++) hash = (hash ^ (unsigned char)*name) * 1099511628211u;
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 1099511628211u;
     return hash != 0 ? hash : 1;
 }
 

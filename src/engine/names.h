@@ -10,7 +10,7 @@ typedef struct hyp_names {
     struct hyp_names_slot {
         uint64_t hash; /* 0: empty */
         uint32_t value;
-    } *slots;
+    } * slots;
     uint32_t n_slots, n_used; /* n_slots is a power of two */
 } hyp_names;
 

@@ -24,7 +24,8 @@ int hyp_process_default_threads(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) {
         int allowed = CPU_COUNT(&set);
-        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) n += CPU_ISSET(cpu, &set) && leads_its_core(cpu);
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            n += CPU_ISSET(cpu, &set) && leads_its_core(cpu);
         /* Pinned to siblings alone: every allowed one counts. */
         if (n == 0) n = allowed;
     }

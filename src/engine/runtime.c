@@ -34,8 +34,10 @@ static void on_log(enum ggml_log_level level, const char *text, void *user) {
 static void load_backends(void) {
     const char *dir = getenv("HYPURA_BACKENDS");
     if (dir == NULL) dir = HYP_BACKENDS_DIR;
-    if (dir[0] != '\0') ggml_backend_load_all_from_path(dir);
-    else ggml_backend_load_all();
+    if (dir[0] != '\0')
+        ggml_backend_load_all_from_path(dir);
+    else
+        ggml_backend_load_all();
 }
 
 int hyp_runtime_start(hyp_err *err) {

@@ -7,10 +7,10 @@
 #include <math.h>
 
 struct hyp_sampler {
-    struct llama_sampler *chain;   /* penalties, truncation, temperature, choice */
-    struct llama_sampler *grammar; /* NULL when unconstrained */
+    struct llama_sampler *chain;     /* penalties, truncation, temperature, choice */
+    struct llama_sampler *grammar;   /* NULL when unconstrained */
     struct llama_sampler *penalties; /* part of the chain, or NULL: the only one that looks back at the prompt */
-    llama_token_data *candidates;  /* n_vocab, reused */
+    llama_token_data *candidates;    /* n_vocab, reused */
     int32_t n_vocab;
 };
 
@@ -23,8 +23,8 @@ static void build_chain(hyp_sampler *s, const hyp_engine *e, const hyp_sampling 
     int last_n = p->repeat_last_n < 0 ? (int)e->info.context_tokens : p->repeat_last_n;
     bool penalised = last_n > 0 && (p->repeat_penalty != 1 || p->presence_penalty != 0 || p->frequency_penalty != 0);
     if (penalised) {
-        s->penalties = llama_sampler_init_penalties(s->n_vocab, last_n, (float)p->repeat_penalty, (float)p->frequency_penalty,
-                                                    (float)p->presence_penalty);
+        s->penalties = llama_sampler_init_penalties(s->n_vocab, last_n, (float)p->repeat_penalty,
+                                                    (float)p->frequency_penalty, (float)p->presence_penalty);
         add(s->chain, s->penalties);
     }
     if (p->temperature <= 0) {
@@ -43,9 +43,10 @@ static int add_grammar(hyp_sampler *s, const hyp_engine *e, const hyp_sampling *
     if (p->grammar == NULL) return HYP_OK;
     hyp_runtime_clear_error();
     if (p->n_grammar_triggers > 0)
-        s->grammar = llama_sampler_init_grammar_lazy_patterns(e->vocab, p->grammar, "root", (const char **)p->grammar_triggers,
-                                                              p->n_grammar_triggers, NULL, 0);
-    else s->grammar = llama_sampler_init_grammar(e->vocab, p->grammar, "root");
+        s->grammar = llama_sampler_init_grammar_lazy_patterns(
+            e->vocab, p->grammar, "root", (const char **)p->grammar_triggers, p->n_grammar_triggers, NULL, 0);
+    else
+        s->grammar = llama_sampler_init_grammar(e->vocab, p->grammar, "root");
     return s->grammar != NULL ? HYP_OK : hyp_engine_err(err, HYP_EFORMAT, "the grammar cannot be used");
 }
 
@@ -75,7 +76,8 @@ void hyp_sampler_free(hyp_sampler *s) {
 }
 
 static llama_token_data_array candidates_of(hyp_sampler *s, const float *logits) {
-    for (int32_t i = 0; i < s->n_vocab; i++) s->candidates[i] = (llama_token_data){i, logits[i], 0};
+    for (int32_t i = 0; i < s->n_vocab; i++)
+        s->candidates[i] = (llama_token_data){i, logits[i], 0};
     return (llama_token_data_array){s->candidates, (size_t)s->n_vocab, -1, false};
 }
 

@@ -5,25 +5,32 @@
 typedef struct hyp_sampler hyp_sampler;
 
 typedef struct hyp_sampling {
-    double temperature; /* <= 0: the likeliest token */
-    int top_k;          /* 0: all */
-    double top_p, min_p, typical_p; /* 1, 0, 1: off */
+    double temperature;                                         /* <= 0: the likeliest token */
+    int top_k;                                                  /* 0: all */
+    double top_p, min_p, typical_p;                             /* 1, 0, 1: off */
     double repeat_penalty, presence_penalty, frequency_penalty; /* 1, 0, 0: off */
-    int repeat_last_n; /* 0: off, -1: the context */
-    int64_t seed;      /* -1: random */
-    const char *grammar; /* GBNF with a "root" rule, or NULL */
+    int repeat_last_n;                                          /* 0: off, -1: the context */
+    int64_t seed;                                               /* -1: random */
+    const char *grammar;                                        /* GBNF with a "root" rule, or NULL */
     const char *const *grammar_triggers; /* patterns after which a lazy grammar begins; NULL: at once */
     size_t n_grammar_triggers;
 } hyp_sampling;
 
 /* llama.cpp's defaults. */
-#define HYP_SAMPLING_DEFAULT                                                                                          \
-    ((hyp_sampling){.temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05, .typical_p = 1, .repeat_penalty = 1, \
-                    .repeat_last_n = 64, .seed = -1})
+#define HYP_SAMPLING_DEFAULT                                                                                           \
+    ((hyp_sampling){.temperature = 0.8,                                                                                \
+                    .top_k = 40,                                                                                       \
+                    .top_p = 0.95,                                                                                     \
+                    .min_p = 0.05,                                                                                     \
+                    .typical_p = 1,                                                                                    \
+                    .repeat_penalty = 1,                                                                               \
+                    .repeat_last_n = 64,                                                                               \
+                    .seed = -1})
 
 /* A sampler for one generation. Freed with hyp_sampler_free(), before its engine is closed.
  * Errors: HYP_EFORMAT (the grammar does not parse), HYP_ENOMEM. */
-HYP_NODISCARD int hyp_sampler_new(const hyp_engine *engine, const hyp_sampling *sampling, hyp_sampler **ret, hyp_err *err);
+HYP_NODISCARD int hyp_sampler_new(const hyp_engine *engine, const hyp_sampling *sampling, hyp_sampler **ret,
+                                  hyp_err *err);
 void hyp_sampler_free(hyp_sampler *sampler);
 
 /* Choose the next token from the logits of input `index` of the engine's last decode, and remember it.

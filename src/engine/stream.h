@@ -18,12 +18,14 @@ typedef struct hyp_stream hyp_stream;
 
 typedef struct hyp_stream_config {
     const hyp_model *model;
-    hyp_mode mode; /* HYP_MODE_EXPERTS or HYP_MODE_FFN */
-    void *const *bases; /* of model->files, as mapped by libllama */
+    hyp_mode mode;         /* HYP_MODE_EXPERTS or HYP_MODE_FFN */
+    void *const *bases;    /* of model->files, as mapped by libllama */
     uint64_t budget_bytes; /* for frames */
     uint32_t batch_tokens;
     hyp_policy_kind policy;
     bool prefetch;
+    const char *trace_path; /* record the routing there, or NULL */
+    bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
     hyp_io_config io;
 } hyp_stream_config;
 
@@ -33,17 +35,24 @@ HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **r
 void hyp_stream_free(hyp_stream *stream);
 
 /* Read what is always needed, then begin to fill the rest. Errors: HYP_EIO, HYP_ECANCELED. */
-HYP_NODISCARD int hyp_stream_load(hyp_stream *stream, bool (*progress)(uint64_t, uint64_t, void *), void *user, hyp_err *err);
+HYP_NODISCARD int hyp_stream_load(hyp_stream *stream, void *const *bases, bool (*progress)(uint64_t, uint64_t, void *),
+                                  void *user, hyp_err *err);
 
 /* ggml's evaluation callback; `user` is the stream. */
 bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user);
 
-/* A decode begins or has ended: after it, the error that stopped the graph, if any. */
+/* A decode begins, or has ended after `seconds` for `n_tokens`: then the error that stopped the graph, if any. */
 void hyp_stream_begin(hyp_stream *stream);
-HYP_NODISCARD int hyp_stream_end(hyp_stream *stream, hyp_err *err);
+HYP_NODISCARD int hyp_stream_end(hyp_stream *stream, double seconds, uint32_t n_tokens, hyp_err *err);
 
 /* Has a read failed? (ggml's abort callback asks.) */
 bool hyp_stream_failed(const hyp_stream *stream);
 
 const hyp_units *hyp_stream_units(const hyp_stream *stream);
-void hyp_stream_get_stats(const hyp_stream *stream, hyp_pager_stats *ret);
+
+typedef struct hyp_stream_stats {
+    hyp_pager_stats pager;
+    bool prefetch_on;         /* the governor lets predictions be prefetched now */
+    double recall, precision; /* of predicted experts */
+} hyp_stream_stats;
+void hyp_stream_get_stats(const hyp_stream *stream, hyp_stream_stats *ret);

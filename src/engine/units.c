@@ -43,7 +43,8 @@ static void add_layer(const hyp_model *model, hyp_mode mode, int layer, const si
     uint32_t n_slices = mode == HYP_MODE_EXPERTS ? model->tensors[tensors[0]].n_experts : 1;
     uint32_t first_unit = (uint32_t)u->n_units;
     for (uint32_t slice = 0; slice < n_slices; slice++) {
-        u->units[u->n_units++] = (hyp_unit){.first_extent = (uint32_t)u->n_extents, .n_extents = (uint32_t)n, .layer = u->n_layers};
+        u->units[u->n_units++] =
+            (hyp_unit){.first_extent = (uint32_t)u->n_extents, .n_extents = (uint32_t)n, .layer = u->n_layers};
         for (size_t i = 0; i < n; i++) {
             const hyp_tensor *t = &model->tensors[tensors[i]];
             uint64_t bytes = t->bytes / n_slices;
@@ -81,7 +82,8 @@ static void add_always_runs(const hyp_model *model, uint64_t page, hyp_units *u)
         run = &u->extents[u->n_extents++];
         *run = (hyp_extent){t->file, t->offset, t->bytes};
     }
-    for (size_t i = u->n_streamed; i < u->n_units; i++) u->always_bytes += frame_bytes(&u->extents[u->units[i].first_extent], page);
+    for (size_t i = u->n_streamed; i < u->n_units; i++)
+        u->always_bytes += frame_bytes(&u->extents[u->units[i].first_extent], page);
 }
 
 /* One token needs the experts it uses, at once, of one layer; a dense layer's parts are needed one after the other. */
@@ -89,7 +91,8 @@ static void measure(const hyp_model *model, hyp_mode mode, uint64_t page, hyp_un
     for (size_t i = 0; i < u->n_streamed; i++) {
         const hyp_unit *unit = &u->units[i];
         uint64_t bytes = 0;
-        for (uint32_t p = 0; p < unit->n_extents; p++) bytes += frame_bytes(&u->extents[unit->first_extent + p], page);
+        for (uint32_t p = 0; p < unit->n_extents; p++)
+            bytes += frame_bytes(&u->extents[unit->first_extent + p], page);
         u->streamed_bytes += bytes;
         uint64_t step = mode == HYP_MODE_EXPERTS ? bytes * HYP_MAX(model->n_experts_used, 1u) : bytes;
         u->largest_step_bytes = HYP_MAX(u->largest_step_bytes, step);
@@ -113,18 +116,21 @@ int hyp_units_make(const hyp_model *model, hyp_mode mode, uint64_t page, hyp_uni
         hyp_units_free(&u);
         return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu units", max_units);
     }
-    for (size_t i = 0; i < model->n_tensors; i++) u.tensors[i].layer = HYP_NOT_STREAMED;
+    for (size_t i = 0; i < model->n_tensors; i++)
+        u.tensors[i].layer = HYP_NOT_STREAMED;
     for (int layer = 0; layer < (int)model->n_layers; layer++) {
         size_t tensors[HYP_UNIT_MAX_EXTENTS];
         size_t n = tensors_of_layer(model, mode, layer, tensors);
         bool even = n > 0; /* every matrix of the layer must have the same number of experts */
-        for (size_t i = 1; i < n; i++) even = even && model->tensors[tensors[i]].n_experts == model->tensors[tensors[0]].n_experts;
+        for (size_t i = 1; i < n; i++)
+            even = even && model->tensors[tensors[i]].n_experts == model->tensors[tensors[0]].n_experts;
         if (even) add_layer(model, mode, layer, tensors, n, &u);
     }
     u.n_streamed = u.n_units;
     if (u.n_streamed == 0) {
         hyp_units_free(&u);
-        hyp_err_set(err, HYP_EUNSUPPORTED, "this model has no %s to stream", mode == HYP_MODE_EXPERTS ? "routed experts" : "dense FFN");
+        hyp_err_set(err, HYP_EUNSUPPORTED, "this model has no %s to stream",
+                    mode == HYP_MODE_EXPERTS ? "routed experts" : "dense FFN");
         hyp_err_hint(err, "use --mode %s", mode == HYP_MODE_EXPERTS ? "ffn" : "experts");
         return HYP_EUNSUPPORTED;
     }

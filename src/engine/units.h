@@ -10,7 +10,7 @@ enum { HYP_NOT_STREAMED = UINT32_MAX };
 
 /* Where a tensor's bytes are in the tables. */
 typedef struct hyp_unit_ref {
-    uint32_t layer; /* position among the streamed layers, or HYP_NOT_STREAMED */
+    uint32_t layer;      /* position among the streamed layers, or HYP_NOT_STREAMED */
     uint32_t first_unit; /* of the layer */
     uint32_t n_units;    /* experts, or 1 */
     uint8_t part;        /* which extent of the unit */
@@ -21,15 +21,16 @@ typedef struct hyp_units {
     size_t n_extents;
     hyp_unit *units; /* streamed ones first, in layer order; then the `always` runs */
     size_t n_units, n_streamed;
-    uint32_t n_layers;     /* streamed layers */
-    int *model_layers;     /* n_layers: the model's layer number */
-    hyp_unit_ref *tensors; /* model->n_tensors, parallel to model->tensors */
+    uint32_t n_layers;                     /* streamed layers */
+    int *model_layers;                     /* n_layers: the model's layer number */
+    hyp_unit_ref *tensors;                 /* model->n_tensors, parallel to model->tensors */
     uint64_t always_bytes, streamed_bytes; /* frame bytes */
-    uint64_t largest_step_bytes; /* frame bytes that one token needs at once in one layer */
+    uint64_t largest_step_bytes;           /* frame bytes that one token needs at once in one layer */
 } hyp_units;
 
 /* Cut `model` for `mode` (HYP_MODE_EXPERTS or HYP_MODE_FFN). A token embedding that is not also the output stays in the page
  * cache: a token reads one row of it. `page_bytes` rounds frames. The caller frees with hyp_units_free().
  * Errors: HYP_EUNSUPPORTED (the model has nothing to stream in that mode), HYP_ENOMEM. */
-HYP_NODISCARD int hyp_units_make(const hyp_model *model, hyp_mode mode, uint64_t page_bytes, hyp_units *ret, hyp_err *err);
+HYP_NODISCARD int hyp_units_make(const hyp_model *model, hyp_mode mode, uint64_t page_bytes, hyp_units *ret,
+                                 hyp_err *err);
 void hyp_units_free(hyp_units *units);

@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <string.h>
 
-int hyp_engine_tokenize(const hyp_engine *e, const char *text, size_t n, bool add_special, bool parse_special, hyp_token **ret,
-                        size_t *ret_n, hyp_err *err) {
+int hyp_engine_tokenize(const hyp_engine *e, const char *text, size_t n, bool add_special, bool parse_special,
+                        hyp_token **ret, size_t *ret_n, hyp_err *err) {
     if (n > INT32_MAX / 2) return hyp_err_set(err, HYP_ELIMIT, "a text of %zu bytes is too long", n);
     /* A token covers at least a byte, two special ones may be added. */
     int32_t room = (int32_t)n + 8;
@@ -17,7 +17,8 @@ int hyp_engine_tokenize(const hyp_engine *e, const char *text, size_t n, bool ad
     if (got < 0 && got > INT32_MIN) {
         room = -got;
         hyp_token *more = realloc(tokens, sizeof *tokens * (size_t)room);
-        if (more != NULL) tokens = more, got = llama_tokenize(e->vocab, text, (int32_t)n, tokens, room, add_special, parse_special);
+        if (more != NULL)
+            tokens = more, got = llama_tokenize(e->vocab, text, (int32_t)n, tokens, room, add_special, parse_special);
     }
     if (got < 0) {
         free(tokens);
@@ -53,8 +54,8 @@ const char *hyp_engine_chat_template(const hyp_engine *e) {
     return llama_model_chat_template(e->llama, NULL);
 }
 
-int hyp_engine_apply_builtin_template(const hyp_engine *e, const char *text, const hyp_chat_turn *turns, size_t n, char **ret,
-                                      bool *ret_fallback, hyp_err *err) {
+int hyp_engine_apply_builtin_template(const hyp_engine *e, const char *text, const hyp_chat_turn *turns, size_t n,
+                                      char **ret, bool *ret_fallback, hyp_err *err) {
     HYP_AUTOFREE struct llama_chat_message *messages = calloc(n + 1, sizeof *messages);
     size_t room = 256;
     for (size_t i = 0; messages != NULL && i < n; i++) {
@@ -74,8 +75,11 @@ int hyp_engine_apply_builtin_template(const hyp_engine *e, const char *text, con
             return HYP_OK;
         }
         free(buf);
-        if (len >= 0) room = (size_t)len;
-        else if (!*ret_fallback) *ret_fallback = true; /* a template libllama does not know */
-        else return hyp_err_set(err, HYP_EENGINE, "llama.cpp could not render the chat");
+        if (len >= 0)
+            room = (size_t)len;
+        else if (!*ret_fallback)
+            *ret_fallback = true; /* a template libllama does not know */
+        else
+            return hyp_err_set(err, HYP_EENGINE, "llama.cpp could not render the chat");
     }
 }

@@ -94,10 +94,10 @@ int hyp_pager_measure(const hyp_pager_config *config, uint64_t *ret_always, uint
 }
 
 static int check_budget(const hyp_pager *p, hyp_err *err) {
-    uint64_t largest = largest_unit(p);
-    if (p->budget_bytes >= p->always_bytes && p->budget_bytes - p->always_bytes >= largest) return HYP_OK;
+    uint64_t largest = largest_unit(p), least = p->always_bytes + largest;
+    if (p->budget_bytes >= least) return HYP_OK;
     hyp_err_set(err, HYP_ENOMEM, "a budget of %llu bytes for weights is too small: the least is %llu",
-                (unsigned long long)p->budget_bytes, (unsigned long long)(p->always_bytes + largest));
+                (unsigned long long)p->budget_bytes, (unsigned long long)least);
     return hyp_err_hint(err, "%llu bytes are needed at all times, and %llu for the largest unit that is streamed",
                         (unsigned long long)p->always_bytes, (unsigned long long)largest);
 }

@@ -63,6 +63,20 @@ static void *map_view(int fd, uint64_t bytes) {
     return view;
 }
 
+/* Where the system gives shared memory large pages on its own, one touch would take 2 MiB that no budget knows of. */
+static void forbid_unasked_huge_pages(hyp_arena *arena) {
+    FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "re");
+    if (f == NULL) return;
+    char line[128] = "";
+    bool unasked =
+        fgets(line, sizeof line, f) != NULL &&
+        (strstr(line, "[always]") != NULL || strstr(line, "[within_size]") != NULL || strstr(line, "[force]") != NULL);
+    fclose(f);
+    if (!unasked) return;
+    madvise(arena->view, arena->bytes, MADV_NOHUGEPAGE);
+    arena->huge_failures = HUGE_GIVE_UP; /* which also rules out asking for them */
+}
+
 int hyp_arena_open(uint64_t bytes, hyp_arena *ret, hyp_err *err) {
     hyp_arena arena = {.fd = memfd_create("hypura-frames", MFD_CLOEXEC), .bytes = bytes};
     if (arena.fd < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot create the memory object of the cache");
@@ -80,7 +94,7 @@ int hyp_arena_open(uint64_t bytes, hyp_arena *ret, hyp_err *err) {
         return HYP_ENOMEM;
     }
     madvise(arena.view, bytes, MADV_DONTDUMP);
-    madvise(arena.view, bytes, MADV_HUGEPAGE);
+    forbid_unasked_huge_pages(&arena);
     mlock2(arena.view, bytes, MLOCK_ONFAULT); /* refused beyond RLIMIT_MEMLOCK: then swapping is the system's choice */
     *ret = arena;
     return HYP_OK;

@@ -102,18 +102,21 @@ void hyp_ring_start(hyp_ring *ring) {
 
 int hyp_ring_step(hyp_ring *ring, uint32_t at, uint32_t n_tokens, hyp_err *err) {
     hyp_ring_window *w = &ring->window;
-    if (at >= w->n) return hyp_err_set(err, HYP_EINVAL, "no place %u in the ring", at);
+    const uint32_t n = w->n;
+    if (at >= n) return hyp_err_set(err, HYP_EINVAL, "no place %u in the ring", at);
     hyp_pager *p = ring->pager;
     uint32_t old = w->head;
     if (ring->entered) hyp_pager_release(p, &ring->units[old], 1);
     /* The place after the window may hold some parts: they go with the rest when the computation jumps. */
     uint32_t held = w->held + (ring->partly ? 1 : 0);
-    bool jump = (at + w->n - old) % w->n >= held;
+    bool jump = (at + n - old) % n >= held;
     uint32_t give_up = hyp_ring_enter(w, at);
     if (jump) give_up = held;
-    for (uint32_t i = 0; i < give_up; i++)
-        if ((old + i) % w->n != at) hyp_pager_drop(p, ring->units[(old + i) % w->n]);
-    if (jump || at == (old + held - 1) % w->n) ring->partly = false;
+    for (uint32_t place = old; give_up > 0; give_up--) {
+        if (place != at) hyp_pager_drop(p, ring->units[place]);
+        place = place + 1 < n ? place + 1 : 0;
+    }
+    if (jump || at == (old + held - 1) % n) ring->partly = false;
     uint32_t u = ring->units[at];
     int r = hyp_pager_demand(p, p->units[u].layer, &u, &n_tokens, 1, err);
     ring->entered = r == HYP_OK;

@@ -8,23 +8,26 @@
 #define RUN HYP_COMMAND_RUN
 #define INSPECT HYP_COMMAND_INSPECT
 #define REPLAY HYP_COMMAND_REPLAY
+#define SERVE HYP_COMMAND_SERVE
+#define CLIENT (HYP_COMMAND_PS | HYP_COMMAND_STOP)
+#define ENGINE (RUN | SERVE)
 #define MODEL_COMMANDS (RUN | INSPECT)
 #define ALL UINT64_MAX
 
 static const hyp_option rows[] = {
     /* name, aliases, kind, field, min, max, metavar, default, help, commands */
     {"model", "-m", HYP_OPTION_STRING, AT(model), 0, 0, "FILE", NULL, "the GGUF file, instead of naming it as an argument",
-     MODEL_COMMANDS},
+     MODEL_COMMANDS | SERVE | HYP_COMMAND_STOP},
     {"prompt", "-p", HYP_OPTION_STRING, AT(prompt), 0, 0, "TEXT", NULL, "what to answer or continue", RUN},
     {"chat", NULL, HYP_OPTION_FLAG, AT(chat), 0, 0, NULL, NULL, "wrap the prompt in the model's chat template", RUN},
     {"system", NULL, HYP_OPTION_STRING, AT(system), 0, 0, "TEXT", NULL, "system message for --chat", RUN},
     {"max-tokens", "-n --n-predict", HYP_OPTION_INT, AT(max_tokens), 0, INT_MAX, "N", "512",
      "stop after this many tokens", RUN},
     {"context", "-c --ctx-size", HYP_OPTION_INT, AT(context_tokens), 8, 16777216, "N", "4096",
-     "context length in tokens", RUN},
-    {"threads", "-t", HYP_OPTION_INT, AT(threads), 0, 1024, "N", "0", "compute threads; 0 means one a core", RUN},
+     "context length in tokens", ENGINE},
+    {"threads", "-t", HYP_OPTION_INT, AT(threads), 0, 1024, "N", "0", "compute threads; 0 means one a core", ENGINE},
     {"batch", "-b --batch-size", HYP_OPTION_INT, AT(batch_tokens), 1, 65536, "N", "512",
-     "tokens evaluated together in prefill", RUN},
+     "tokens evaluated together in prefill", ENGINE},
     {"temperature", "--temp", HYP_OPTION_REAL, AT(temperature), 0, 100, "X", "0.8", "0 always takes the likeliest token",
      RUN},
     {"top-k", NULL, HYP_OPTION_INT, AT(top_k), 0, INT_MAX, "N", "40", "sample from the N likeliest tokens; 0 means all", RUN},
@@ -45,21 +48,21 @@ static const hyp_option rows[] = {
      "stop before this text; may be given several times", RUN},
     {"ignore-eos", NULL, HYP_OPTION_FLAG, AT(ignore_eos), 0, 0, NULL, NULL, "go on after the model's end token", RUN},
     {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL,
-     "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom", RUN},
+     "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom", ENGINE},
     {"mode", NULL, HYP_OPTION_CHOICE, AT(mode), 0, 0, "auto|resident|experts|ffn|mmap", "auto",
-     "how to run the model; auto decides by what fits", RUN},
-    {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu", "hypura", "which cached experts to give up", RUN},
-    {"no-prefetch", NULL, HYP_OPTION_FLAG, AT(no_prefetch), 0, 0, NULL, NULL, "read experts only when they are needed", RUN},
+     "how to run the model; auto decides by what fits", ENGINE},
+    {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu", "hypura", "which cached experts to give up", ENGINE},
+    {"no-prefetch", NULL, HYP_OPTION_FLAG, AT(no_prefetch), 0, 0, NULL, NULL, "read experts only when they are needed", ENGINE},
     {"no-memory", NULL, HYP_OPTION_FLAG, AT(no_memory), 0, 0, NULL, NULL,
-     "neither use nor keep what was learnt about the model's routing", RUN},
+     "neither use nor keep what was learnt about the model's routing", ENGINE},
     {"trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL, "record the routing of experts for hypura replay", RUN},
-    {"io", NULL, HYP_OPTION_CHOICE, AT(io_backend), 0, 0, "auto|io_uring|threads|plain", "auto", "how streamed weights are read", RUN},
-    {"io-depth", NULL, HYP_OPTION_INT, AT(io_depth), 0, 256, "N", "0", "reads in flight; 0 means the measured default", RUN},
+    {"io", NULL, HYP_OPTION_CHOICE, AT(io_backend), 0, 0, "auto|io_uring|threads|plain", "auto", "how streamed weights are read", ENGINE},
+    {"io-depth", NULL, HYP_OPTION_INT, AT(io_depth), 0, 256, "N", "0", "reads in flight; 0 means the measured default", ENGINE},
     {"stats", NULL, HYP_OPTION_FLAG, AT(stats), 0, 0, NULL, NULL, "print speed, cache and disk figures at the end", RUN},
     {"logits-digest", NULL, HYP_OPTION_FLAG, AT(logits_digest), 0, 0, NULL, NULL,
      "with --json: a digest over every logit of every output token", RUN},
     {"no-repack", NULL, HYP_OPTION_FLAG, AT(no_repack), 0, 0, NULL, NULL,
-     "keep the file's weight layout in memory (slower; comparable digests)", RUN},
+     "keep the file's weight layout in memory (slower; comparable digests)", ENGINE},
     {"tensors", NULL, HYP_OPTION_FLAG, AT(tensors), 0, 0, NULL, NULL, "list every tensor", INSPECT},
     {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL, "memory for the model", REPLAY},
     {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
@@ -70,8 +73,18 @@ static const hyp_option rows[] = {
      "what to evict; belady knows the future and is the bound", REPLAY},
     {"prefetch", NULL, HYP_OPTION_CHOICE, AT(prefetch), 0, 0, "on|off", "on",
      "read what was foretold while the disk would be idle", REPLAY},
-    {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text", RUN | INSPECT | REPLAY},
-    {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result", RUN},
+    {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text", RUN | INSPECT | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS},
+    {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result", RUN | SERVE},
+    {"host", NULL, HYP_OPTION_STRING, AT(host), 0, 0, "ADDRESS", NULL,
+     "address of the server; without it OLLAMA_HOST's, else 127.0.0.1", SERVE | CLIENT},
+    {"port", NULL, HYP_OPTION_STRING, AT(port), 0, 0, "N", NULL,
+     "port of the server; 0 listens on a free one; without it OLLAMA_HOST's, else 8080", SERVE | CLIENT},
+    {"api-key", NULL, HYP_OPTION_STRING, AT(api_key), 0, 0, "KEY", NULL,
+     "key that requests must carry; HYPURA_API_KEY keeps it out of sight of other users", SERVE | CLIENT},
+    {"parallel", NULL, HYP_OPTION_INT, AT(parallel), 1, 64, "N", "4", "requests answered together in one batch", SERVE},
+    {"max-queue", NULL, HYP_OPTION_INT, AT(max_queue), 1, 100000, "N", "512", "requests that may wait beyond these", SERVE},
+    {"keep-alive", NULL, HYP_OPTION_STRING, AT(keep_alive), 0, 0, "TIME", "5m",
+     "unload a model after this time without requests; -1 means never", SERVE},
     {"help", "-h", HYP_OPTION_FLAG, AT(help), 0, 0, NULL, NULL, "show this help", ALL},
 };
 

@@ -32,6 +32,8 @@ typedef struct hyp_args {
     uint64_t disk_rate_bytes; /* 0: not given */
     double compute_time_ms;
     const char *prefetch;
+    const char *host, *port, *api_key, *keep_alive;
+    int parallel, max_queue;
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

@@ -12,6 +12,18 @@ const hyp_command hyp_commands[] = {
     {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of, without loading it",
      "Reads only the GGUF header, so a file much larger than memory takes well under a second.",
      "hypura inspect models/smollm2-135m-instruct-q4_1.gguf", hyp_command_inspect},
+    {HYP_COMMAND_SERVE, "serve", "[MODEL_OR_FOLDER] [OPTION...]", "serve models over the Ollama and OpenAI APIs",
+     "Serves a GGUF file, all that lie in a folder, or, without either, every model that other tools keep on this machine. "
+     "Models are loaded when they are asked for and unloaded when nobody does. It listens on this machine alone unless --host "
+     "says otherwise; then give it a key.",
+     "hypura serve ~/models --context 16384 --parallel 4", hyp_command_serve},
+    {HYP_COMMAND_LIST, "list", "[FOLDER] [--json]", "list the models that can be run by name",
+     "Finds GGUF files in the folder, or what Ollama, llama.cpp, LM Studio and the Hugging Face cache keep on this machine. "
+     "Nothing is copied.",
+     "hypura list", hyp_command_list},
+    {HYP_COMMAND_PS, "ps", "[OPTION...]", "show what a running server has loaded", NULL, "hypura ps", hyp_command_ps},
+    {HYP_COMMAND_STOP, "stop", "MODEL [OPTION...]", "make a running server unload a model", NULL, "hypura stop llama3.2",
+     hyp_command_stop},
     {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
      "simulate caches of experts on a recorded trace",
      "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated disk: hit "

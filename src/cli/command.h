@@ -24,6 +24,10 @@ const hyp_command *hyp_command_find(const char *name);
 int hyp_command_run(const hyp_args *args, hyp_err *err);
 int hyp_command_inspect(const hyp_args *args, hyp_err *err);
 int hyp_command_replay(const hyp_args *args, hyp_err *err);
+int hyp_command_serve(const hyp_args *args, hyp_err *err);
+int hyp_command_list(const hyp_args *args, hyp_err *err);
+int hyp_command_ps(const hyp_args *args, hyp_err *err);
+int hyp_command_stop(const hyp_args *args, hyp_err *err);
 int hyp_command_version(const hyp_args *args, hyp_err *err);
 int hyp_command_help(const hyp_args *args, hyp_err *err);
 

@@ -269,7 +269,9 @@ bool hyp_engine_seq_truncate(hyp_engine *e, int32_t seq, int32_t from) {
 }
 
 void hyp_engine_seq_copy(hyp_engine *e, int32_t from_seq, int32_t to_seq, int32_t n) {
-    llama_memory_seq_cp(llama_get_memory(e->ctx), from_seq, to_seq, 0, n);
+    /* libllama copies between sequences' separate buffers only whole; what is beyond n is cut off after. */
+    llama_memory_seq_cp(llama_get_memory(e->ctx), from_seq, to_seq, -1, -1);
+    llama_memory_seq_rm(llama_get_memory(e->ctx), to_seq, n, -1);
 }
 
 int32_t hyp_engine_seq_length(const hyp_engine *e, int32_t seq) {

@@ -1,0 +1,115 @@
+/* serve.c - `hypura serve`: the server, until a signal ends it. */
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/endpoint.h"
+#include "server/backend_engine.h"
+#include "server/server.h"
+#include "server/times.h"
+
+#include <signal.h>
+#include <string.h>
+
+static int index_of(const char *word, const char *(*name)(int), int n) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(word, name(i)) == 0) return i;
+    return 0;
+}
+static const char *mode_name(int i) {
+    return hyp_mode_name((hyp_mode)i);
+}
+static const char *policy_name(int i) {
+    return hyp_policy_name((hyp_policy_kind)i);
+}
+static const char *io_name(int i) {
+    return hyp_io_backend_name((hyp_io_backend)i);
+}
+
+static hyp_engine_config engine_config(const hyp_args *args) {
+    return (hyp_engine_config){
+        .batch_tokens = (uint32_t)args->batch_tokens,
+        .threads = args->threads,
+        .no_repack = args->no_repack,
+        .ram_bytes = args->ram_bytes,
+        .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
+        .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
+        .no_prefetch = args->no_prefetch,
+        .no_memory = args->no_memory,
+        .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
+               .depth = (uint32_t)args->io_depth},
+    };
+}
+
+static int read_keep_alive(const char *text, int64_t *ret_ns, hyp_err *err) {
+    char *end;
+    double seconds = strtod(text, &end);
+    if (end != text && *end == '\0')
+        *ret_ns = seconds < 0 || seconds > 9e9 ? HYP_FOREVER : (int64_t)(seconds * 1e9);
+    else if (hyp_duration_parse(text, ret_ns) != HYP_OK) {
+        hyp_err_set(err, HYP_EINVAL, "--keep-alive needs a duration, not \"%s\"", text);
+        return hyp_err_hint(err, "for instance 10m, 1h30m, 0 (unload at once) or -1 (never)");
+    }
+    if (*ret_ns < 0) *ret_ns = HYP_FOREVER;
+    return HYP_OK;
+}
+
+/* Three lines for people, and a word for the service manager. */
+static void announce(hyp_server *server, const hyp_args *args, const hyp_endpoint *endpoint, const char *what) {
+    char first[512];
+    size_t n = hyp_server_models(server, first, sizeof first);
+    bool v6 = strchr(endpoint->host, ':') != NULL;
+    if (n == 1)
+        printf("serving %s from %s", first, what);
+    else
+        printf("serving %zu models from %s", n, what);
+    printf(" (context %d, %d at once)\n", args->context_tokens, args->parallel);
+    printf("endpoint http://%s%s%s:%d\n", v6 ? "[" : "", endpoint->host, v6 ? "]" : "", hyp_server_port(server));
+    printf("APIs: Ollama at /api, OpenAI at /v1; web page at /ui, metrics at /metrics\n");
+    fflush(stdout);
+    hyp_server_notify("READY=1");
+}
+
+static void wait_for_signal(const sigset_t *signals) {
+    int number = 0;
+    while (sigwait(signals, &number) != 0) {
+    }
+    /* A second signal ends the process at once. */
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+int hyp_command_serve(const hyp_args *args, hyp_err *err) {
+    const char *model = args->model != NULL ? args->model : args->n_words > 0 ? args->words[0] : NULL;
+    hyp_endpoint endpoint;
+    int64_t keep_alive_ns;
+    int r = hyp_endpoint_read(args, &endpoint, err);
+    if (r == HYP_OK) r = read_keep_alive(args->keep_alive, &keep_alive_ns, err);
+    if (r != HYP_OK) return HYP_EXIT_USAGE;
+    /* Every thread inherits this: signals come to sigwait() alone. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    hyp_engine_config engine = engine_config(args);
+    hyp_server_config config = {.model = model,
+                                .host = endpoint.host,
+                                .port = endpoint.port,
+                                .api_key = endpoint.api_key,
+                                .origins = getenv("OLLAMA_ORIGINS"),
+                                .context_tokens = (uint32_t)args->context_tokens,
+                                .n_parallel = (uint32_t)args->parallel,
+                                .max_queue = (unsigned)args->max_queue,
+                                .keep_alive_ns = keep_alive_ns,
+                                .backend = hyp_backend_engine(&engine)};
+    hyp_server *server = NULL;
+    r = hyp_server_start(&config, &server, err);
+    if (r != HYP_OK) return HYP_EXIT_FAILED;
+    announce(server, args, &endpoint, model != NULL ? model : "this machine");
+    wait_for_signal(&signals);
+    hyp_server_notify("STOPPING=1");
+    if (!args->quiet) fputs("stopping\n", stderr);
+    hyp_server_stop(server);
+    return HYP_EXIT_OK;
+}

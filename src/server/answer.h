@@ -1,0 +1,29 @@
+/* answer.h - from the bytes of tokens to a job's events: whole characters, stop strings, reasoning and tool calls apart.
+ *
+ * Bytes are held back while they could still become a stop string or are part of a character. Compute thread only. */
+#pragma once
+#include "server/job.h"
+#include "server/prompt.h"
+
+typedef struct answer {
+    hyp_job *job; /* borrowed; NULL while closed */
+    hyp_str held; /* not yet delivered */
+    size_t max_stop;
+    bool stopped;
+    hyp_logprob *logprobs; /* of tokens whose text is held */
+    size_t n_logprobs, logprobs_capacity;
+    struct hyp_output *output; /* splits reasoning, tool calls and content; NULL: all is content */
+    int n_tool_calls;
+} answer;
+
+/* Begin the answer to `job` whose prompt is `p`. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int answer_open(answer *a, hyp_job *job, const answer_plan *p, hyp_err *err);
+
+/* The next token's bytes, with its logprob (moved out of, or NULL). Returns true once a stop string has ended the answer. */
+bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob);
+
+/* No more tokens come: deliver what was held back. */
+void answer_finish(answer *a);
+
+/* Accepts an answer never opened. */
+void answer_close(answer *a);

@@ -1,0 +1,107 @@
+/* api.c - reading requests and answering errors, for every codec. */
+#include "server/api.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+void api_put_error(bool openai, int status, const char *message, hyp_str *out) {
+    hyp_json j = {out, false};
+    hyp_json_open(&j, '{');
+    hyp_json_key(&j, "error");
+    if (!openai)
+        hyp_json_str(&j, message);
+    else {
+        hyp_json_open(&j, '{');
+        hyp_json_kv_str(&j, "message", message);
+        hyp_json_kv_str(&j, "type",
+                        status == 404  ? "not_found_error"
+                        : status < 500 ? "invalid_request_error"
+                                       : "api_error");
+        hyp_json_key(&j, "param");
+        hyp_json_null(&j);
+        hyp_json_key(&j, "code");
+        hyp_json_null(&j);
+        hyp_json_close(&j, '}');
+    }
+    hyp_json_close(&j, '}');
+}
+
+bool api_error(api *a, int status, const char *format, ...) {
+    char message[1024];
+    hyp_str body = {0};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    api_put_error(a->openai, status, message, &body);
+    hyp_request_reply_str(a->request, status, a->openai ? V1_JSON : API_JSON, &body);
+    return false;
+}
+
+bool api_fail(api *a) {
+    return api_error(a, a->err.code == HYP_ENOMEM ? 500 : 400, "%s", a->err.message);
+}
+
+bool api_open(api *a, hyp_server *server, hyp_request *request, const char *name) {
+    *a = (api){.server = server, .request = request, .openai = strncmp(hyp_request_path(request), "/v1/", 4) == 0};
+    size_t n = 0;
+    const char *body = hyp_request_body(request, &n);
+    if (hyp_json_parse(body, n, &a->doc, &a->err) != HYP_OK) return api_fail(a);
+    yyjson_val *root = yyjson_doc_get_root(a->doc);
+    if (!yyjson_is_obj(root))
+        return api_error(a, 400, "json: cannot unmarshal %s into Go value of type api.%s", hyp_json_kind(root), name);
+    a->f = (hyp_fields){root, name, &a->err};
+    return true;
+}
+
+bool api_find_model(api *a) {
+    const char *model = hyp_field_str(&a->f, "model", ""), *name = hyp_field_str(&a->f, "name", "");
+    if (a->err.code != 0) return api_fail(a);
+    a->model = model[0] != '\0' ? model : name;
+    if (a->model[0] == '\0') return api_error(a, 400, "model is required");
+    hyp_err why = HYP_ERR_NONE;
+    if (hyp_registry_find(a->server->registry, a->model, &a->entry, &why) == HYP_OK) return true;
+    return api_error(a, 404, "model '%s' not found", a->model);
+}
+
+void api_close(api *a) {
+    yyjson_doc_free(a->doc);
+    hyp_entry_unref(a->entry);
+}
+
+void api_reply(api *a, hyp_str *body) {
+    hyp_request_reply_str(a->request, 200, a->openai ? V1_JSON : API_JSON, body);
+}
+
+hyp_job *api_new_job(api *a, hyp_job_kind kind) {
+    hyp_job *job = hyp_job_new(kind, a->entry, a->model);
+    if (job == NULL || hyp_params_copy(&job->params, &a->entry->params, &a->err) != HYP_OK) {
+        hyp_job_unref(job);
+        api_error(a, 500, "out of memory");
+        return NULL;
+    }
+    yyjson_val *options = hyp_field_object(&a->f, "options");
+    int status = 400;
+    if (a->err.code == 0 && hyp_params_apply(&job->params, options, &a->err) != HYP_OK)
+        status = 500; /* as Ollama has it */
+    if (a->err.code == 0) {
+        int r = hyp_keep_alive_parse(hyp_field(&a->f, "keep_alive"), a->server->config.keep_alive_ns,
+                                     &job->keep_alive_ns, &a->err);
+        (void)r; /* told by a->err */
+    }
+    if (a->err.code == 0) return job;
+    api_error(a, status, "%s", a->err.message);
+    hyp_job_unref(job);
+    return NULL;
+}
+
+void gen_new_id(const char *prefix, char *ret, size_t size) {
+    unsigned char random[12];
+    char hex[sizeof random * 2 + 1];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) memset(random, 0, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(hex + 2 * i, 3, "%02x", random[i]);
+    snprintf(ret, size, "%s%s", prefix, hex);
+}

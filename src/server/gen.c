@@ -1,0 +1,158 @@
+/* gen.c - the way of a job's events into a reply, streamed or gathered. */
+#include "server/api.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static void keep(gen *g, hyp_event *event) {
+    if (g->kept_last != NULL)
+        g->kept_last->next = event;
+    else
+        g->kept = event;
+    g->kept_last = event;
+}
+
+static void gather(gen *g, hyp_event *event) {
+    if (event->content != NULL) hyp_str_puts(&g->content, event->content);
+    if (event->thinking != NULL) hyp_str_puts(&g->thinking, event->thinking);
+    if (event->kind == HYP_EVENT_TOOL_CALL || event->kind == HYP_EVENT_EMBEDDING || event->n_logprobs > 0)
+        keep(g, event);
+    else
+        hyp_event_free(event);
+}
+
+static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_str *out) {
+    const char *message = event->message != NULL ? event->message : "out of memory";
+    if (!g->started) head->status = event->status;
+    if (!g->started) head->content_type = g->ops->openai ? V1_JSON : API_JSON;
+    if (g->started && g->ops->openai) hyp_str_puts(out, "data: ");
+    api_put_error(g->ops->openai, event->status, message, out);
+    if (g->started) hyp_str_puts(out, g->ops->openai ? "\n\n" : "\n");
+}
+
+static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
+    gen *g = source;
+    for (;;) {
+        hyp_event *event = hyp_job_take(g->job);
+        if (event == NULL) return HYP_PULL_WAIT;
+        if (!g->started) head->content_type = g->stream ? g->ops->stream_type : g->ops->plain_type;
+        if (event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR) {
+            if (event->kind == HYP_EVENT_ERROR)
+                put_error(g, event, head, out);
+            else
+                g->ops->done(g, event, out);
+            hyp_event_free(event);
+            if (g->content.failed || g->thinking.failed) out->failed = true;
+            return HYP_PULL_END;
+        }
+        g->n_calls += event->kind == HYP_EVENT_TOOL_CALL;
+        if (!g->stream) {
+            gather(g, event);
+            continue;
+        }
+        g->ops->chunk(g, event, out);
+        hyp_event_free(event);
+        if (out->length == 0) continue;
+        g->started = true;
+        return HYP_PULL_MORE;
+    }
+}
+
+static void gone(void *source) {
+    hyp_job_cancel(((gen *)source)->job);
+}
+
+static void detach(void *source) {
+    gen *g = source;
+    hyp_job_set_notify(g->job, NULL, NULL);
+    hyp_job_cancel(g->job); /* when it has ended, nothing happens */
+    hyp_job_unref(g->job);
+    while (g->kept != NULL) {
+        hyp_event *event = g->kept;
+        g->kept = event->next;
+        hyp_event_free(event);
+    }
+    hyp_str_free(&g->content);
+    hyp_str_free(&g->thinking);
+    free(g);
+}
+
+static void notify(void *request) {
+    hyp_request_wake(request);
+}
+
+static const hyp_source_ops source_ops = {pull, gone, detach};
+
+gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+    gen *g = calloc(1, sizeof *g);
+    if (g == NULL) {
+        hyp_job_unref(job);
+        api_error(a, 500, "out of memory");
+        return NULL;
+    }
+    *g = (gen){.ops = ops,
+               .server = a->server,
+               .request = a->request,
+               .job = job,
+               .stream = stream,
+               .created_s = hyp_wall_ns() / 1000000000};
+    hyp_job_set_notify(job, notify, a->request);
+    hyp_err err = HYP_ERR_NONE;
+    if (hyp_scheduler_submit(a->server->scheduler, job, &err) != HYP_OK) {
+        detach(g);
+        api_error(a, 503, "%s", err.message);
+        return NULL;
+    }
+    hyp_request_defer(a->request, &source_ops, g);
+    return g;
+}
+
+bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+    return gen_start_with(a, job, ops, stream) != NULL;
+}
+
+void gen_put_stats(hyp_json *j, const hyp_stats *stats) {
+    const struct {
+        const char *key;
+        int64_t value;
+    } rows[] = {{"total_duration", stats->total_ns},    {"load_duration", stats->load_ns},
+                {"prompt_eval_count", stats->n_prompt}, {"prompt_eval_duration", stats->prompt_ns},
+                {"eval_count", stats->n_eval},          {"eval_duration", stats->eval_ns}};
+    for (size_t i = 0; i < HYP_ARRAY_LEN(rows); i++)
+        if (rows[i].value != 0) hyp_json_kv_int(j, rows[i].key, rows[i].value);
+}
+
+static void put_logprob(hyp_json *j, const hyp_logprob *p) {
+    hyp_json_open(j, '{');
+    hyp_json_key(j, "token");
+    hyp_json_strn(j, p->bytes, p->n);
+    hyp_json_kv_real(j, "logprob", (double)p->logprob);
+    hyp_json_key(j, "bytes");
+    hyp_json_open(j, '[');
+    for (size_t i = 0; i < p->n; i++)
+        hyp_json_int(j, (unsigned char)p->bytes[i]);
+    hyp_json_close(j, ']');
+    if (p->n_top > 0) {
+        hyp_json_key(j, "top_logprobs");
+        hyp_json_open(j, '[');
+        for (size_t i = 0; i < p->n_top; i++)
+            put_logprob(j, &p->top[i]);
+        hyp_json_close(j, ']');
+    }
+    hyp_json_close(j, '}');
+}
+
+bool gen_has_logprobs(const hyp_event *events) {
+    for (; events != NULL; events = events->next)
+        if (events->n_logprobs > 0) return true;
+    return false;
+}
+
+void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
+    hyp_json_open(j, '[');
+    for (; events != NULL; events = all ? events->next : NULL)
+        for (size_t i = 0; i < events->n_logprobs; i++)
+            put_logprob(j, &events->logprobs[i]);
+    hyp_json_close(j, ']');
+}

@@ -1,0 +1,61 @@
+/* json.h - reading untrusted JSON with Go's leniency, and writing JSON into a string.
+ *
+ * Reading: yyjson parses; the depth is checked before, since yyjson has no limit of its own. hyp_fields gives typed access
+ * to an object as Go's decoder does: a missing key and null are unset, another type is an error in Go's words.
+ * Writing: a cursor that places the commas; text that is not UTF-8 is repaired with U+FFFD. */
+#pragma once
+#include "base/text.h"
+
+#include <yyjson.h>
+
+enum { HYP_JSON_MAX_DEPTH = 128 };
+
+/* Parse `n` bytes (any Content-Type) into a document to be freed with yyjson_doc_free().
+ * Errors: HYP_EFORMAT ("missing request body", or the parser's words and position), HYP_ELIMIT (nested too deeply),
+ * HYP_ENOMEM. */
+HYP_NODISCARD int hyp_json_parse(const char *data, size_t n, yyjson_doc **ret, hyp_err *err);
+
+/* --- typed fields of an object; the first failure is kept in `err` and later calls return "unset" --- */
+typedef struct hyp_fields {
+    yyjson_val *object; /* may be NULL: everything is unset */
+    const char *name;   /* of the object, for messages: "ChatRequest" */
+    hyp_err *err;
+} hyp_fields;
+
+yyjson_val *hyp_field(const hyp_fields *f, const char *key); /* NULL when missing or null */
+const char *hyp_field_str(const hyp_fields *f, const char *key, const char *fallback);
+bool hyp_field_bool(const hyp_fields *f, const char *key, bool fallback);
+int64_t hyp_field_int(const hyp_fields *f, const char *key, int64_t fallback);
+double hyp_field_real(const hyp_fields *f, const char *key, double fallback);
+yyjson_val *hyp_field_array(const hyp_fields *f, const char *key);
+yyjson_val *hyp_field_object(const hyp_fields *f, const char *key);
+
+/* "string", "number", "bool", "array", "object", "null". */
+const char *hyp_json_kind(yyjson_val *value);
+
+/* --- writing --- */
+typedef struct hyp_json {
+    hyp_str *out;
+    bool comma; /* a value stands before the cursor */
+} hyp_json;
+
+void hyp_json_open(hyp_json *j, char bracket);  /* { or [ */
+void hyp_json_close(hyp_json *j, char bracket); /* } or ] */
+void hyp_json_key(hyp_json *j, const char *key);
+void hyp_json_strn(hyp_json *j, const char *text, size_t n);
+void hyp_json_str(hyp_json *j, const char *text); /* NULL writes null */
+void hyp_json_int(hyp_json *j, int64_t value);
+void hyp_json_real(hyp_json *j, double value); /* shortest form that reads back as the same float; not finite: null */
+void hyp_json_bool(hyp_json *j, bool value);
+void hyp_json_null(hyp_json *j);
+void hyp_json_raw(hyp_json *j, const char *json, size_t n); /* a value already written */
+void hyp_json_val(hyp_json *j, yyjson_val *value);          /* a parsed value */
+
+/* key and value in one. */
+void hyp_json_kv_str(hyp_json *j, const char *key, const char *text);
+void hyp_json_kv_int(hyp_json *j, const char *key, int64_t value);
+void hyp_json_kv_bool(hyp_json *j, const char *key, bool value);
+void hyp_json_kv_real(hyp_json *j, const char *key, double value);
+
+/* Append `text` with what is not UTF-8 replaced by U+FFFD. */
+void hyp_utf8_repair(hyp_str *out, const char *text, size_t n);

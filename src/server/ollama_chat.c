@@ -1,0 +1,148 @@
+/* ollama_chat.c - POST /api/chat. */
+#include "base/mem.h"
+#include "server/api.h"
+
+#include <string.h>
+
+/* {"model":..,"created_at":..,"message":{"role":"assistant","content":... and leave the message open. */
+static void head(gen *g, hyp_json *j, const char *content, size_t n) {
+    char now[HYP_TIMESTAMP_SIZE];
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "model", g->job->model);
+    hyp_json_kv_str(j, "created_at", hyp_timestamp(hyp_wall_ns(), now));
+    hyp_json_key(j, "message");
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "role", "assistant");
+    hyp_json_key(j, "content");
+    hyp_json_strn(j, content, n);
+}
+
+static void put_call(hyp_json *j, const hyp_event *event) {
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "id", event->tool_id);
+    hyp_json_key(j, "function");
+    hyp_json_open(j, '{');
+    hyp_json_kv_int(j, "index", event->tool_index);
+    hyp_json_kv_str(j, "name", event->tool_name);
+    hyp_json_key(j, "arguments");
+    hyp_json_raw(j, event->tool_arguments, strlen(event->tool_arguments));
+    hyp_json_close(j, '}');
+    hyp_json_close(j, '}');
+}
+
+static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
+    hyp_json j = {out, false};
+    const char *text = event->content != NULL ? event->content : "";
+    head(g, &j, text, strlen(text));
+    if (event->thinking != NULL) hyp_json_kv_str(&j, "thinking", event->thinking);
+    if (event->kind == HYP_EVENT_TOOL_CALL) {
+        hyp_json_key(&j, "tool_calls");
+        hyp_json_open(&j, '[');
+        put_call(&j, event);
+        hyp_json_close(&j, ']');
+    }
+    hyp_json_close(&j, '}');
+    hyp_json_kv_bool(&j, "done", false);
+    if (event->n_logprobs > 0) {
+        hyp_json_key(&j, "logprobs");
+        gen_put_logprobs(&j, event, false);
+    }
+    hyp_json_close(&j, '}');
+    hyp_str_puts(out, "\n");
+}
+
+static void put_kept_calls(gen *g, hyp_json *j) {
+    if (g->n_calls == 0 || g->stream) return;
+    hyp_json_key(j, "tool_calls");
+    hyp_json_open(j, '[');
+    for (const hyp_event *e = g->kept; e != NULL; e = e->next)
+        if (e->kind == HYP_EVENT_TOOL_CALL) put_call(j, e);
+    hyp_json_close(j, ']');
+}
+
+static void done(gen *g, const hyp_event *event, hyp_str *out) {
+    hyp_json j = {out, false};
+    head(g, &j, g->content.length > 0 ? g->content.data : "", g->content.length);
+    if (g->thinking.length > 0) hyp_json_kv_str(&j, "thinking", g->thinking.data);
+    put_kept_calls(g, &j);
+    hyp_json_close(&j, '}');
+    hyp_json_kv_bool(&j, "done", true);
+    hyp_json_kv_str(&j, "done_reason", event->reason);
+    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(&j, &event->stats);
+    if (gen_has_logprobs(g->kept)) {
+        hyp_json_key(&j, "logprobs");
+        gen_put_logprobs(&j, g->kept, true);
+    }
+    hyp_json_close(&j, '}');
+    if (g->stream) hyp_str_puts(out, "\n");
+}
+
+static const gen_ops ops = {chunk, done, NDJSON, API_JSON, false};
+
+/* What an alias was created with comes first: its messages, and its system message where the client sends none. */
+static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {
+    const hyp_entry *entry = a->entry;
+    if (entry->messages != NULL) {
+        yyjson_doc *doc = NULL;
+        int r = hyp_json_parse(entry->messages, strlen(entry->messages), &doc, &a->err);
+        if (r == HYP_OK) r = hyp_conversation_add_ollama(c, yyjson_doc_get_root(doc), &a->err);
+        yyjson_doc_free(doc);
+        if (r != HYP_OK) return api_fail(a);
+    }
+    if (hyp_conversation_add_ollama(c, messages, &a->err) != HYP_OK) return api_fail(a);
+    bool own_system = c->n > 0 && strcmp(c->messages[0].role, "system") == 0;
+    if (entry->system != NULL && !own_system &&
+        hyp_conversation_add_first(c, "system", entry->system, &a->err) != HYP_OK)
+        return api_fail(a);
+    if (hyp_conversation_has_images(c)) return api_error(a, 400, "\"%s\" does not support images", a->model);
+    return true;
+}
+
+static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
+    hyp_fields *f = &a->f;
+    const hyp_entry *entry = a->entry;
+    unsigned can = entry->summary.capabilities;
+    job->truncate = hyp_field_bool(f, "truncate", true);
+    job->shift = hyp_field_bool(f, "shift", true);
+    job->logprobs = hyp_field_bool(f, "logprobs", false);
+    int64_t top = hyp_field_int(f, "top_logprobs", 0);
+    yyjson_val *tools = hyp_field_array(f, "tools");
+    if (a->err.code != 0) return api_fail(a);
+    if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
+    job->top_logprobs = (int)top;
+    if ((can & HYP_CAN_COMPLETE) == 0) return api_error(a, 400, "\"%s\" does not support chat", a->model);
+    if (yyjson_arr_size(tools) > 0 && (can & HYP_CAN_TOOLS) == 0)
+        return api_error(a, 400, "%s does not support tools", entry->display);
+    hyp_conversation *c = job->conversation = hyp_conversation_new();
+    if (c == NULL) return api_error(a, 500, "out of memory");
+    if (!add_messages(a, c, messages)) return false;
+    if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
+    if (hyp_conversation_set_think(c, hyp_field(f, "think"), &a->err) != HYP_OK) return api_fail(a);
+    if (c->think == HYP_THINK_ON && (can & HYP_CAN_THINK) == 0)
+        return api_error(a, 400, "\"%s\" does not support thinking", a->model);
+    if (c->think == HYP_THINK_UNSET && (can & HYP_CAN_THINK) != 0) c->think = HYP_THINK_ON;
+    if (hyp_conversation_set_format(c, hyp_field(f, "format"), &a->err) != HYP_OK)
+        return api_error(a, 500, "%s", a->err.message);
+    return true;
+}
+
+static bool handle(api *a) {
+    hyp_fields *f = &a->f;
+    bool stream = hyp_field_bool(f, "stream", true);
+    yyjson_val *messages = hyp_field_array(f, "messages");
+    if (a->err.code != 0) return api_fail(a);
+    if (!api_find_model(a)) return false;
+    hyp_job *job = api_new_job(a, HYP_JOB_CHAT);
+    if (job == NULL) return false;
+    if (yyjson_arr_size(messages) == 0)
+        job->kind = hyp_field(f, "keep_alive") != NULL && job->keep_alive_ns == 0 ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
+    else if (!fill(a, job, messages))
+        return hyp_job_unref(job), false;
+    return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_CHAT);
+}
+
+void ollama_chat(hyp_request *r, void *server) {
+    api a;
+    if (api_open(&a, server, r, "ChatRequest")) handle(&a);
+    api_close(&a);
+}

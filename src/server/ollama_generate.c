@@ -1,0 +1,168 @@
+/* ollama_generate.c - POST /api/generate. */
+#include "base/mem.h"
+#include "server/api.h"
+#include "server/gotemplate.h"
+
+#include <string.h>
+
+static void head(gen *g, hyp_json *j, const char *response, size_t n) {
+    char now[HYP_TIMESTAMP_SIZE];
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "model", g->job->model);
+    hyp_json_kv_str(j, "created_at", hyp_timestamp(hyp_wall_ns(), now));
+    hyp_json_key(j, "response");
+    hyp_json_strn(j, response, n);
+}
+
+static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
+    if (event->kind != HYP_EVENT_DELTA) return;
+    hyp_json j = {out, false};
+    const char *text = event->content != NULL ? event->content : "";
+    head(g, &j, text, strlen(text));
+    if (event->thinking != NULL) hyp_json_kv_str(&j, "thinking", event->thinking);
+    hyp_json_kv_bool(&j, "done", false);
+    if (event->n_logprobs > 0) {
+        hyp_json_key(&j, "logprobs");
+        gen_put_logprobs(&j, event, false);
+    }
+    hyp_json_close(&j, '}');
+    hyp_str_puts(out, "\n");
+}
+
+static void done(gen *g, const hyp_event *event, hyp_str *out) {
+    hyp_json j = {out, false};
+    head(g, &j, g->content.length > 0 ? g->content.data : "", g->content.length);
+    if (g->thinking.length > 0) hyp_json_kv_str(&j, "thinking", g->thinking.data);
+    hyp_json_kv_bool(&j, "done", true);
+    hyp_json_kv_str(&j, "done_reason", event->reason);
+    if (event->n_context > 0) {
+        hyp_json_key(&j, "context");
+        hyp_json_open(&j, '[');
+        for (size_t i = 0; i < event->n_context; i++)
+            hyp_json_int(&j, event->context[i]);
+        hyp_json_close(&j, ']');
+    }
+    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(&j, &event->stats);
+    if (gen_has_logprobs(g->kept)) {
+        hyp_json_key(&j, "logprobs");
+        gen_put_logprobs(&j, g->kept, true);
+    }
+    hyp_json_close(&j, '}');
+    if (g->stream) hyp_str_puts(out, "\n");
+}
+
+static const gen_ops ops = {chunk, done, NDJSON, API_JSON, false};
+
+static bool read_context(api *a, hyp_job *job) {
+    yyjson_val *context = hyp_field_array(&a->f, "context"), *item;
+    size_t i, n;
+    if (a->err.code != 0) return api_fail(a);
+    if (yyjson_arr_size(context) == 0) return true;
+    job->context = calloc(yyjson_arr_size(context), sizeof *job->context);
+    if (job->context == NULL) return api_error(a, 500, "out of memory");
+    yyjson_arr_foreach(context, i, n, item) {
+        if (!yyjson_is_int(item) || yyjson_get_sint(item) < 0 || yyjson_get_sint(item) > INT32_MAX)
+            return api_error(a, 400,
+                             "json: cannot unmarshal %s into Go struct field GenerateRequest.context of type int",
+                             hyp_json_kind(item));
+        job->context[job->n_context++] = (int32_t)yyjson_get_sint(item);
+    }
+    return true;
+}
+
+/* `template`: Ollama's own templates are Go's, ours are Jinja; a template in either language is understood. */
+static bool apply_template(api *a, hyp_job *job, const char *text, const char *system, const char *prompt) {
+    if (strstr(text, "{%") != NULL || strstr(text, "messages") != NULL) {
+        job->conversation->template_text = strdup(text);
+        return job->conversation->template_text != NULL || api_error(a, 500, "out of memory");
+    }
+    hyp_str out = {0};
+    hyp_gotemplate_values values = {.system = system, .prompt = prompt, .suffix = "", .response = ""};
+    if (hyp_gotemplate_render(text, &values, &out, &a->err) != HYP_OK || out.failed) {
+        hyp_str_free(&out);
+        return api_fail(a);
+    }
+    job->prompt = out.data != NULL ? out.data : strdup("");
+    hyp_conversation_free(job->conversation);
+    job->conversation = NULL;
+    return job->prompt != NULL || api_error(a, 500, "out of memory");
+}
+
+static bool fill_chat(api *a, hyp_job *job, const char *prompt) {
+    const hyp_entry *entry = a->entry;
+    const char *asked = hyp_field_str(&a->f, "system", ""), *template = hyp_field_str(&a->f, "template", "");
+    const char *system = asked[0] != '\0' ? asked : entry->system;
+    hyp_conversation *c = job->conversation = hyp_conversation_new();
+    if (c == NULL) return api_error(a, 500, "out of memory");
+    if (!read_context(a, job)) return false;
+    /* A context holds the system message already. */
+    if (system != NULL && (job->n_context == 0 || asked[0] != '\0') &&
+        hyp_conversation_add(c, "system", system, &a->err) != HYP_OK)
+        return api_fail(a);
+    if (hyp_conversation_add(c, "user", prompt, &a->err) != HYP_OK) return api_fail(a);
+    if (hyp_conversation_set_think(c, hyp_field(&a->f, "think"), &a->err) != HYP_OK) return api_fail(a);
+    if ((entry->summary.capabilities & HYP_CAN_THINK) == 0 && (c->think == HYP_THINK_ON))
+        return api_error(a, 400, "\"%s\" does not support thinking", a->model);
+    if (hyp_conversation_set_format(c, hyp_field(&a->f, "format"), &a->err) != HYP_OK)
+        return api_error(a, 500, "%s", a->err.message);
+    if (template[0] == '\0' && entry->template_text != NULL) template = entry->template_text;
+    return template[0] == '\0' || apply_template(a, job, template, system != NULL ? system : "", prompt);
+}
+
+static bool fill(api *a, hyp_job *job, const char *prompt) {
+    hyp_fields *f = &a->f;
+    job->raw = hyp_field_bool(f, "raw", false);
+    job->truncate = hyp_field_bool(f, "truncate", true);
+    job->shift = hyp_field_bool(f, "shift", true);
+    job->logprobs = hyp_field_bool(f, "logprobs", false);
+    int64_t top = hyp_field_int(f, "top_logprobs", 0);
+    const char *suffix = hyp_field_str(f, "suffix", "");
+    if (a->err.code != 0) return api_fail(a);
+    if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
+    job->top_logprobs = (int)top;
+    if (yyjson_arr_size(hyp_field_array(f, "images")) > 0)
+        return api_error(a, 400, "\"%s\" does not support images", a->model);
+    if (suffix[0] != '\0') {
+        if ((a->entry->summary.capabilities & HYP_CAN_INSERT) == 0)
+            return api_error(a, 400, "%s does not support insert", a->entry->display);
+        job->suffix = strdup(suffix);
+    }
+    if (job->raw || job->suffix != NULL) {
+        job->prompt = strdup(prompt);
+        return job->prompt != NULL || api_error(a, 500, "out of memory");
+    }
+    return fill_chat(a, job, prompt);
+}
+
+static bool handle(api *a) {
+    hyp_fields *f = &a->f;
+    const char *prompt = hyp_field_str(f, "prompt", "");
+    bool stream = hyp_field_bool(f, "stream", true), raw = hyp_field_bool(f, "raw", false);
+    if (a->err.code != 0) return api_fail(a);
+    if (!api_find_model(a)) return false;
+    hyp_job *job = api_new_job(a, HYP_JOB_GENERATE);
+    if (job == NULL) return false;
+    bool empty = prompt[0] == '\0' && hyp_field_str(f, "suffix", "")[0] == '\0';
+    bool unload = empty && hyp_field(f, "keep_alive") != NULL && job->keep_alive_ns == 0;
+    bool extras = hyp_field_str(f, "template", "")[0] != '\0' || hyp_field_str(f, "system", "")[0] != '\0' ||
+                  yyjson_arr_size(hyp_field(f, "context")) > 0;
+    if (unload)
+        job->kind = HYP_JOB_UNLOAD;
+    else if (raw && extras) {
+        hyp_job_unref(job);
+        return api_error(a, 400, "raw mode does not support template, system, or context");
+    } else if ((a->entry->summary.capabilities & HYP_CAN_COMPLETE) == 0 && !empty) {
+        hyp_job_unref(job);
+        return api_error(a, 400, "\"%s\" does not support generate", a->model);
+    } else if (empty)
+        job->kind = HYP_JOB_LOAD;
+    else if (!fill(a, job, prompt))
+        return hyp_job_unref(job), false;
+    return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_GENERATE);
+}
+
+void ollama_generate(hyp_request *r, void *server) {
+    api a;
+    if (api_open(&a, server, r, "GenerateRequest")) handle(&a);
+    api_close(&a);
+}

@@ -1,0 +1,277 @@
+#include "server/prompt.h"
+
+#include "base/mem.h"
+#include "server/times.h"
+
+#include <string.h>
+
+enum { PIECE_BYTES = 256 };
+
+/* What is common to rendering the same conversation several times. */
+typedef struct renderer {
+    const hyp_job *job;
+    const prompt_env *env;
+    const hyp_template *template;
+    hyp_template *own_template; /* the request's, to be freed */
+    yyjson_doc *tools;
+    char bos[PIECE_BYTES], eos[PIECE_BYTES];
+    bool *dropped;
+} renderer;
+
+static void special_text(const renderer *r, hyp_token token, char buf[PIECE_BYTES]) {
+    int n = token >= 0 ? r->env->ops->piece(r->env->model, token, true, buf, PIECE_BYTES - 1) : 0;
+    buf[n > 0 ? n : 0] = '\0';
+}
+
+static int renderer_open(renderer *r, const hyp_job *job, const prompt_env *env, hyp_err *err) {
+    const hyp_conversation *c = job->conversation;
+    *r = (renderer){.job = job, .env = env, .template = env->template};
+    special_text(r, env->info->special.bos, r->bos);
+    special_text(r, env->info->special.eos, r->eos);
+    r->dropped = calloc(c->n + 1, sizeof *r->dropped);
+    if (r->dropped == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (c->tools != NULL) {
+        int code = hyp_json_parse(c->tools, strlen(c->tools), &r->tools, err);
+        if (code != HYP_OK) return code;
+    }
+    if (c->template_text == NULL) return HYP_OK;
+    int code = hyp_template_compile(c->template_text, strlen(c->template_text), NULL, &r->own_template, err);
+    r->template = r->own_template;
+    return code;
+}
+
+static void renderer_close(renderer *r) {
+    hyp_template_free(r->own_template);
+    yyjson_doc_free(r->tools);
+    free(r->dropped);
+}
+
+static int render(const renderer *r, bool generation_prompt, hyp_str *ret, hyp_err *err) {
+    const hyp_conversation *c = r->job->conversation;
+    hyp_str text = {0};
+    yyjson_doc *messages = NULL;
+    hyp_conversation_write(c, r->dropped, &text);
+    int code = text.failed ? hyp_err_set(err, HYP_ENOMEM, "out of memory")
+                           : hyp_json_parse(text.data, text.length, &messages, err);
+    if (code == HYP_OK) {
+        bool with_tools = r->tools != NULL && (c->tool_choice == NULL || strcmp(c->tool_choice, "none") != 0);
+        hyp_chat_request request = {.messages = yyjson_doc_get_root(messages),
+                                    .tools = with_tools ? yyjson_doc_get_root(r->tools) : NULL,
+                                    .bos_token = r->bos,
+                                    .eos_token = r->eos,
+                                    .reasoning_effort = c->effort,
+                                    .think = c->think,
+                                    .add_generation_prompt = generation_prompt,
+                                    .now_unix_s = hyp_wall_ns() / 1000000000};
+        code = hyp_template_render(r->template, &request, ret, err);
+    }
+    yyjson_doc_free(messages);
+    hyp_str_free(&text);
+    return code;
+}
+
+/* Templates mostly write the beginning-of-text token themselves; then the tokeniser must not add another. */
+static int tokenize_rendered(const renderer *r, const hyp_str *text, hyp_token **ret, size_t *ret_n, hyp_err *err) {
+    size_t n_bos = strlen(r->bos);
+    bool has_bos = n_bos > 0 && text->length >= n_bos && memcmp(text->data, r->bos, n_bos) == 0;
+    bool add = !has_bos && r->job->n_context == 0;
+    return r->env->ops->tokenize(r->env->model, text->length > 0 ? text->data : "", text->length, add, true, ret, ret_n,
+                                 err);
+}
+
+/* The last complete render's generation prompt may open the answer ("<think>\n"): the part after the last role header is
+ * what the output parser must know. */
+static int note_stable(const renderer *r, const hyp_str *full, answer_plan *p, hyp_err *err) {
+    hyp_str bare = {0};
+    int code = render(r, false, &bare, err);
+    if (code != HYP_OK) { /* some templates insist on a generation prompt: then nothing is known to be stable */
+        *err = HYP_ERR_NONE;
+        hyp_str_free(&bare);
+        return HYP_OK;
+    }
+    size_t same = 0;
+    while (same < bare.length && same < full->length && bare.data[same] == full->data[same])
+        same++;
+    bare.length = same;
+    HYP_AUTOFREE hyp_token *tokens = NULL;
+    size_t n = 0;
+    if (same > 0) code = tokenize_rendered(r, &bare, &tokens, &n, err);
+    size_t offset = r->job->n_context;
+    for (size_t i = 0; code == HYP_OK && i < n && offset + i < p->n && p->tokens[offset + i] == tokens[i]; i++)
+        p->n_stable = offset + i + 1;
+    hyp_str_free(&bare);
+    return code;
+}
+
+static int too_long(hyp_err *err) {
+    return hyp_err_set(err, HYP_EINVAL,
+                       "the prompt is longer than the context length currently available to the model");
+}
+
+/* Keep the beginning (num_keep tokens) and as much of the end as fits. */
+static void cut_middle(answer_plan *p, size_t limit, int64_t num_keep) {
+    if (p->n <= limit) return;
+    size_t keep = num_keep < 0 ? limit / 2 : HYP_MIN((size_t)num_keep, limit / 2), tail = limit - keep;
+    memmove(p->tokens + keep, p->tokens + p->n - tail, tail * sizeof *p->tokens);
+    p->n = limit;
+    p->n_stable = 0;
+}
+
+static int prepend_context(const hyp_job *job, answer_plan *p, hyp_err *err) {
+    if (job->n_context == 0) return HYP_OK;
+    hyp_token *all = malloc((job->n_context + p->n + 1) * sizeof *all);
+    if (all == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    memcpy(all, job->context, job->n_context * sizeof *all);
+    if (p->n > 0) memcpy(all + job->n_context, p->tokens, p->n * sizeof *all);
+    free(p->tokens);
+    p->tokens = all;
+    p->n += job->n_context;
+    return HYP_OK;
+}
+
+/* Drop the oldest messages, about as many as are too much, and at least one. False when none can be dropped. */
+static bool drop_oldest(const renderer *r, size_t n_tokens, size_t limit, size_t n_bytes) {
+    const hyp_conversation *c = r->job->conversation;
+    size_t excess = (size_t)((double)(n_tokens - limit) / (double)n_tokens * (double)n_bytes * 0.9), dropped = 0;
+    bool any = false;
+    while (!any || dropped < excess) {
+        size_t i = hyp_conversation_next_droppable(c, r->dropped);
+        if (i == SIZE_MAX) return any;
+        r->dropped[i] = true;
+        dropped += strlen(c->messages[i].content) + 16;
+        any = true;
+        /* The results of calls that nobody sees any more go with them. */
+        while (i + 2 < c->n && strcmp(c->messages[i + 1].role, "tool") == 0 && !r->dropped[i + 1]) {
+            r->dropped[++i] = true;
+            dropped += strlen(c->messages[i].content) + 16;
+        }
+    }
+    return true;
+}
+
+/* How the answer is to be constrained and taken apart. */
+static int plan_answer(answer_plan *p, const hyp_job *job, const hyp_template *template, const hyp_str *text,
+                       hyp_err *err) {
+    (void)p, (void)job, (void)template, (void)text, (void)err;
+    return HYP_OK;
+}
+
+static int build_chat(const hyp_job *job, const prompt_env *env, size_t limit, answer_plan *p, hyp_err *err) {
+    renderer r;
+    hyp_str text = {0};
+    int code = renderer_open(&r, job, env, err);
+    while (code == HYP_OK) {
+        hyp_str_free(&text);
+        free(p->tokens);
+        p->tokens = NULL;
+        code = render(&r, true, &text, err);
+        if (code == HYP_OK) code = tokenize_rendered(&r, &text, &p->tokens, &p->n, err);
+        if (code == HYP_OK) code = prepend_context(job, p, err);
+        if (code != HYP_OK || p->n <= limit) break;
+        if (!job->truncate)
+            code = too_long(err);
+        else if (!drop_oldest(&r, p->n, limit, text.length)) {
+            if (!job->shift)
+                code = too_long(err);
+            else
+                cut_middle(p, limit, job->params.num_keep);
+            break;
+        }
+    }
+    if (code == HYP_OK) code = note_stable(&r, &text, p, err);
+    if (code == HYP_OK) code = plan_answer(p, job, r.template, &text, err);
+    hyp_str_free(&text);
+    renderer_close(&r);
+    return code;
+}
+
+static int append_text(answer_plan *p, const prompt_env *env, const char *text, bool add_special, hyp_token before,
+                       hyp_err *err) {
+    HYP_AUTOFREE hyp_token *tokens = NULL;
+    size_t n = 0;
+    int code = text[0] == '\0' && !add_special
+                   ? HYP_OK
+                   : env->ops->tokenize(env->model, text, strlen(text), add_special, true, &tokens, &n, err);
+    if (code != HYP_OK) return code;
+    hyp_token *more = realloc(p->tokens, (p->n + n + 2) * sizeof *more);
+    if (more == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    p->tokens = more;
+    if (before >= 0) p->tokens[p->n++] = before;
+    if (n > 0) memcpy(p->tokens + p->n, tokens, n * sizeof *tokens);
+    p->n += n;
+    return HYP_OK;
+}
+
+/* Text to be continued, or a gap to be filled between `prompt` and `suffix`. */
+static int build_raw(const hyp_job *job, const prompt_env *env, size_t limit, answer_plan *p, hyp_err *err) {
+    const hyp_special_tokens *t = &env->info->special;
+    int code;
+    if (job->suffix != NULL) {
+        if (t->fim_pre < 0 || t->fim_suf < 0 || t->fim_mid < 0)
+            return hyp_err_set(err, HYP_EINVAL, "%s does not support insert", job->model);
+        if (t->add_bos && t->bos >= 0)
+            code = append_text(p, env, "", false, t->bos, err);
+        else
+            code = HYP_OK;
+        if (code == HYP_OK) code = append_text(p, env, job->prompt, false, t->fim_pre, err);
+        if (code == HYP_OK) code = append_text(p, env, job->suffix, false, t->fim_suf, err);
+        if (code == HYP_OK) code = append_text(p, env, "", false, t->fim_mid, err);
+    } else {
+        code = append_text(p, env, job->prompt, job->n_context == 0, -1, err);
+        if (code == HYP_OK) code = prepend_context(job, p, err);
+    }
+    if (code != HYP_OK || p->n <= limit) return code;
+    if (!job->truncate || !job->shift) return too_long(err);
+    cut_middle(p, limit, job->params.num_keep);
+    return HYP_OK;
+}
+
+static void fill_sampling(const hyp_params *params, answer_plan *p) {
+    p->sampling = (hyp_sampling){.temperature = params->temperature,
+                                 .top_k = (int)params->top_k,
+                                 .top_p = params->top_p,
+                                 .min_p = params->min_p,
+                                 .typical_p = params->typical_p,
+                                 .repeat_penalty = params->repeat_penalty,
+                                 .presence_penalty = params->presence_penalty,
+                                 .frequency_penalty = params->frequency_penalty,
+                                 .repeat_last_n = (int)params->repeat_last_n,
+                                 .seed = params->seed,
+                                 .grammar = p->grammar,
+                                 .grammar_triggers = (const char *const *)p->triggers,
+                                 .n_grammar_triggers = p->n_triggers};
+}
+
+int prompt_build(const hyp_job *job, const prompt_env *env, answer_plan *ret, int *ret_status, hyp_err *err) {
+    answer_plan p = {0};
+    size_t n_ctx = env->n_ctx;
+    /* Room for an answer: what is asked for, at most an eighth of the context. */
+    size_t reserve = n_ctx / 8;
+    if (job->params.num_predict > 0) reserve = HYP_MIN(reserve, (size_t)job->params.num_predict);
+    size_t limit = n_ctx - HYP_MAX(reserve, 1);
+    int code = job->conversation != NULL ? build_chat(job, env, limit, &p, err) : build_raw(job, env, limit, &p, err);
+    for (size_t i = 0; code == HYP_OK && i < p.n; i++) /* `context` comes from the client */
+        if (p.tokens[i] < 0 || p.tokens[i] >= env->info->n_vocab)
+            code = hyp_err_set(err, HYP_EINVAL, "invalid token %d in context", p.tokens[i]);
+    if (code == HYP_OK && p.n == 0) code = hyp_err_set(err, HYP_EINVAL, "the prompt is empty");
+    if (code == HYP_OK) {
+        fill_sampling(&job->params, &p);
+        *ret = p;
+        return HYP_OK;
+    }
+    *ret_status =
+        code == HYP_EINVAL || code == HYP_EFORMAT || code == HYP_ELIMIT || code == HYP_EUNSUPPORTED ? 400 : 500;
+    prompt_free(&p);
+    return code;
+}
+
+void prompt_free(answer_plan *p) {
+    if (p == NULL) return;
+    free(p->tokens);
+    free(p->grammar);
+    for (size_t i = 0; i < p->n_triggers; i++)
+        free(p->triggers[i]);
+    free(p->triggers);
+    free(p->output_start);
+    *p = (answer_plan){0};
+}

@@ -30,10 +30,10 @@ enum {
 };
 
 typedef struct hyp_err {
-    int code;           /* HYP_E..., 0 while nothing failed */
-    int sys;            /* errno, or 0 */
-    char message[320];  /* one line, no full stop, names the object */
-    char hint[200];     /* what to do about it, or empty */
+    int code;          /* HYP_E..., 0 while nothing failed */
+    int sys;           /* errno, or 0 */
+    char message[320]; /* one line, no full stop, names the object */
+    char hint[200];    /* what to do about it, or empty */
 } hyp_err;
 
 #define HYP_ERR_NONE ((hyp_err){0})
@@ -44,6 +44,12 @@ int hyp_err_set(hyp_err *err, int code, const char *format, ...) HYP_PRINTF(3, 4
 
 /* The same, with the system's reason: `sys` is an errno value, whose text is appended to the message. */
 int hyp_err_set_sys(hyp_err *err, int code, int sys, const char *format, ...) HYP_PRINTF(4, 5);
+
+#ifdef __clang_analyzer__
+/* The analyzer sees one file at a time: tell it that these return `code`, or it takes every failure for a success. */
+#define hyp_err_set(err, code, ...) ((void)(hyp_err_set)(err, code, __VA_ARGS__), (code))
+#define hyp_err_set_sys(err, code, ...) ((void)(hyp_err_set_sys)(err, code, __VA_ARGS__), (code))
+#endif
 
 /* Add what the user can do. Does nothing when `err` is NULL or holds no failure. Returns the code in `err` (0 if NULL). */
 int hyp_err_hint(hyp_err *err, const char *format, ...) HYP_PRINTF(2, 3);

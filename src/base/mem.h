@@ -9,11 +9,11 @@
 #define HYP_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Move the value out of a variable whose scope would free it: `*ret = HYP_TAKE(ptr); return 0;` */
-#define HYP_TAKE(ptr)                 \
-    ({                                \
-        __typeof__(ptr) hyp_p_ = ptr; \
-        (ptr) = NULL;                 \
-        hyp_p_;                       \
+#define HYP_TAKE(ptr)                                                                                                  \
+    ({                                                                                                                 \
+        __typeof__(ptr) hyp_p_ = ptr;                                                                                  \
+        (ptr) = NULL;                                                                                                  \
+        hyp_p_;                                                                                                        \
     })
 
 static inline void hyp_freep(void *p) {

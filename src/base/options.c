@@ -17,7 +17,8 @@ static bool takes(const hyp_option *row, uint64_t command) {
 
 /* Does `spelled` (of length n, with its dashes) name this row? */
 static bool matches(const hyp_option *row, const char *spelled, size_t n) {
-    if (n > 2 && memcmp(spelled, "--", 2) == 0 && strlen(row->name) == n - 2 && memcmp(row->name, spelled + 2, n - 2) == 0)
+    if (n > 2 && memcmp(spelled, "--", 2) == 0 && strlen(row->name) == n - 2 &&
+        memcmp(row->name, spelled + 2, n - 2) == 0)
         return true;
     for (const char *a = row->aliases; a != NULL && *a != '\0';) {
         size_t len = strcspn(a, " ");
@@ -45,7 +46,8 @@ static int parse_number(const hyp_option *row, const char *value, double *ret, h
         return hyp_err_set(err, HYP_EINVAL, "--%s needs %s, not \"%s\"", row->name,
                            row->kind == HYP_OPTION_INT ? "a whole number" : "a number", value);
     if (number < row->min || number > row->max)
-        return hyp_err_set(err, HYP_EINVAL, "--%s must be between %.10g and %.10g, not %s", row->name, row->min, row->max, value);
+        return hyp_err_set(err, HYP_EINVAL, "--%s must be between %.10g and %.10g, not %s", row->name, row->min,
+                           row->max, value);
     *ret = number;
     return HYP_OK;
 }
@@ -75,8 +77,10 @@ static int store(const hyp_option *row, const char *value, void *values, hyp_err
     case HYP_OPTION_REAL: {
         int r = parse_number(row, value, &number, err);
         if (r != HYP_OK) return r;
-        if (row->kind == HYP_OPTION_INT) *(int *)field = (int)number;
-        else *(double *)field = number;
+        if (row->kind == HYP_OPTION_INT)
+            *(int *)field = (int)number;
+        else
+            *(double *)field = number;
         return HYP_OK;
     }
     }
@@ -97,7 +101,8 @@ static int edit_distance(const char *a, const char *b) {
     size_t n = strlen(b);
     int row[NAME_MAX_LEN];
     if (n + 1 > NAME_MAX_LEN) return INT_MAX;
-    for (size_t j = 0; j <= n; j++) row[j] = (int)j;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = (int)j;
     for (size_t i = 1; a[i - 1] != '\0'; i++) {
         int diagonal = row[0];
         row[0] = (int)i;
@@ -166,8 +171,8 @@ int hyp_options_parse(const hyp_options *table, uint64_t command, int argc, char
 }
 
 static void spell(const hyp_option *row, char *buf, size_t size) {
-    snprintf(buf, size, "%s%s--%s%s%s", row->aliases != NULL ? row->aliases : "", row->aliases != NULL ? " " : "", row->name,
-             row->kind == HYP_OPTION_FLAG ? "" : " ", row->kind == HYP_OPTION_FLAG ? "" : row->metavar);
+    snprintf(buf, size, "%s%s--%s%s%s", row->aliases != NULL ? row->aliases : "", row->aliases != NULL ? " " : "",
+             row->name, row->kind == HYP_OPTION_FLAG ? "" : " ", row->kind == HYP_OPTION_FLAG ? "" : row->metavar);
 }
 
 /* Print `text` from the current column on, breaking at blanks and indenting further lines to `column`. */
@@ -195,8 +200,10 @@ void hyp_options_print_help(const hyp_options *table, uint64_t command, int widt
         char left[160], help[400];
         spell(row, left, sizeof left);
         int n = fprintf(out, "  %s", left);
-        if (n + 2 > HELP_COLUMN) fprintf(out, "\n%*s", HELP_COLUMN, "");
-        else fprintf(out, "%*s", HELP_COLUMN - n, "");
+        if (n + 2 > HELP_COLUMN)
+            fprintf(out, "\n%*s", HELP_COLUMN, "");
+        else
+            fprintf(out, "%*s", HELP_COLUMN - n, "");
         snprintf(help, sizeof help, "%s%s%s%s", row->help, row->default_text != NULL ? " (default " : "",
                  row->default_text != NULL ? row->default_text : "", row->default_text != NULL ? ")" : "");
         wrap(help, HELP_COLUMN, HELP_COLUMN, width, out);
@@ -205,9 +212,12 @@ void hyp_options_print_help(const hyp_options *table, uint64_t command, int widt
 
 static void print_roff(const char *text, FILE *out) {
     for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '\\') fputs("\\e", out);
-        else if (*c == '-') fputs("\\-", out);
-        else fputc(*c, out);
+        if (*c == '\\')
+            fputs("\\e", out);
+        else if (*c == '-')
+            fputs("\\-", out);
+        else
+            fputc(*c, out);
     }
 }
 

@@ -22,8 +22,8 @@ typedef struct hyp_option_list {
 } hyp_option_list;
 
 typedef struct hyp_option {
-    const char *name;         /* long name without dashes */
-    const char *aliases;      /* other spellings with their dashes, separated by blanks: "-n --n-predict" */
+    const char *name;    /* long name without dashes */
+    const char *aliases; /* other spellings with their dashes, separated by blanks: "-n --n-predict" */
     hyp_option_kind kind;
     size_t offset;            /* of the field in the values struct */
     double min, max;          /* bounds of INT and REAL */

@@ -34,7 +34,8 @@ int hyp_paths_cache_dir(char *ret_path, size_t size, hyp_err *err) {
             : home != NULL                   ? snprintf(path, sizeof path, "%s/.cache/hypura", home)
                                              : -1;
     if (n < 0) return hyp_err_set(err, HYP_ENOTFOUND, "there is no home folder to keep caches in: set XDG_CACHE_HOME");
-    if ((size_t)n >= sizeof path || (size_t)n >= size) return hyp_err_set(err, HYP_ELIMIT, "the cache folder's path is too long");
+    if ((size_t)n >= sizeof path || (size_t)n >= size)
+        return hyp_err_set(err, HYP_ELIMIT, "the cache folder's path is too long");
     int r = make_dirs(path, err);
     if (r == HYP_OK) memcpy(ret_path, path, (size_t)n + 1);
     return r;

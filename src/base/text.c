@@ -28,9 +28,13 @@ const char *hyp_text_format_bytes(uint64_t bytes, char *buf, size_t buf_size) {
     static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
     double value = (double)bytes;
     size_t unit = 0;
-    while (value >= 999.5 && unit < 5) value /= 1000, unit++;
-    snprintf(buf, buf_size, unit == 0 || value >= 99.95 ? "%.0f %s" : value >= 9.995 ? "%.1f %s" : "%.2f %s", value,
-             units[unit]);
+    while (value >= 999.5 && unit < 5)
+        value /= 1000, unit++;
+    snprintf(buf, buf_size,
+             unit == 0 || value >= 99.95 ? "%.0f %s"
+             : value >= 9.995            ? "%.1f %s"
+                                         : "%.2f %s",
+             value, units[unit]);
     return buf;
 }
 
@@ -44,7 +48,8 @@ static bool reserve(hyp_str *s, size_t more) {
     if (s->failed) return false;
     if (s->length + more + 1 <= s->capacity) return true;
     size_t want = s->capacity == 0 ? 64 : s->capacity;
-    while (want < s->length + more + 1) want *= 2;
+    while (want < s->length + more + 1)
+        want *= 2;
     char *data = realloc(s->data, want);
     if (data == NULL) {
         s->failed = true;

@@ -8,10 +8,10 @@ enum { HYP_EXIT_OK = 0, HYP_EXIT_FAILED = 1, HYP_EXIT_USAGE = 2, HYP_EXIT_INTERR
 typedef struct hyp_command {
     uint64_t bit; /* HYP_COMMAND_... */
     const char *name;
-    const char *synopsis; /* what follows "hypura NAME" */
-    const char *summary;  /* one sentence without full stop */
-    const char *details;  /* paragraphs for help and man page, or NULL */
-    const char *example;  /* a whole command line */
+    const char *synopsis;                           /* what follows "hypura NAME" */
+    const char *summary;                            /* one sentence without full stop */
+    const char *details;                            /* paragraphs for help and man page, or NULL */
+    const char *example;                            /* a whole command line */
     int (*run)(const hyp_args *args, hyp_err *err); /* returns an HYP_EXIT_...; non-zero with `err` filled is printed */
 } hyp_command;
 

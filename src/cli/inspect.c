@@ -5,8 +5,6 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 
-#include <ggml.h>
-
 static void add(hyp_inspect_sum *sum, const hyp_tensor *t, uint64_t touched) {
     sum->tensors++;
     sum->bytes += t->bytes;
@@ -31,9 +29,9 @@ static int sum_up(const hyp_model *model, hyp_inspect_sums *ret, hyp_err *err) {
 const char *hyp_inspect_types(uint64_t types, char *buf, size_t size) {
     size_t n = 0;
     buf[0] = '\0';
-    for (int t = 0; t < GGML_TYPE_COUNT && n < size; t++) {
+    for (int t = 0; t < 64 && n < size; t++) {
         if ((types >> t & 1) == 0) continue;
-        int k = snprintf(buf + n, size - n, "%s%s", n > 0 ? " " : "", ggml_type_name((enum ggml_type)t));
+        int k = snprintf(buf + n, size - n, "%s%s", n > 0 ? " " : "", hyp_tensor_type_name(t));
         if (k < 0) break;
         n += (size_t)k;
     }

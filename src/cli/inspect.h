@@ -5,7 +5,7 @@
 typedef struct hyp_inspect_sum {
     uint64_t tensors, bytes;
     uint64_t touched_bytes; /* read for one token, see hyp_tensor_touched_bytes() */
-    uint64_t types;         /* bit set of enum ggml_type */
+    uint64_t types;         /* bit set of hyp_tensor.type, which is below 64 */
 } hyp_inspect_sum;
 
 typedef struct hyp_inspect_sums {

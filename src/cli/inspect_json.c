@@ -3,8 +3,6 @@
 
 #include "cli/json.h"
 
-#include <ggml.h>
-
 static bool add_sum(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_inspect_sum *sum) {
     return yyjson_mut_obj_add_uint(doc, object, "tensors", sum->tensors) &&
            yyjson_mut_obj_add_uint(doc, object, "bytes", sum->bytes) &&
@@ -62,7 +60,7 @@ static bool add_tensor(yyjson_mut_doc *doc, yyjson_mut_val *array, const hyp_mod
     bool good = yyjson_mut_obj_add_str(doc, object, "name", t->name) &&
                 yyjson_mut_obj_add_str(doc, object, "role", hyp_role_name(t->role)) &&
                 yyjson_mut_obj_add_int(doc, object, "layer", t->layer) &&
-                yyjson_mut_obj_add_str(doc, object, "type", ggml_type_name((enum ggml_type)t->type));
+                yyjson_mut_obj_add_str(doc, object, "type", hyp_tensor_type_name(t->type));
     yyjson_mut_val *shape = yyjson_mut_obj_add_arr(doc, object, "shape");
     int dims = 4;
     while (dims > 1 && t->ne[dims - 1] == 1)

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <ggml.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -235,7 +234,7 @@ static void print_tensors(const hyp_model *m, int width) {
         const hyp_tensor *tensor = &m->tensors[i];
         put(&t, "%s", tensor->name);
         put(&t, "%s", hyp_role_name(tensor->role));
-        put(&t, "%s", ggml_type_name((enum ggml_type)tensor->type));
+        put(&t, "%s", hyp_tensor_type_name(tensor->type));
         put_shape(&t, tensor);
         put_bytes(&t, tensor->bytes);
         put_bytes(&t, tensor->expert_bytes);

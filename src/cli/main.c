@@ -6,11 +6,14 @@
 
 static int unknown_command(const char *name, hyp_err *err) {
     const char *names[64];
-    for (size_t i = 0; i < hyp_n_commands; i++) names[i] = hyp_commands[i].name;
+    for (size_t i = 0; i < hyp_n_commands; i++)
+        names[i] = hyp_commands[i].name;
     const char *near = hyp_options_nearest(name, names, hyp_n_commands);
     hyp_err_set(err, HYP_EINVAL, "there is no command \"%s\"", name);
-    if (near != NULL) hyp_err_hint(err, "did you mean \"hypura %s\"?", near);
-    else hyp_err_hint(err, "\"hypura help\" lists the commands");
+    if (near != NULL)
+        hyp_err_hint(err, "did you mean \"hypura %s\"?", near);
+    else
+        hyp_err_hint(err, "\"hypura help\" lists the commands");
     return HYP_EXIT_USAGE;
 }
 

@@ -1,5 +1,5 @@
-#include "cli/command.h"
 #include "engine/version.h"
+#include "cli/command.h"
 
 int hyp_command_version(const hyp_args *args, hyp_err *err) {
     (void)args, (void)err;

@@ -191,7 +191,7 @@ static int skip_array(reader *r, const char *key) {
 }
 
 static int check_key(reader *r, uint64_t index, mark *ret_mark, uint64_t *alignment) {
-    char key[HYP_GGUF_MAX_KEY_BYTES];
+    char key[HYP_GGUF_MAX_KEY_BYTES] = {0};
     uint32_t type = 0;
     int e = take_name(r, "metadata key", index, key, sizeof key);
     if (e == HYP_OK) e = take_u32(r, &type);
@@ -241,7 +241,7 @@ typedef struct layout {
 } layout;
 
 static int check_tensor(reader *r, uint64_t index, mark *ret_mark, layout *l) {
-    char name[GGML_MAX_NAME];
+    char name[GGML_MAX_NAME] = {0};
     uint32_t n_dims = 0, type = 0;
     uint64_t offset = 0, bytes = 0;
     int64_t ne[GGML_MAX_DIMS] = {1, 1, 1, 1};

@@ -21,6 +21,7 @@ static char load(enum gguf_type type, const void *data, size_t index, scalar *re
     case GGUF_TYPE_UINT32: ret->u = ELEMENT(uint32_t); return 'u';
     case GGUF_TYPE_UINT64: ret->u = ELEMENT(uint64_t); return 'u';
     case GGUF_TYPE_BOOL: ret->u = ELEMENT(int8_t) != 0; return 'u';
+    /* NOLINTNEXTLINE(bugprone-signed-char-misuse): the sign is wanted */
     case GGUF_TYPE_INT8: ret->i = ELEMENT(int8_t); return 'i';
     case GGUF_TYPE_INT16: ret->i = ELEMENT(int16_t); return 'i';
     case GGUF_TYPE_INT32: ret->i = ELEMENT(int32_t); return 'i';

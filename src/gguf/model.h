@@ -78,6 +78,9 @@ void hyp_model_free(hyp_model *model);
 /* "attention", "routed expert", ... Static storage. */
 const char *hyp_role_name(hyp_role role);
 
+/* ggml's name of a tensor's type: "q4_K", "f32". Static storage. */
+const char *hyp_tensor_type_name(int type);
+
 /* The role of a tensor by its name ("blk.3.ffn_gate_exps.weight"): pure, for tests and for graphs. */
 hyp_role hyp_role_of(const char *tensor_name);
 

@@ -1,4 +1,4 @@
-/* quant.c - the name of a model's quantization. */
+/* quant.c - the names of types and of a model's quantization. */
 #include "gguf/model_priv.h"
 
 #include "base/mem.h"
@@ -33,4 +33,10 @@ const char *hyp_gguf_quant_name(const hyp_model *model, char *buf, size_t buf_si
     for (char *c = buf; *c != '\0'; c++)
         *c = (char)toupper((unsigned char)*c);
     return buf;
+}
+
+_Static_assert(GGML_TYPE_COUNT <= 64, "callers keep sets of types in 64 bits");
+
+const char *hyp_tensor_type_name(int type) {
+    return type >= 0 && type < GGML_TYPE_COUNT ? ggml_type_name((enum ggml_type)type) : "?";
 }

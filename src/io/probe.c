@@ -219,6 +219,7 @@ static const hyp_probe_point *choose(const hyp_probe_result *result, double rate
             (lightest == NULL || in_flight(point) < in_flight(lightest)))
             lightest = point;
     }
+    if (lightest == NULL) return NULL;
     choice = lightest;
     for (size_t i = 0; i < result->n_points; i++) {
         const hyp_probe_point *point = &result->points[i];

@@ -33,7 +33,7 @@ enum { HYP_UNIT_MAX_EXTENTS = 8, HYP_PART_ALL = 0xff };
 
 typedef struct hyp_pager_file {
     const char *path;
-    void *base;     /* where byte 0 is mapped */
+    void *base; /* where byte 0 is mapped */
     uint64_t bytes;
 } hyp_pager_file;
 
@@ -83,8 +83,8 @@ HYP_NODISCARD int hyp_pager_load_always(hyp_pager *pager, bool (*progress)(uint6
  * all if a frame becomes free while they are pinned. A pin is not counted: demanding again changes nothing.
  * Errors: HYP_EIO (an earlier read of a unit that is still pinned failed and nobody was told; nothing was pinned),
  * HYP_EINVAL (no such unit or layer). */
-HYP_NODISCARD int hyp_pager_demand(hyp_pager *pager, uint32_t layer, const uint32_t *units, const uint32_t *n_tokens, size_t n,
-                                   hyp_err *err);
+HYP_NODISCARD int hyp_pager_demand(hyp_pager *pager, uint32_t layer, const uint32_t *units, const uint32_t *n_tokens,
+                                   size_t n, hyp_err *err);
 
 /* Block until the parts of `unit` in `part_mask` (bit i = its i-th extent, HYP_PART_ALL) are resident and mapped.
  * Parts that can find no frame are not waited for. Errors: HYP_EIO: the read failed; the extent still shows the file. */

@@ -94,7 +94,7 @@ struct hyp_pager {
     uint32_t *arrived; /* spans to map: arrived and of pinned units when listed; each once; some may have moved on */
     size_t n_arrived;
     uint32_t epoch;
-    size_t n_failed; /* spans with `failed` */
+    size_t n_failed;       /* spans with `failed` */
     hyp_pager_stats stats; /* the counters; gauges are filled in when asked */
 };
 

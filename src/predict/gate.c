@@ -28,7 +28,7 @@ bool hyp_gate_on(const hyp_gate *gate) {
 }
 
 static double median(const double *values, size_t n) {
-    double sorted[N_EPISODES + HYP_GATE_EPISODE];
+    double sorted[N_EPISODES + HYP_GATE_EPISODE] = {0};
     for (size_t i = 0; i < n; i++) {
         size_t at = i;
         for (; at > 0 && sorted[at - 1] > values[i]; at--)

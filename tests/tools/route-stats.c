@@ -92,7 +92,7 @@ static bool see_router_input(recorder *r, int at, const struct ggml_tensor *logi
     if (next == NULL || next->router == NULL || r->n_used == 0) return true;
     const struct ggml_tensor *x = logits->src[1];
     const int n = (int)x->ne[1];
-    float *input = get(x, 0, ggml_nbytes(x)), *score = malloc((size_t)r->n_expert * sizeof *score);
+    float *input = get(x, 0, ggml_nbytes(x)), *score = calloc((size_t)r->n_expert, sizeof *score);
     free(next->guess);
     next->guess = malloc((size_t)n * r->n_used * sizeof *next->guess);
     next->n_guess = n;

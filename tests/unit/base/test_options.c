@@ -37,7 +37,8 @@ static void every_kind_is_parsed(void **state) {
     (void)state;
     values v;
     hyp_err err;
-    char *argv[] = {"model", "-n", "7", "--rate=1.25", "--ram", "8G", "-f", "--mode", "mmap", "--stop", "a", "--stop=b", "--", "-x"};
+    char *argv[] = {"model",  "-n",   "7",      "--rate=1.25", "--ram",    "8G", "-f",
+                    "--mode", "mmap", "--stop", "a",           "--stop=b", "--", "-x"};
     assert_int_equal(parse(14, argv, &v, &err), 2);
     assert_int_equal(v.count, 7);
     assert_true(v.rate == 1.25 && v.ram == 8ull << 30 && v.fast);

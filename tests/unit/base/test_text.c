@@ -8,7 +8,13 @@ static void sizes_are_parsed(void **state) {
     static const struct {
         const char *text;
         uint64_t bytes;
-    } good[] = {{"0", 0}, {"4096", 4096}, {"1k", 1024}, {"8G", 8ull << 30}, {"1.5GiB", 3ull << 29}, {"2tb", 2ull << 40}, {"512M", 512ull << 20}};
+    } good[] = {{"0", 0},
+                {"4096", 4096},
+                {"1k", 1024},
+                {"8G", 8ull << 30},
+                {"1.5GiB", 3ull << 29},
+                {"2tb", 2ull << 40},
+                {"512M", 512ull << 20}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint64_t bytes = 1;
         assert_int_equal(hyp_text_parse_size(good[i].text, &bytes), HYP_OK);
@@ -38,8 +44,9 @@ static void utf8_is_kept_whole(void **state) {
     static const struct {
         const char *bytes;
         size_t whole;
-    } cases[] = {{"", 0}, {"abc", 3}, {"a\xc3", 1}, {"a\xc3\xa4", 3}, {"\xe2\x82", 0}, {"\xe2\x82\xac", 3}, {"x\xf0\x9f\x98", 1},
-                 {"\xf0\x9f\x98\x80", 4}, {"\x80\x80", 2}, {"\xff", 1}, {"\xf0\x9f", 0}};
+    } cases[] = {{"", 0},         {"abc", 3},          {"a\xc3", 1},         {"a\xc3\xa4", 3},
+                 {"\xe2\x82", 0}, {"\xe2\x82\xac", 3}, {"x\xf0\x9f\x98", 1}, {"\xf0\x9f\x98\x80", 4},
+                 {"\x80\x80", 2}, {"\xff", 1},         {"\xf0\x9f", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(hyp_utf8_whole(cases[i].bytes, strlen(cases[i].bytes)), cases[i].whole);
 }
@@ -47,7 +54,8 @@ static void utf8_is_kept_whole(void **state) {
 static void strings_grow(void **state) {
     (void)state;
     hyp_str s = {0};
-    for (int i = 0; i < 1000; i++) hyp_str_printf(&s, "%d,", i);
+    for (int i = 0; i < 1000; i++)
+        hyp_str_printf(&s, "%d,", i);
     hyp_str_append(&s, "x\0y", 3);
     assert_false(s.failed);
     assert_int_equal(s.length, 10 * 2 + 90 * 3 + 900 * 4 + 3);

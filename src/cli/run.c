@@ -106,6 +106,9 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
     };
     int r = hyp_engine_open(&config, ret, err);
     hyp_progress_end(&progress);
+    if (r == HYP_OK && !args->quiet && hyp_engine_get_info(*ret)->mode != HYP_MODE_RESIDENT)
+        fprintf(stderr, "mode %s: %s\n", hyp_mode_name(hyp_engine_get_info(*ret)->mode),
+                hyp_engine_get_info(*ret)->reason);
     return r;
 }
 
@@ -130,6 +133,7 @@ static int answer(const hyp_args *args, hyp_engine *engine, hyp_err *err) {
     hyp_generate_result result;
     r = hyp_generate(engine, &request, &result, err);
     if (!args->json && out.text.length > 0) putchar('\n');
+    if (r == HYP_OK && args->stats) hyp_run_report_text(engine, n_prompt, &result, stderr);
     if (r == HYP_OK && args->json)
         r = hyp_run_report_json(engine, n_prompt, &result, &out.text, args->logits_digest, stdout, err);
     free(result.tokens);

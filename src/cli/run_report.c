@@ -32,6 +32,37 @@ static void add_model(doc *d, val *root, const hyp_model *m) {
     yyjson_mut_obj_add_uint(d, o, "n_experts_used", m->n_experts_used);
 }
 
+void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r, FILE *out) {
+    const hyp_engine_info *info = hyp_engine_get_info(engine);
+    const hyp_engine_stats *a = &r->before_decode, *b = &r->after_decode;
+    char x[24], y[24], z[24];
+    fprintf(out, "load %.1f s, first token %.2f s, prefill %.1f tok/s (%zu tokens), decode %.2f tok/s (%zu tokens)\n",
+            info->load_s, r->ttft_s, rate((double)n_prompt, r->prefill_s), n_prompt,
+            rate((double)r->n_decoded, r->decode_s), r->n_output);
+    fprintf(out, "memory: %s at most, budget %s\n", hyp_text_format_bytes(hyp_process_peak_rss(), x, sizeof x),
+            hyp_text_format_bytes(info->budget_bytes, y, sizeof y));
+    hyp_bound bound = hyp_generate_bound(r, info->disk_bytes_per_s);
+    fprintf(out, "bound: %.2f tok/s, limited by %s\n", bound.tok_per_s, bound.by_disk ? "disk" : "compute");
+    if (info->mode != HYP_MODE_EXPERTS && info->mode != HYP_MODE_FFN) return;
+    double hit = (double)(b->hit_bytes - a->hit_bytes), miss = (double)(b->miss_bytes - a->miss_bytes);
+    double tokens = r->n_decoded > 0 ? (double)r->n_decoded : 1;
+    fprintf(out, "cache: %s beside %s pinned, hit rate %.1f %%\n",
+            hyp_text_format_bytes(b->cache_capacity_bytes, x, sizeof x),
+            hyp_text_format_bytes(b->pinned_bytes, y, sizeof y), hit + miss > 0 ? 100 * hit / (hit + miss) : 0);
+    fprintf(
+        out, "disk: %s read a token, %s/s while reading, waited %.0f ms a token\n",
+        hyp_text_format_bytes(
+            (uint64_t)((double)(b->demand_bytes + b->prefetch_bytes - a->demand_bytes - a->prefetch_bytes) / tokens), x,
+            sizeof x),
+        hyp_text_format_bytes((uint64_t)b->disk_bytes_per_s, y, sizeof y), 1e3 * (b->stall_s - a->stall_s) / tokens);
+    if (info->mode != HYP_MODE_EXPERTS) return;
+    fprintf(out, "prefetch: %s, %s read ahead, %s of it used; %.0f %% of the experts foretold\n",
+            b->prefetch_on ? "on" : "off",
+            hyp_text_format_bytes(b->prefetch_issued_bytes - a->prefetch_issued_bytes, x, sizeof x),
+            hyp_text_format_bytes(b->prefetch_used_bytes - a->prefetch_used_bytes, z, sizeof z),
+            100 * b->prefetch_recall);
+}
+
 static void add_costs(doc *d, val *root, hyp_engine *engine) {
     hyp_engine_stats stats;
     hyp_engine_get_stats(engine, &stats);
@@ -44,6 +75,31 @@ static void add_costs(doc *d, val *root, hyp_engine *engine) {
     yyjson_mut_obj_add_uint(d, io, "prefetch_bytes", stats.prefetch_bytes);
     yyjson_mut_obj_add_real(d, io, "stall_ms", ms(stats.stall_s));
     yyjson_mut_obj_add_uint(d, io, "major_faults", stats.major_faults);
+}
+
+/* How the streamed weights were found, decoding only. */
+static void add_streaming(doc *d, val *root, const hyp_generate_result *r) {
+    const hyp_engine_stats *a = &r->before_decode, *b = &r->after_decode;
+    val *cache = yyjson_mut_obj_add_obj(d, root, "cache");
+    yyjson_mut_obj_add_uint(d, cache, "capacity_bytes", b->cache_capacity_bytes);
+    yyjson_mut_obj_add_uint(d, cache, "pinned_bytes", b->pinned_bytes);
+    yyjson_mut_obj_add_uint(d, cache, "hit_bytes", b->hit_bytes - a->hit_bytes);
+    yyjson_mut_obj_add_uint(d, cache, "miss_bytes", b->miss_bytes - a->miss_bytes);
+    yyjson_mut_obj_add_uint(d, cache, "evicted_bytes", b->evicted_bytes - a->evicted_bytes);
+    val *prefetch = yyjson_mut_obj_add_obj(d, root, "prefetch");
+    yyjson_mut_obj_add_uint(d, prefetch, "issued_bytes", b->prefetch_issued_bytes - a->prefetch_issued_bytes);
+    yyjson_mut_obj_add_uint(d, prefetch, "used_bytes", b->prefetch_used_bytes - a->prefetch_used_bytes);
+    yyjson_mut_obj_add_uint(d, prefetch, "wasted_bytes", b->prefetch_wasted_bytes - a->prefetch_wasted_bytes);
+    yyjson_mut_obj_add_real(d, prefetch, "recall", rate(b->prefetch_recall, 1));
+    yyjson_mut_obj_add_real(d, prefetch, "precision", rate(b->prefetch_precision, 1));
+    yyjson_mut_obj_add_bool(d, prefetch, "on", b->prefetch_on);
+}
+
+static void add_bound(doc *d, val *root, const hyp_generate_result *r, double disk_bytes_per_s) {
+    hyp_bound bound = hyp_generate_bound(r, disk_bytes_per_s);
+    val *o = yyjson_mut_obj_add_obj(d, root, "bound");
+    yyjson_mut_obj_add_real(d, o, "tok_per_s", rate(bound.tok_per_s, 1));
+    yyjson_mut_obj_add_str(d, o, "limited_by", bound.by_disk ? "disk" : "compute");
 }
 
 int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *result, const hyp_str *text,
@@ -65,6 +121,8 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
     yyjson_mut_obj_add_real(d, root, "prefill_tok_per_s", rate((double)n_prompt, result->prefill_s));
     yyjson_mut_obj_add_real(d, root, "decode_tok_per_s", rate((double)result->n_decoded, result->decode_s));
     add_costs(d, root, engine);
+    if (info->mode == HYP_MODE_EXPERTS || info->mode == HYP_MODE_FFN) add_streaming(d, root, result);
+    add_bound(d, root, result, info->disk_bytes_per_s);
     if (with_digest) {
         snprintf(digest, sizeof digest, "%016llx", (unsigned long long)result->logits_digest);
         yyjson_mut_obj_add_str(d, root, "logits_digest", digest);

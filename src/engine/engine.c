@@ -10,10 +10,7 @@
 
 #include <string.h>
 
-enum { DEFAULT_BATCH_TOKENS = 512, MAX_PARALLEL = 64 };
-
-/* Beside the context and the frames: the program, tables, the rows of the token embedding in the page cache, page tables. */
-enum { STREAM_SLACK_BYTES = 96 << 20 };
+enum { MAX_PARALLEL = 64 };
 
 int hyp_engine_err(hyp_err *err, int code, const char *message) {
     char words[256];
@@ -45,7 +42,7 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     struct llama_model_params params = llama_model_default_params();
     /* When streaming, the bar shows our own reading. */
     if (!is_streaming(e)) params.progress_callback = on_progress, params.progress_callback_user_data = &progress;
-    params.n_gpu_layers = 0;
+    hyp_offload_apply(&e->offload, &params);
     params.use_extra_bufts = e->info.mode == HYP_MODE_RESIDENT && !config->no_repack;
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
     bool lazy = is_streaming(e) || (e->info.mode == HYP_MODE_MMAP && config->model->bytes > e->info.budget_bytes);
@@ -97,10 +94,12 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, hyp_err 
     struct llama_context_params params = llama_context_default_params();
     params.n_seq_max = HYP_MAX(config->n_parallel, 1u);
     params.n_ctx = config->context_tokens * params.n_seq_max;
-    params.n_ubatch = config->batch_tokens > 0 ? config->batch_tokens : DEFAULT_BATCH_TOKENS;
+    params.n_ubatch = e->plan->ubatch_tokens;
     params.n_batch = HYP_MAX(params.n_ubatch, 2048u);
     params.n_threads = params.n_threads_batch = e->info.threads;
     params.op_offload = false;
+    /* Only a sequence's last token has logits: their buffer, vocabulary times outputs, would else be as wide as the batch. */
+    if (!config->embeddings) params.n_outputs_max = params.n_seq_max;
     params.embeddings = config->embeddings;
     params.no_perf = true;
     params.abort_callback = on_abort;
@@ -123,33 +122,56 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, hyp_err 
 /* What is left of the budget for frames once the context has taken its part. */
 static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, uint64_t context_bytes,
                        hyp_err *err) {
-    uint64_t taken = context_bytes + STREAM_SLACK_BYTES;
+    uint64_t taken = context_bytes + e->plan->overhead_bytes, least = 0;
     hyp_stream_config stream = {
         .model = config->model,
-        .mode = e->info.mode,
+        .plan = e->plan,
         .bases = bases,
         .budget_bytes = e->info.budget_bytes > taken ? e->info.budget_bytes - taken : 0,
-        .batch_tokens = e->info.batch_tokens,
         .policy = config->policy,
         .prefetch = !config->no_prefetch,
         .trace_path = config->trace_path,
         .no_memory = config->no_memory,
         .io = config->io,
     };
-    int r = hyp_stream_new(&stream, &e->stream, err);
+    int r = hyp_stream_new(&stream, &e->stream, &least, err);
+    if (r == HYP_ENOMEM && least > stream.budget_bytes && err != NULL) {
+        char have[24], need[24];
+        *err = HYP_ERR_NONE;
+        hyp_err_set(err, r, "a budget of %s is too small for this model in mode %s",
+                    hyp_text_format_bytes(e->info.budget_bytes, have, sizeof have), hyp_mode_name(e->info.mode));
+        hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
+                     hyp_text_format_bytes(taken + least + least / 100, need, sizeof need));
+    }
     return r == HYP_OK ? hyp_stream_load(e->stream, bases, config->progress, config->progress_user, err) : r;
 }
 
-static int decide(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+/* Plan on the given machine, or on a modest one with the memory of this. */
+static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    if (config->hardware != NULL)
+        e->hardware = *config->hardware;
+    else
+        hyp_hardware_default(&e->hardware);
     hyp_memory memory;
     int r = hyp_memory_probe(&memory, err);
     if (r != HYP_OK) return r;
-    e->info.budget_bytes = config->ram_bytes > 0 ? config->ram_bytes : hyp_memory_budget(&memory);
-    e->info.mode = config->mode;
-    if (config->mode != HYP_MODE_AUTO) return HYP_OK;
-    bool fits = config->model->bytes + config->model->bytes / 16 < e->info.budget_bytes;
-    e->info.mode = fits ? HYP_MODE_RESIDENT : config->model->n_experts > 0 ? HYP_MODE_EXPERTS : HYP_MODE_FFN;
-    return HYP_OK;
+    e->hardware.ram_available_bytes = memory.available_bytes;
+    e->hardware.ram_budget_bytes = hyp_memory_budget(&memory);
+    hyp_plan_request request = {
+        .mode = config->mode,
+        .ram_bytes = config->ram_bytes,
+        .vram_bytes = config->vram_bytes,
+        .context_tokens = config->context_tokens,
+        .n_parallel = config->n_parallel,
+        .batch_tokens = config->batch_tokens,
+        .no_repack = config->no_repack,
+    };
+    r = hyp_plan_make(config->model, &e->hardware, &request, &e->plan, err);
+    if (r != HYP_OK) return r;
+    e->info.mode = e->plan->mode;
+    e->info.budget_bytes = e->plan->budget_bytes;
+    snprintf(e->info.reason, sizeof e->info.reason, "%s", e->plan->reason);
+    return hyp_offload_make(config->model, &e->hardware, e->plan, &e->offload, err);
 }
 
 static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
@@ -157,7 +179,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
         return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel",
                            MAX_PARALLEL);
     int r = hyp_runtime_start(err);
-    if (r == HYP_OK) r = decide(e, config, err);
+    if (r == HYP_OK) r = make_plan(e, config, err);
     if (r != HYP_OK) return r;
     double start_s = hyp_text_now_s();
     e->model = config->model;
@@ -199,11 +221,17 @@ void hyp_engine_close(hyp_engine *e) {
         hyp_mapping_unguard(e->guards[i]);
     free(e->guards);
     if (e->llama != NULL) llama_model_free(e->llama);
+    hyp_offload_free(&e->offload);
+    hyp_plan_free(e->plan);
     free(e);
 }
 
 const hyp_engine_info *hyp_engine_get_info(const hyp_engine *e) {
     return &e->info;
+}
+
+const hyp_plan *hyp_engine_plan(const hyp_engine *e) {
+    return e->plan;
 }
 
 const hyp_model *hyp_engine_model(const hyp_engine *e) {
@@ -324,6 +352,7 @@ void hyp_engine_get_stats(hyp_engine *e, hyp_engine_stats *ret) {
     ret->evicted_bytes = p.evicted_bytes;
     ret->prefetch_issued_bytes = p.prefetch_issued_bytes;
     ret->prefetch_used_bytes = p.prefetch_used_bytes;
+    ret->prefetch_wasted_bytes = p.prefetch_wasted_bytes;
     ret->prefetch_on = stream.prefetch_on;
     ret->prefetch_recall = stream.recall;
     ret->prefetch_precision = stream.precision;

@@ -7,7 +7,7 @@
 #pragma once
 #include "gguf/model.h"
 #include "pager/pager.h"
-#include "plan/mode.h"
+#include "plan/plan.h"
 
 typedef struct hyp_engine hyp_engine;
 
@@ -15,9 +15,11 @@ typedef struct hyp_engine hyp_engine;
 typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, void *user);
 
 typedef struct hyp_engine_config {
-    const hyp_model *model;  /* opened by the caller, who keeps it alive as long as the engine */
-    hyp_mode mode;           /* HYP_MODE_AUTO: as the plan says */
+    const hyp_model *model;       /* opened by the caller, who keeps it alive as long as the engine */
+    hyp_mode mode;                /* HYP_MODE_AUTO: as the plan says */
+    const hyp_hardware *hardware; /* as measured; copied. NULL: a modest machine with this one's memory */
     uint64_t ram_bytes;      /* budget for weights, cache, KV cache, buffers; 0: what is available less a headroom */
+    uint64_t vram_bytes;     /* of each device at most; 0: what is free */
     uint32_t context_tokens; /* per sequence */
     uint32_t n_parallel;     /* sequences; 0 = 1 */
     uint32_t batch_tokens;   /* widest batch computed at once (ubatch); 0 = 512 */
@@ -49,9 +51,11 @@ typedef struct hyp_engine_info {
     int threads;
     uint64_t budget_bytes;
     double load_s;
+    double disk_bytes_per_s; /* as measured on this machine; 0: not measured */
 } hyp_engine_info;
 const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
+const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
 
 /* --- tokens and text --- */
 typedef int32_t hyp_token;
@@ -143,7 +147,7 @@ typedef struct hyp_engine_stats {
     uint64_t major_faults;
     double stall_s; /* the compute thread waited for reads */
     uint64_t cache_capacity_bytes, pinned_bytes, hit_bytes, miss_bytes, evicted_bytes;
-    uint64_t prefetch_issued_bytes, prefetch_used_bytes;
+    uint64_t prefetch_issued_bytes, prefetch_used_bytes, prefetch_wasted_bytes;
     double prefetch_recall, prefetch_precision; /* of predicted experts; 0 when nothing was predicted */
     bool prefetch_on;
     double disk_bytes_per_s; /* while reading */

@@ -1,6 +1,7 @@
 /* engine_priv.h - what the files of this folder share. */
 #pragma once
 #include "engine/engine.h"
+#include "engine/offload.h"
 #include "engine/stream.h"
 
 #include <llama.h>
@@ -8,6 +9,9 @@
 
 struct hyp_engine {
     const hyp_model *model;
+    hyp_hardware hardware;
+    hyp_plan *plan;
+    hyp_offload offload;
     struct llama_model *llama;
     struct llama_context *ctx;
     const struct llama_vocab *vocab;

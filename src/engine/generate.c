@@ -133,8 +133,10 @@ int hyp_generate(hyp_engine *e, const hyp_generate_request *q, hyp_generate_resu
     r = prefill(e, q, &last, &failure);
     prefilled_s = hyp_text_now_s();
     ret->prefill_s = prefilled_s - start_s;
+    hyp_engine_get_stats(e, &ret->before_decode);
     if (r == HYP_OK) r = decode_loop(&a, sampler, last, start_s, &failure);
     ret->decode_s = hyp_text_now_s() - prefilled_s;
+    hyp_engine_get_stats(e, &ret->after_decode);
     const char *text;
     size_t n;
     hyp_stops_flush(&a.stops, &text, &n); /* nothing is left when a stop string ended it */
@@ -147,4 +149,15 @@ int hyp_generate(hyp_engine *e, const hyp_generate_request *q, hyp_generate_resu
     }
     if (r != HYP_OK && err != NULL && err->code == 0) *err = failure;
     return r;
+}
+
+hyp_bound hyp_generate_bound(const hyp_generate_result *res, double disk_bytes_per_s) {
+    const hyp_engine_stats *a = &res->before_decode, *b = &res->after_decode;
+    if (res->n_decoded == 0 || res->decode_s <= 0) return (hyp_bound){0};
+    double tokens = (double)res->n_decoded;
+    double compute_s = HYP_MAX(res->decode_s - (b->stall_s - a->stall_s), 1e-9) / tokens;
+    double bytes = (double)(b->demand_bytes + b->prefetch_bytes - a->demand_bytes - a->prefetch_bytes) / tokens;
+    double rate = disk_bytes_per_s > 0 ? disk_bytes_per_s : b->disk_bytes_per_s;
+    double read_s = rate > 0 ? bytes / rate : 0;
+    return (hyp_bound){1 / HYP_MAX(compute_s, read_s), read_s > compute_s};
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int make_pager(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
+static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *ret_least_bytes, hyp_err *err) {
     HYP_AUTOFREE hyp_pager_file *files = calloc(config->model->n_files, sizeof *files);
     if (files == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the pager");
     for (size_t i = 0; i < config->model->n_files; i++) {
@@ -31,7 +31,10 @@ static int make_pager(hyp_stream *s, const hyp_stream_config *config, hyp_err *e
         .policy = config->policy,
         .io = config->io,
     };
-    return hyp_pager_open(&pager, &s->pager, err);
+    uint64_t always = 0, largest = 0;
+    int r = hyp_pager_measure(&pager, &always, &largest, err);
+    *ret_least_bytes = always + largest;
+    return r == HYP_OK ? hyp_pager_open(&pager, &s->pager, err) : r;
 }
 
 static int make_tables(hyp_stream *s, hyp_err *err) {
@@ -47,22 +50,22 @@ static int make_tables(hyp_stream *s, hyp_err *err) {
     return HYP_OK;
 }
 
-int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, hyp_err *err) {
+int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes, hyp_err *err) {
     hyp_stream *s = calloc(1, sizeof *s);
     if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to stream");
     s->model = config->model;
-    s->mode = config->mode;
+    s->mode = config->plan->mode;
     s->prefetch = config->prefetch;
     s->no_memory = config->no_memory;
     s->trace_path = config->trace_path;
     s->layer = STREAM_NO_LAYER;
-    int r = hyp_units_make(config->model, config->mode, (uint64_t)sysconf(_SC_PAGESIZE), &s->units, err);
+    int r = hyp_units_make(config->model, config->plan, (uint64_t)sysconf(_SC_PAGESIZE), &s->units, err);
     if (r == HYP_OK) r = make_tables(s, err);
     if (r == HYP_OK)
         r = s->mode == HYP_MODE_EXPERTS ? stream_experts_open(s, config, err) : stream_dense_open(s, config, err);
     if (r == HYP_OK && s->mode == HYP_MODE_EXPERTS && s->prefetch)
         s->routers_bytes = stream_experts_routers_bytes(s, config->budget_bytes);
-    if (r == HYP_OK) r = make_pager(s, config, err);
+    if (r == HYP_OK) r = make_pager(s, config, ret_least_bytes, err);
     if (r != HYP_OK) {
         hyp_stream_free(s);
         return r;

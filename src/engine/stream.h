@@ -18,10 +18,9 @@ typedef struct hyp_stream hyp_stream;
 
 typedef struct hyp_stream_config {
     const hyp_model *model;
-    hyp_mode mode;         /* HYP_MODE_EXPERTS or HYP_MODE_FFN */
+    const hyp_plan *plan;  /* of mode HYP_MODE_EXPERTS or HYP_MODE_FFN; used only by hyp_stream_new() */
     void *const *bases;    /* of model->files, as mapped by libllama */
     uint64_t budget_bytes; /* for frames */
-    uint32_t batch_tokens;
     hyp_policy_kind policy;
     bool prefetch;
     const char *trace_path; /* record the routing there, or NULL */
@@ -29,9 +28,11 @@ typedef struct hyp_stream_config {
     hyp_io_config io;
 } hyp_stream_config;
 
-/* Cut the model into units and build the pager. Nothing is read yet. Errors: those of hyp_units_make() and
+/* Cut the model into units and build the pager. Nothing is read yet. `*ret_least_bytes` is the least budget for frames, set
+ * on failure too. Errors: those of hyp_units_make() and
  * hyp_pager_open(). */
-HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, hyp_err *err);
+HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes,
+                                 hyp_err *err);
 void hyp_stream_free(hyp_stream *stream);
 
 /* Read what is always needed, then begin to fill the rest. Errors: HYP_EIO, HYP_ECANCELED. */

@@ -4,18 +4,15 @@
 
 #include <string.h>
 
-/* A per-expert slice smaller than this is a bias or a scale: too small to stream, read with the rest. */
-enum { MIN_SLICE_BYTES = 16384 };
-
 /* Runs of pinned tensors are joined across gaps up to this size and cut at this length: few extents, large reads. */
 enum { JOIN_GAP_BYTES = 65536, MAX_RUN_BYTES = 256 << 20 };
 
-static bool is_streamed(const hyp_tensor *t, hyp_mode mode) {
-    if (t->layer < 0) return false;
-    if (mode == HYP_MODE_EXPERTS)
-        return t->role == HYP_ROLE_ROUTED_EXPERT && t->n_experts > 0 && t->expert_bytes >= MIN_SLICE_BYTES;
-    return (t->role == HYP_ROLE_FFN_GATE || t->role == HYP_ROLE_FFN_UP || t->role == HYP_ROLE_FFN_DOWN) &&
-           t->bytes >= MIN_SLICE_BYTES;
+static bool on_host(const hyp_plan *plan, size_t i) {
+    return plan->tensor_tier[i] < HYP_TIER_DEVICE;
+}
+
+static bool is_streamed(const hyp_model *model, const hyp_plan *plan, size_t i) {
+    return on_host(plan, i) && hyp_plan_is_streamed(&model->tensors[i], plan->mode);
 }
 
 /* The order of use within a layer: down needs what gate and up made. */
@@ -24,12 +21,12 @@ static int use_order(const char *name) {
 }
 
 /* The streamed tensors of `layer` in the order of use; returns their number, at most HYP_UNIT_MAX_EXTENTS. */
-static size_t tensors_of_layer(const hyp_model *model, hyp_mode mode, int layer, size_t *ret) {
+static size_t tensors_of_layer(const hyp_model *model, const hyp_plan *plan, int layer, size_t *ret) {
     size_t n = 0;
     for (int order = 0; order <= 2; order++)
         for (size_t i = 0; i < model->n_tensors && n < HYP_UNIT_MAX_EXTENTS; i++) {
             const hyp_tensor *t = &model->tensors[i];
-            if (t->layer == layer && is_streamed(t, mode) && use_order(t->name) == order) ret[n++] = i;
+            if (t->layer == layer && is_streamed(model, plan, i) && use_order(t->name) == order) ret[n++] = i;
         }
     return n;
 }
@@ -56,19 +53,17 @@ static void add_layer(const hyp_model *model, hyp_mode mode, int layer, const si
     u->model_layers[u->n_layers++] = layer;
 }
 
-static bool is_pinned(const hyp_model *model, size_t i, const hyp_units *u) {
-    const hyp_tensor *t = &model->tensors[i];
-    if (u->tensors[i].layer != HYP_NOT_STREAMED || t->bytes == 0) return false;
-    if (t->role != HYP_ROLE_EMBEDDING) return true;
-    /* Tied: there is no output tensor, so the embedding is multiplied whole for every token. */
-    return strcmp(t->name, "token_embd.weight") == 0 && hyp_model_tensor(model, "output.weight") == NULL;
+/* Pinned by the plan, or of a streamed kind but not cut (matrices of unequal numbers of experts). */
+static bool is_pinned(const hyp_model *model, const hyp_plan *plan, size_t i, const hyp_units *u) {
+    if (u->tensors[i].layer != HYP_NOT_STREAMED || model->tensors[i].bytes == 0) return false;
+    return on_host(plan, i) && plan->tensor_tier[i] != HYP_TIER_FILE;
 }
 
-static void add_always_runs(const hyp_model *model, uint64_t page, hyp_units *u) {
+static void add_always_runs(const hyp_model *model, const hyp_plan *plan, uint64_t page, hyp_units *u) {
     hyp_extent *run = NULL;
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
-        if (!is_pinned(model, i, u)) {
+        if (!is_pinned(model, plan, i, u)) {
             /* What lies between belongs to somebody else: do not read it along. */
             if (t->bytes > JOIN_GAP_BYTES) run = NULL;
             continue;
@@ -99,10 +94,11 @@ static void measure(const hyp_model *model, hyp_mode mode, uint64_t page, hyp_un
     }
 }
 
-int hyp_units_make(const hyp_model *model, hyp_mode mode, uint64_t page, hyp_units *ret, hyp_err *err) {
+int hyp_units_make(const hyp_model *model, const hyp_plan *plan, uint64_t page, hyp_units *ret, hyp_err *err) {
+    hyp_mode mode = plan->mode;
     size_t max_units = model->n_tensors, max_extents = model->n_tensors;
     for (size_t i = 0; i < model->n_tensors; i++)
-        if (is_streamed(&model->tensors[i], mode)) {
+        if (is_streamed(model, plan, i)) {
             max_units += HYP_MAX(model->tensors[i].n_experts, 1u);
             max_extents += HYP_MAX(model->tensors[i].n_experts, 1u);
         }
@@ -120,7 +116,7 @@ int hyp_units_make(const hyp_model *model, hyp_mode mode, uint64_t page, hyp_uni
         u.tensors[i].layer = HYP_NOT_STREAMED;
     for (int layer = 0; layer < (int)model->n_layers; layer++) {
         size_t tensors[HYP_UNIT_MAX_EXTENTS];
-        size_t n = tensors_of_layer(model, mode, layer, tensors);
+        size_t n = tensors_of_layer(model, plan, layer, tensors);
         bool even = n > 0; /* every matrix of the layer must have the same number of experts */
         for (size_t i = 1; i < n; i++)
             even = even && model->tensors[tensors[i]].n_experts == model->tensors[tensors[0]].n_experts;
@@ -134,7 +130,7 @@ int hyp_units_make(const hyp_model *model, hyp_mode mode, uint64_t page, hyp_uni
         hyp_err_hint(err, "use --mode %s", mode == HYP_MODE_EXPERTS ? "ffn" : "experts");
         return HYP_EUNSUPPORTED;
     }
-    add_always_runs(model, page, &u);
+    add_always_runs(model, plan, page, &u);
     measure(model, mode, page, &u);
     *ret = u;
     return HYP_OK;

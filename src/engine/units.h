@@ -4,7 +4,7 @@
 #pragma once
 #include "gguf/model.h"
 #include "pager/pager.h"
-#include "plan/mode.h"
+#include "plan/plan.h"
 
 enum { HYP_NOT_STREAMED = UINT32_MAX };
 
@@ -28,9 +28,9 @@ typedef struct hyp_units {
     uint64_t largest_step_bytes;           /* frame bytes that one token needs at once in one layer */
 } hyp_units;
 
-/* Cut `model` for `mode` (HYP_MODE_EXPERTS or HYP_MODE_FFN). A token embedding that is not also the output stays in the page
- * cache: a token reads one row of it. `page_bytes` rounds frames. The caller frees with hyp_units_free().
- * Errors: HYP_EUNSUPPORTED (the model has nothing to stream in that mode), HYP_ENOMEM. */
-HYP_NODISCARD int hyp_units_make(const hyp_model *model, hyp_mode mode, uint64_t page_bytes, hyp_units *ret,
+/* Cut `model` as `plan` (mode HYP_MODE_EXPERTS or HYP_MODE_FFN) has placed it: what is on a device or left to the page cache is
+ * in no unit. `page_bytes` rounds frames. The caller frees with hyp_units_free().
+ * Errors: HYP_EUNSUPPORTED (nothing on the host can be streamed in that mode), HYP_ENOMEM. */
+HYP_NODISCARD int hyp_units_make(const hyp_model *model, const hyp_plan *plan, uint64_t page_bytes, hyp_units *ret,
                                  hyp_err *err);
 void hyp_units_free(hyp_units *units);

@@ -65,7 +65,9 @@ void hyp_make_weights_free(hyp_make_weights *w) {
 /* Quantise `n` elements (a whole number of blocks, at most the widest row) of w->row. */
 static int quantise(hyp_make_weights *w, enum ggml_type type, int64_t n, void *dst, hyp_err *err) {
     size_t expected = ggml_row_size(type, n);
-    if (ggml_quantize_chunk(type, w->row, dst, 0, 1, n, w->ones) == expected) return HYP_OK;
+    if (ggml_quantize_chunk(type, w->row, dst, 0, 1, n, ggml_quantize_requires_imatrix(type) ? w->ones : NULL) ==
+        expected)
+        return HYP_OK;
     return hyp_err_set(err, HYP_EENGINE, "ggml could not quantise to %s", ggml_type_name(type));
 }
 

@@ -1,15 +1,14 @@
 #include "write.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gguf.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 
-enum { CHUNK_BYTES = 8 << 20 };
+enum { CHUNK_BYTES = 1 << 20 };
 
 /* One run of the writer. */
 typedef struct writer {
@@ -58,23 +57,6 @@ static int part_path(const hyp_make_output *output, size_t part, size_t n_parts,
     return hyp_err_set(err, HYP_EINVAL, "the path is too long: %s", path);
 }
 
-static int write_at(int fd, const void *data, size_t n, uint64_t offset, const char *path, hyp_err *err) {
-    const uint8_t *bytes = data;
-    while (n > 0) {
-        ssize_t r = pwrite(fd, bytes, n, (off_t)offset);
-        if (r < 0 && errno == EINTR) continue;
-        if (r <= 0) {
-            int code = hyp_err_set_sys(err, HYP_EIO, r < 0 ? errno : EIO, "cannot write %s", path);
-            hyp_err_hint(err, "is the disk full?");
-            return code;
-        }
-        bytes += r;
-        n -= (size_t)r;
-        offset += (uint64_t)r;
-    }
-    return HYP_OK;
-}
-
 /* An empty GGUF whose tensors will stand at multiples of `alignment`. gguf.h has no setter for it: it is believed only
  * where it is read, so a file of nothing but that key is read. */
 static struct gguf_context *empty_gguf(int alignment) {
@@ -115,14 +97,13 @@ static struct gguf_context *part_gguf(writer *w, size_t part, size_t n_parts, si
     return gguf;
 }
 
-static int write_rows(writer *w, const hyp_make_tensor *t, int64_t row, int64_t n, int fd, uint64_t offset,
-                      const char *path) {
+static int write_rows(writer *w, const hyp_make_tensor *t, int64_t row, int64_t n, hyp_make_stream *stream) {
     const int64_t most = HYP_MAX((int64_t)w->chunk_bytes / t->row_bytes, 1);
     for (int64_t end = row + n; row < end; row += most) {
         const int64_t now = HYP_MIN(most, end - row);
         const size_t bytes = (size_t)(now * t->row_bytes);
         int r = w->output->rows(w->output->source, t, row, now, w->chunk, w->err);
-        if (r == HYP_OK) r = write_at(fd, w->chunk, bytes, offset + (uint64_t)(row * t->row_bytes), path, w->err);
+        if (r == HYP_OK) r = hyp_make_stream_append(stream, w->chunk, bytes, w->err);
         if (r != HYP_OK) return r;
         w->done += bytes;
         if (w->output->progress != NULL) w->output->progress(w->output->progress_arg, w->done, w->plan->bytes);
@@ -130,11 +111,12 @@ static int write_rows(writer *w, const hyp_make_tensor *t, int64_t row, int64_t 
     return HYP_OK;
 }
 
-static int write_tensor(writer *w, const hyp_make_tensor *t, int fd, uint64_t offset, const char *path) {
-    if (t->written_rows == t->ne[1]) return write_rows(w, t, 0, t->n_rows, fd, offset, path);
+static int write_tensor(writer *w, const hyp_make_tensor *t, hyp_make_stream *stream, uint64_t offset) {
     const int64_t n_matrices = t->n_rows / t->ne[1];
     for (int64_t m = 0; m < n_matrices && t->written_rows > 0; m++) {
-        int r = write_rows(w, t, m * t->ne[1], t->written_rows, fd, offset, path);
+        const int64_t row = m * t->ne[1];
+        int r = hyp_make_stream_seek(stream, offset + (uint64_t)(row * t->row_bytes), w->err);
+        if (r == HYP_OK) r = write_rows(w, t, row, t->written_rows, stream);
         if (r != HYP_OK) return r;
     }
     w->done += t->bytes - (uint64_t)(n_matrices * t->written_rows * t->row_bytes);
@@ -143,25 +125,23 @@ static int write_tensor(writer *w, const hyp_make_tensor *t, int fd, uint64_t of
 
 static int write_part(writer *w, const struct gguf_context *gguf, size_t from, size_t to, const char *path,
                       uint64_t *bytes) {
-    HYP_AUTOCLOSE int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return hyp_err_set_sys(w->err, HYP_EIO, errno, "cannot create %s", path);
     const size_t header_bytes = gguf_get_meta_size(gguf);
     HYP_AUTOFREE void *header = malloc(header_bytes);
     if (header == NULL) return hyp_err_set(w->err, HYP_ENOMEM, "no memory for a header of %zu bytes", header_bytes);
     gguf_get_meta_data(gguf, header);
-    int r = write_at(fd, header, header_bytes, 0, path, w->err);
+    HYP_CLEANUP(hyp_make_stream_close) hyp_make_stream stream;
+    int r = hyp_make_stream_open(&stream, path, w->err);
+    if (r == HYP_OK) r = hyp_make_stream_append(&stream, header, header_bytes, w->err);
     uint64_t end = header_bytes;
     for (size_t i = from; i < to && r == HYP_OK; i++) {
         const hyp_make_tensor *t = &w->plan->tensors[i];
         const uint64_t offset = header_bytes + gguf_get_tensor_offset(gguf, (int64_t)(i - from));
-        r = write_tensor(w, t, fd, offset, path);
+        r = write_tensor(w, t, &stream, offset);
         end = offset + pad(t->bytes, w->output->alignment);
     }
-    if (r != HYP_OK) return r;
-    if (ftruncate(fd, (off_t)end) != 0)
-        return hyp_err_set_sys(w->err, HYP_EIO, errno, "cannot set the size of %s", path);
-    *bytes += end;
-    return HYP_OK;
+    if (r == HYP_OK) r = hyp_make_stream_finish(&stream, end, w->err);
+    if (r == HYP_OK) *bytes += end;
+    return r;
 }
 
 static int write_parts(writer *w, const size_t *first, size_t n_parts, hyp_make_written *written) {

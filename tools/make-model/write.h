@@ -1,7 +1,7 @@
 /* write.h - writes a GGUF, in one file or several, streaming and atomically.
  *
  * Every part is written under a temporary name beside its place and renamed when whole; a failure leaves nothing behind.
- * Memory use is one chunk (8 MiB) whatever the model's size. Holes are left where a tensor has unwritten rows. */
+ * Memory use is some 10 MiB whatever the model's size. Holes are left where a tensor has unwritten rows. */
 #pragma once
 #include "plan.h"
 

@@ -12,6 +12,7 @@
 #define CLIENT (HYP_COMMAND_PS | HYP_COMMAND_STOP)
 #define ENGINE (RUN | SERVE)
 #define MODEL_COMMANDS (RUN | INSPECT)
+#define IOBENCH HYP_COMMAND_IOBENCH
 #define ALL UINT64_MAX
 
 static const hyp_option rows[] = {
@@ -73,7 +74,10 @@ static const hyp_option rows[] = {
      "what to evict; belady knows the future and is the bound", REPLAY},
     {"prefetch", NULL, HYP_OPTION_CHOICE, AT(prefetch), 0, 0, "on|off", "on",
      "read what was foretold while the disk would be idle", REPLAY},
-    {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text", RUN | INSPECT | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS},
+    {"read-gb", NULL, HYP_OPTION_REAL, AT(read_gb), 0.001, 1000, "X", "1",
+     "read at most this many GB for each number; 0.3 s each are the other limit", IOBENCH},
+    {"svg", NULL, HYP_OPTION_STRING, AT(svg), 0, 0, "FILE", NULL, "draw a chart into this file", IOBENCH},
+    {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text", RUN | INSPECT | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS | IOBENCH},
     {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result", RUN | SERVE},
     {"host", NULL, HYP_OPTION_STRING, AT(host), 0, 0, "ADDRESS", NULL,
      "address of the server; without it OLLAMA_HOST's, else 127.0.0.1", SERVE | CLIENT},

@@ -34,6 +34,8 @@ typedef struct hyp_args {
     const char *prefetch;
     const char *host, *port, *api_key, *keep_alive;
     int parallel, max_queue;
+    const char *svg; /* iobench: */
+    double read_gb;
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

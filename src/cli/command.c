@@ -30,6 +30,13 @@ const hyp_command hyp_commands[] = {
      "rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What every token touches is taken "
      "off --ram first. Belady's policy knows the future; with experts of several sizes it is an approximation of the optimum.",
      "hypura replay routing.trace --ram 16G --disk-rate 3G --policy all", hyp_command_replay},
+    {HYP_COMMAND_IOBENCH, "iobench", "FILE [--read-gb X] [--json] [--svg FILE]", "measure how fast a file's drive is for the engine",
+     "Reads the file in every way the engine knows, from 64 KiB to 16 MiB at a time and with 1 to 32 reads in flight, and "
+     "recommends the settings that suit the drive. Takes about a minute. Nothing is written; of the page cache only this "
+     "file's part is dropped. Numbers are of direct reads, past the page cache, unless the table says cold or warm. Choose "
+     "a file much larger than the drive's own cache: a model. With a mixture of experts, reads of its expert's size are "
+     "measured too.",
+     "hypura iobench models/mixtral-8x7b-q4_k_m.gguf --svg drive.svg", hyp_command_iobench},
     {HYP_COMMAND_VERSION, "version", "", "print the versions of hypura and of the libraries it runs on", NULL,
      "hypura version", hyp_command_version},
     {HYP_COMMAND_HELP, "help", "[COMMAND]", "explain a command", NULL, "hypura help run", hyp_command_help},

@@ -46,10 +46,11 @@ typedef struct hyp_probe_result {
 
 typedef struct hyp_probe_config {
     bool quick;
-    double seconds_per_point; /* at most; 0: 0.15 quick, 0.3 full */
-    uint64_t bytes_per_point; /* at most; 0: 1 GiB */
+    double seconds_per_point; /* at most, in two goes of which the better counts; 0: 0.2 quick, 0.3 full */
+    uint64_t bytes_per_point; /* at most in each go; 0: 1 GiB */
     uint64_t expert_bytes;    /* of one part (gate, up or down) of an expert; 0: no such points */
-    /* Called before each point (`point` says which) and, with point = NULL, at the end. False cancels. May be NULL. */
+    /* Called before each measurement (`point` says of what) and, with point = NULL, at the end. False cancels. May be
+     * NULL. */
     bool (*progress)(size_t done, size_t total, const hyp_probe_point *point, void *user);
     void *user;
 } hyp_probe_config;

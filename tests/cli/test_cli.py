@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.dom.minidom
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
@@ -59,6 +60,12 @@ CASES = [
     ("inspect-truncated", ["inspect", "truncated.gguf"], {}),
     ("inspect-hostile", ["inspect", "hostile.gguf"], {}),
     ("inspect-device", ["inspect", "/dev/null"], {}),
+    ("iobench-no-file", ["iobench"], {}),
+    ("iobench-missing", ["iobench", "missing.bin"], {}),
+    ("iobench-small", ["iobench", "dense.gguf"], {}),
+    ("iobench-two-files", ["iobench", "a", "b"], {}),
+    ("iobench-no-amount", ["iobench", "dense.gguf", "--read-gb", "0"], {}),
+    ("help-iobench", ["help", "iobench"], {}),
     ("inspect-error-in-json", ["inspect", "missing.gguf", "--json"], {}),
 ]
 
@@ -172,6 +179,23 @@ class CommandLine(unittest.TestCase):
         # The largest of all children so far; a sanitizer's shadow memory does not count as ours.
         if not any(k.endswith("SAN_OPTIONS") for k in os.environ):
             self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, 200 * 1024)
+
+    def test_iobench_measures_a_file(self):
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(HYPURA)) as folder:
+            with open(os.path.join(folder, "data.bin"), "wb") as f:
+                f.write(os.urandom(2 << 20))
+            command = [HYPURA, "iobench", "data.bin", "--read-gb", "0.001", "--json", "--svg", "chart.svg"]
+            result = json.loads(subprocess.run(command, cwd=folder, check=True, capture_output=True).stdout)
+            chart = xml.dom.minidom.parse(os.path.join(folder, "chart.svg")).documentElement
+        self.assertEqual(result["bytes"], 2 << 20)
+        self.assertEqual({p["cache"] for p in result["points"]}, {"direct", "cold", "warm"})
+        self.assertTrue({"threads", "plain"} <= {p["method"] for p in result["points"]})
+        self.assertTrue(all(p["bytes_per_s"] > 0 for p in result["points"]))
+        chosen = result["recommended"]
+        self.assertIn(chosen["chunk_bytes"], {p["size_bytes"] for p in result["points"]})
+        self.assertTrue(2 <= chosen["prefetch_depth"] <= chosen["depth"])
+        self.assertEqual(chart.tagName, "svg")
+        self.assertGreaterEqual(len(chart.getElementsByTagName("polyline")), 4)
 
     @unittest.skipIf(os.geteuid() == 0, "root may read everything")
     def test_no_permission(self):

@@ -93,7 +93,7 @@ static void a_file_is_measured(void **state) {
         hyp_err err = HYP_ERR_NONE;
         assert_int_equal(hyp_disk_probe(f.path, &config, &r, &err), HYP_OK);
         assert_true(r.file_bytes == FILE_BYTES && r.n_points > 12 && r.bytes_read >= r.n_points * (64 << 10));
-        assert_true(c.n == r.n_points + 1 && c.n_ended == 1);
+        assert_true(c.n == 2 * r.n_points + 1 && c.n_ended == 1);
         size_t n_expert = 0;
         for (size_t i = 0; i < r.n_points; i++) {
             const hyp_probe_point *p = &r.points[i];

@@ -1,0 +1,197 @@
+/* iobench_svg.c - two charts in one self-contained SVG: rate over request size, a line for each depth, and one for each
+ * way of reading. Both share the axes. Colours are Okabe and Ito's, which people with colour-blindness can tell apart;
+ * every line is also named at its end. */
+#include "base/mem.h"
+#include "bench/iobench.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { WIDTH = 900, PANEL = 400, LEFT = 70, RIGHT = 250, TOP = 64, BOTTOM = 48, MAX_LINES = 12, MAX_ON_LINE = 24 };
+enum { LABEL_GAP = 15 };
+
+typedef struct line {
+    char name[96];
+    struct {
+        uint32_t size;
+        double rate;
+    } at[MAX_ON_LINE];
+    size_t n;
+} line;
+
+typedef struct chart {
+    const char *title;
+    double top; /* of the panel, in the picture */
+    double max_rate;
+    uint32_t min_size, max_size;
+    line lines[MAX_LINES];
+    size_t n_lines;
+    uint32_t mark_size; /* a ring around this point, 0: none */
+    double mark_rate;
+} chart;
+
+static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555"};
+
+/* --- collecting --- */
+
+static line *line_called(chart *c, const char *name) {
+    for (size_t i = 0; i < c->n_lines; i++)
+        if (strcmp(c->lines[i].name, name) == 0) return &c->lines[i];
+    if (c->n_lines == MAX_LINES) return NULL;
+    line *l = &c->lines[c->n_lines++];
+    snprintf(l->name, sizeof l->name, "%s", name);
+    return l;
+}
+
+static void add(chart *c, const char *name, const hyp_probe_point *p) {
+    line *l = line_called(c, name);
+    if (l == NULL || l->n == MAX_ON_LINE) return;
+    size_t i = l->n++; /* sizes ascend, so that the line runs from left to right */
+    for (; i > 0 && l->at[i - 1].size > p->size_bytes; i--)
+        l->at[i] = l->at[i - 1];
+    l->at[i].size = p->size_bytes;
+    l->at[i].rate = p->bytes_per_s;
+    c->max_rate = HYP_MAX(c->max_rate, p->bytes_per_s);
+    c->min_size = c->min_size == 0 ? p->size_bytes : HYP_MIN(c->min_size, p->size_bytes);
+    c->max_size = HYP_MAX(c->max_size, p->size_bytes);
+}
+
+static void collect_depths(const hyp_probe_result *r, chart *c) {
+    for (size_t i = 0; i < r->n_points; i++) {
+        const hyp_probe_point *p = &r->points[i];
+        if (p->backend != r->backend || p->cache != HYP_PROBE_DIRECT || !p->random || p->expert) continue;
+        char name[32];
+        snprintf(name, sizeof name, "%u in flight", p->depth);
+        add(c, name, p);
+    }
+    c->mark_size = r->chunk_bytes;
+    c->mark_rate = r->bytes_per_s;
+}
+
+/* The warm page cache is memory, several times faster than any drive: on the same axis it would flatten the rest. */
+static void collect_ways(const hyp_probe_result *r, chart *c) {
+    for (size_t i = 0; i < r->n_points; i++) {
+        const hyp_probe_point *p = &r->points[i];
+        bool one_at_a_time = p->backend == HYP_IO_PLAIN;
+        if (p->expert || p->cache == HYP_PROBE_WARM || p->depth != (one_at_a_time ? 1 : 16)) continue;
+        char name[96], series[80];
+        hyp_iobench_series_name(hyp_iobench_series_of(p), series, sizeof series);
+        snprintf(name, sizeof name, "%s", series);
+        add(c, name, p);
+    }
+}
+
+/* --- drawing --- */
+
+static double x_of(const chart *c, uint32_t size) {
+    double span = log2((double)c->max_size / c->min_size);
+    return LEFT + (span <= 0 ? 0.5 : log2((double)size / c->min_size) / span) * (WIDTH - LEFT - RIGHT);
+}
+
+static double y_of(const chart *c, double rate) {
+    return c->top + PANEL - BOTTOM - rate / c->max_rate * (PANEL - TOP - BOTTOM);
+}
+
+/* A round step that gives about five grid lines. */
+static double grid_step(double max) {
+    double step = pow(10, floor(log10(max / 5)));
+    double ratio = max / 5 / step;
+    return step * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
+}
+
+static void put_text(hyp_str *out, double x, double y, const char *attributes, const char *text) {
+    hyp_str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
+    for (const char *t = text; *t != '\0'; t++) {
+        if (*t == '&')
+            hyp_str_puts(out, "&amp;");
+        else if (*t == '<')
+            hyp_str_puts(out, "&lt;");
+        else
+            hyp_str_append(out, t, 1);
+    }
+    hyp_str_puts(out, "</text>\n");
+}
+
+static void draw_axes(const chart *c, hyp_str *out) {
+    char text[64];
+    put_text(out, LEFT, c->top + 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
+    put_text(out, LEFT, c->top + 50, "fill=\"#555\"", "MB/s over the size of a request");
+    double step = grid_step(c->max_rate);
+    for (double rate = 0; rate <= c->max_rate * 1.0001; rate += step) {
+        double y = y_of(c, rate);
+        hyp_str_printf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#ddd\"/>\n", LEFT, y,
+                       WIDTH - RIGHT, y);
+        snprintf(text, sizeof text, "%.0f", rate / 1e6);
+        put_text(out, LEFT - 8, y + 4, "text-anchor=\"end\" fill=\"#555\"", text);
+    }
+    for (uint64_t size = c->min_size; size <= c->max_size; size *= 2)
+        put_text(out, x_of(c, (uint32_t)size), c->top + PANEL - BOTTOM + 20, "text-anchor=\"middle\" fill=\"#555\"",
+                 hyp_iobench_size_name(size, text, sizeof text));
+}
+
+/* Names stand at the ends of their lines, pushed apart where they would overlap: from the top line down. */
+static void place_names(const chart *c, double *ret_y) {
+    bool placed[MAX_LINES] = {false};
+    double lowest = -1e9;
+    for (size_t k = 0; k < c->n_lines; k++) {
+        size_t best = MAX_LINES;
+        for (size_t i = 0; i < c->n_lines; i++) {
+            double y = y_of(c, c->lines[i].at[c->lines[i].n - 1].rate);
+            if (!placed[i] && (best == MAX_LINES || y < y_of(c, c->lines[best].at[c->lines[best].n - 1].rate)))
+                best = i;
+        }
+        placed[best] = true;
+        double y = y_of(c, c->lines[best].at[c->lines[best].n - 1].rate);
+        lowest = ret_y[best] = HYP_MAX(y, lowest + LABEL_GAP);
+    }
+}
+
+static void draw_lines(const chart *c, hyp_str *out) {
+    double name_y[MAX_LINES];
+    place_names(c, name_y);
+    for (size_t i = 0; i < c->n_lines; i++) {
+        const line *l = &c->lines[i];
+        const char *colour = colours[i % HYP_ARRAY_LEN(colours)];
+        hyp_str_printf(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s points=\"", colour,
+                       i < HYP_ARRAY_LEN(colours) ? "" : " stroke-dasharray=\"5 3\"");
+        for (size_t j = 0; j < l->n; j++)
+            hyp_str_printf(out, "%.1f,%.1f ", x_of(c, l->at[j].size), y_of(c, l->at[j].rate));
+        hyp_str_puts(out, "\"/>\n");
+        for (size_t j = 0; j < l->n; j++)
+            hyp_str_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" fill=\"%s\"/>\n", x_of(c, l->at[j].size),
+                           y_of(c, l->at[j].rate), colour);
+        char attributes[64];
+        snprintf(attributes, sizeof attributes, "fill=\"%s\"", colour);
+        put_text(out, x_of(c, l->at[l->n - 1].size) + 10, name_y[i] + 4, attributes, l->name);
+    }
+    if (c->mark_size == 0) return;
+    hyp_str_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"8\" fill=\"none\" stroke=\"#000\" stroke-width=\"2\"/>\n",
+                   x_of(c, c->mark_size), y_of(c, c->mark_rate));
+    put_text(out, x_of(c, c->mark_size), y_of(c, c->mark_rate) + 26,
+             "text-anchor=\"middle\" stroke=\"#fff\" stroke-width=\"4\" paint-order=\"stroke\"", "recommended");
+}
+
+static void draw(const chart *c, hyp_str *out) {
+    if (c->n_lines == 0) return;
+    draw_axes(c, out);
+    draw_lines(c, out);
+}
+
+void hyp_iobench_write_svg(const hyp_iobench *bench, hyp_str *out) {
+    const hyp_probe_result *r = &bench->probe;
+    char title[128];
+    snprintf(title, sizeof title, "Scattered direct reads, %s", hyp_io_backend_name(r->backend));
+    chart depths = {.title = title};
+    chart ways = {.title = "Ways of reading, 16 in flight (plain: 1)", .top = PANEL};
+    collect_depths(r, &depths);
+    collect_ways(r, &ways);
+    depths.max_rate = ways.max_rate = 1.05 * HYP_MAX(HYP_MAX(depths.max_rate, ways.max_rate), 1);
+    hyp_str_printf(out,
+                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
+                   "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" "
+                   "fill=\"#fff\"/>\n",
+                   WIDTH, 2 * PANEL, WIDTH, 2 * PANEL);
+    draw(&depths, out);
+    draw(&ways, out);
+    hyp_str_puts(out, "</svg>\n");
+}

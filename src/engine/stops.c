@@ -28,7 +28,7 @@ bool hyp_stops_push(hyp_stops *stops, const char *bytes, size_t n, const char **
     *ret = held->data != NULL ? held->data : "";
     const char *first = NULL;
     size_t keep = 0;
-    for (size_t i = 0; i < stops->n && held->length > 0; i++) {
+    for (size_t i = 0; i < stops->n && held->data != NULL && held->length > 0; i++) {
         if (stops->strings[i][0] == '\0') continue;
         const char *at = memmem(held->data, held->length, stops->strings[i], strlen(stops->strings[i]));
         if (at != NULL && (first == NULL || at < first)) first = at;

@@ -178,6 +178,7 @@ static bool measure(const lane *l, const slot *which, hyp_token token, const hyp
         max = fmaxf(max, logits[i]);
     for (int32_t i = 0; i < n_vocab; i++)
         sum += exp((double)logits[i] - max);
+    /* cppcheck-suppress invalidFunctionArg ; the largest logit alone adds 1 */
     float norm = max + (float)log(sum);
     if (!fill_logprob(ops, l->model, token, logits[token] - norm, ret)) return false;
     size_t k = (size_t)which->job->top_logprobs;

@@ -6,35 +6,47 @@
 
 const hyp_command hyp_commands[] = {
     {HYP_COMMAND_RUN, "run", "MODEL --prompt TEXT [OPTION...]", "generate text with a model",
-     "Loads the GGUF file, answers or continues the prompt, and streams the text to standard output. Notes and progress "
+     "Loads the GGUF file, answers or continues the prompt, and streams the text to standard output. Notes and "
+     "progress "
      "go to standard error. Ctrl-C stops the answer and still prints what --json asks for.",
      "hypura run models/smollm2-135m-instruct-q4_1.gguf --chat --prompt \"Why is the sky blue?\"", hyp_command_run},
     {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of, without loading it",
      "Reads only the GGUF header, so a file much larger than memory takes well under a second.",
      "hypura inspect models/smollm2-135m-instruct-q4_1.gguf", hyp_command_inspect},
     {HYP_COMMAND_SERVE, "serve", "[MODEL_OR_FOLDER] [OPTION...]", "serve models over the Ollama and OpenAI APIs",
-     "Serves a GGUF file, all that lie in a folder, or, without either, every model that other tools keep on this machine. "
-     "Models are loaded when they are asked for and unloaded when nobody does. It listens on this machine alone unless --host "
+     "Serves a GGUF file, all that lie in a folder, or, without either, every model that other tools keep on this "
+     "machine. "
+     "Models are loaded when they are asked for and unloaded when nobody does. It listens on this machine alone unless "
+     "--host "
      "says otherwise; then give it a key.",
      "hypura serve ~/models --context 16384 --parallel 4", hyp_command_serve},
     {HYP_COMMAND_LIST, "list", "[FOLDER] [--json]", "list the models that can be run by name",
-     "Finds GGUF files in the folder, or what Ollama, llama.cpp, LM Studio and the Hugging Face cache keep on this machine. "
+     "Finds GGUF files in the folder, or what Ollama, llama.cpp, LM Studio and the Hugging Face cache keep on this "
+     "machine. "
      "Nothing is copied.",
      "hypura list", hyp_command_list},
     {HYP_COMMAND_PS, "ps", "[OPTION...]", "show what a running server has loaded", NULL, "hypura ps", hyp_command_ps},
-    {HYP_COMMAND_STOP, "stop", "MODEL [OPTION...]", "make a running server unload a model", NULL, "hypura stop llama3.2",
-     hyp_command_stop},
+    {HYP_COMMAND_STOP, "stop", "MODEL [OPTION...]", "make a running server unload a model", NULL,
+     "hypura stop llama3.2", hyp_command_stop},
     {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
      "simulate caches of experts on a recorded trace",
-     "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated disk: hit "
-     "rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What every token touches is taken "
-     "off --ram first. Belady's policy knows the future; with experts of several sizes it is an approximation of the optimum.",
+     "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated "
+     "disk: hit "
+     "rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What every token touches is "
+     "taken "
+     "off --ram first. Belady's policy knows the future; with experts of several sizes it is an approximation of the "
+     "optimum.",
      "hypura replay routing.trace --ram 16G --disk-rate 3G --policy all", hyp_command_replay},
-    {HYP_COMMAND_IOBENCH, "iobench", "FILE [--read-gb X] [--json] [--svg FILE]", "measure how fast a file's drive is for the engine",
-     "Reads the file in every way the engine knows, from 64 KiB to 16 MiB at a time and with 1 to 32 reads in flight, and "
-     "recommends the settings that suit the drive. Takes about a minute. Nothing is written; of the page cache only this "
-     "file's part is dropped. Numbers are of direct reads, past the page cache, unless the table says cold or warm. Choose "
-     "a file much larger than the drive's own cache: a model. With a mixture of experts, reads of its expert's size are "
+    {HYP_COMMAND_IOBENCH, "iobench", "FILE [--read-gb X] [--json] [--svg FILE]",
+     "measure how fast a file's drive is for the engine",
+     "Reads the file in every way the engine knows, from 64 KiB to 16 MiB at a time and with 1 to 32 reads in flight, "
+     "and "
+     "recommends the settings that suit the drive. Takes about a minute. Nothing is written; of the page cache only "
+     "this "
+     "file's part is dropped. Numbers are of direct reads, past the page cache, unless the table says cold or warm. "
+     "Choose "
+     "a file much larger than the drive's own cache: a model. With a mixture of experts, reads of its expert's size "
+     "are "
      "measured too.",
      "hypura iobench models/mixtral-8x7b-q4_k_m.gguf --svg drive.svg", hyp_command_iobench},
     {HYP_COMMAND_VERSION, "version", "", "print the versions of hypura and of the libraries it runs on", NULL,

@@ -11,9 +11,9 @@ typedef struct rank {
 typedef struct heap_state {
     bool count_uses;
     uint64_t clock, visit_clock; /* visit_clock: as the current layer was entered */
-    rank *ranks;        /* of every unit, resident or not */
-    uint32_t *heap;     /* evictable units, the lowest rank first */
-    uint32_t *position; /* of a unit in the heap, plus 1; 0 when absent */
+    rank *ranks;                 /* of every unit, resident or not */
+    uint32_t *heap;              /* evictable units, the lowest rank first */
+    uint32_t *position;          /* of a unit in the heap, plus 1; 0 when absent */
     uint32_t n_heap;
 } heap_state;
 

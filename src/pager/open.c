@@ -142,14 +142,17 @@ static int compare_page(const hyp_pager *p, const mapped_file *f, uint64_t page,
     return hyp_err_hint(err, "do not change a model's file while it is being loaded; start again");
 }
 
-static int check_files(const hyp_pager *p, hyp_err *err) {
+static int check_files(hyp_pager *p, hyp_err *err) {
     for (size_t i = 0; i < p->n_spans; i++) {
         const pager_span *s = &p->spans[i];
-        const mapped_file *f = &p->files[s->file];
+        mapped_file *f = &p->files[s->file];
         if (f->base == NULL || (uintptr_t)f->base % p->page != 0)
             return hyp_err_set(err, HYP_EINVAL, "%s is not mapped at a page", f->path);
         bool first = i == 0 || s[-1].file != s->file, last = i + 1 == p->n_spans || s[1].file != s->file;
         int r = first ? compare_page(p, f, s->first, err) : HYP_OK;
+        if (first)
+            f->n_stretches = hyp_platform_find_stretches(f->base, f->bytes, f->base + s->first * p->page, f->stretches,
+                                                         MAX_STRETCHES);
         if (r == HYP_OK && last) r = compare_page(p, f, s->last, err);
         if (r != HYP_OK) return r;
     }
@@ -212,17 +215,27 @@ static int make_lists(hyp_pager *p, hyp_err *err) {
     return HYP_OK;
 }
 
-/* Show the files in every span, spans that touch together. At open: the kernel joins neighbouring mappings only if they
- * are of the same opened file, so that where libllama's own mapping stayed, each eviction would leave two cuts for ever.
- * At close: what the system refuses to replace keeps its memory and its bytes, the file's, as long as the mapping lives. */
+/* May the pages [first, end) between two spans be mapped again? Only where the file is mapped: libllama unmaps what it
+ * does not need, and something else may stand there now. */
+static bool bridges(const hyp_pager *p, const mapped_file *f, uint64_t first, uint64_t end) {
+    if (end <= first) return true;
+    for (size_t i = 0; i < f->n_stretches; i++)
+        if (f->stretches[i].first <= first * p->page && end * p->page <= f->stretches[i].end) return true;
+    return false;
+}
+
+/* Show the files in every span and between them, in as few mappings as can be. At open: the kernel joins neighbouring
+ * mappings only if they are of the same opened file, so that where libllama's own mapping stayed, each eviction would leave
+ * two cuts for ever. At close: what the system refuses to replace keeps its memory and its bytes, the file's, as long as
+ * the mapping lives. */
 static int show_files(hyp_pager *p) {
     int sys = 0;
     for (size_t i = 0; i < p->n_spans;) {
         const pager_span *s = &p->spans[i++];
-        uint64_t last = s->last;
-        while (i < p->n_spans && p->spans[i].file == s->file && p->spans[i].first <= last + 1)
-            last = p->spans[i++].last;
         const mapped_file *f = &p->files[s->file];
+        uint64_t last = s->last;
+        while (i < p->n_spans && p->spans[i].file == s->file && bridges(p, f, last + 1, p->spans[i].first))
+            last = p->spans[i++].last;
         uint64_t at = s->first * p->page;
         int r = hyp_platform_map_file(f->fd, at, (last - s->first + 1) * p->page, f->base + at);
         if (sys == 0) sys = r;

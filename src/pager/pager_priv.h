@@ -15,7 +15,7 @@
 #include "pager/frames.h"
 #include "pager/pager.h"
 
-enum { NONE = UINT32_MAX };
+enum { NONE = UINT32_MAX, MAX_STRETCHES = 16 };
 
 /* on disk -> reading -> arrived -> resident, and from each of them back to on disk; nothing else. */
 typedef enum span_state {
@@ -62,6 +62,8 @@ typedef struct mapped_file {
     uint8_t *base;
     uint64_t bytes;
     int fd;
+    hyp_stretch stretches[MAX_STRETCHES]; /* where the file is mapped, spans or not; for joining mappings */
+    size_t n_stretches;
 } mapped_file;
 
 struct hyp_pager {

@@ -22,6 +22,16 @@ size_t hyp_platform_page_bytes(void);
 /* How many more mappings this process may make; UINT32_MAX where the system sets no limit. */
 uint32_t hyp_platform_mappings_left(void);
 
+typedef struct hyp_stretch {
+    uint64_t first, end; /* bytes from the base */
+} hyp_stretch;
+
+/* Where between `base` and `base + bytes` the file that is mapped at `known` (an address in between) is mapped, byte i at
+ * base + i: the stretches that nobody has unmapped or covered with something else. Writes at most `max` of them and returns
+ * their number; 0 where the system does not tell. */
+size_t hyp_platform_find_stretches(const uint8_t *base, uint64_t bytes, const uint8_t *known, hyp_stretch *ret,
+                                   size_t max);
+
 /* Replace the pages at `at` by those of the file, read-only. Atomic for whoever reads them meanwhile.
  * Returns 0 or an errno, when nothing has changed. */
 int hyp_platform_map_file(int fd, uint64_t offset, uint64_t bytes, void *at);

@@ -1,6 +1,8 @@
 /* platform_linux.c - the arena is a memfd; pages are replaced by mmap(MAP_FIXED), which the kernel does under its own lock. */
 #include "pager/platform.h"
 
+#include "base/mem.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -38,6 +40,50 @@ uint32_t hyp_platform_mappings_left(void) {
     uint64_t used = count_mappings();
     uint64_t left = max > used ? max - used : 0;
     return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+}
+
+typedef struct mapping {
+    uint64_t start, end, offset;
+    unsigned long long inode;
+    char device[16];
+} mapping;
+
+static bool next_mapping(FILE *f, char **line, size_t *size, mapping *ret) {
+    unsigned long long start, end, offset;
+    if (getline(line, size, f) < 0) return false;
+    if (sscanf(*line, "%llx-%llx %*s %llx %15s %llu", &start, &end, &offset, ret->device, &ret->inode) != 5)
+        return false;
+    ret->start = start;
+    ret->end = end;
+    ret->offset = offset;
+    return true;
+}
+
+size_t hyp_platform_find_stretches(const uint8_t *base, uint64_t bytes, const uint8_t *known, hyp_stretch *ret,
+                                   size_t max) {
+    FILE *f = fopen("/proc/self/maps", "re");
+    if (f == NULL) return 0;
+    const uint64_t from = (uintptr_t)base, to = from + bytes, at = (uintptr_t)known;
+    char *line = NULL;
+    size_t size = 0, n = 0;
+    mapping m, file = {0};
+    while (file.end == 0 && next_mapping(f, &line, &size, &m))
+        if (m.start <= at && at < m.end) file = m;
+    rewind(f);
+    while (file.end != 0 && next_mapping(f, &line, &size, &m)) {
+        if (m.start < from || m.start >= to || m.start - from != m.offset) continue;
+        if (m.inode == 0 || m.inode != file.inode || strcmp(m.device, file.device) != 0) continue;
+        uint64_t first = m.start - from, end = HYP_MIN(m.end, to) - from;
+        if (n > 0 && ret[n - 1].end == first)
+            ret[n - 1].end = end;
+        else if (n < max)
+            ret[n++] = (hyp_stretch){first, end};
+        else
+            break;
+    }
+    free(line);
+    fclose(f);
+    return n;
 }
 
 int hyp_platform_map_file(int fd, uint64_t offset, uint64_t bytes, void *at) {

@@ -116,7 +116,7 @@ int hyp_ring_step(hyp_ring *ring, uint32_t at, uint32_t n_tokens, hyp_err *err) 
         if (place != at) hyp_pager_drop(p, ring->units[place]);
         place = place + 1 < n ? place + 1 : 0;
     }
-    if (jump || at == (old + held - 1) % n) ring->partly = false;
+    if (jump || at + 1 == old + held || at + 1 + n == old + held) ring->partly = false; /* gone, or now the head */
     uint32_t u = ring->units[at];
     int r = hyp_pager_demand(p, p->units[u].layer, &u, &n_tokens, 1, err);
     ring->entered = r == HYP_OK;

@@ -11,7 +11,10 @@
 #define SERVE HYP_COMMAND_SERVE
 #define CLIENT (HYP_COMMAND_PS | HYP_COMMAND_STOP)
 #define ENGINE (RUN | SERVE)
-#define MODEL_COMMANDS (RUN | INSPECT)
+#define ESTIMATE HYP_COMMAND_ESTIMATE
+#define PROFILE HYP_COMMAND_PROFILE
+#define PLAN (INSPECT | ESTIMATE)
+#define MODEL_COMMANDS (RUN | INSPECT | ESTIMATE)
 #define IOBENCH HYP_COMMAND_IOBENCH
 #define ALL UINT64_MAX
 
@@ -25,10 +28,11 @@ static const hyp_option rows[] = {
     {"max-tokens", "-n --n-predict", HYP_OPTION_INT, AT(max_tokens), 0, INT_MAX, "N", "512",
      "stop after this many tokens", RUN},
     {"context", "-c --ctx-size", HYP_OPTION_INT, AT(context_tokens), 8, 16777216, "N", "4096",
-     "context length in tokens", ENGINE},
-    {"threads", "-t", HYP_OPTION_INT, AT(threads), 0, 1024, "N", "0", "compute threads; 0 means one a core", ENGINE},
+     "context length in tokens", ENGINE | PLAN},
+    {"threads", "-t", HYP_OPTION_INT, AT(threads), 0, 1024, "N", "0", "compute threads; 0 means one a core",
+     ENGINE | PLAN | PROFILE},
     {"batch", "-b --batch-size", HYP_OPTION_INT, AT(batch_tokens), 1, 65536, "N", "512",
-     "tokens evaluated together in prefill", ENGINE},
+     "tokens evaluated together in prefill", ENGINE | PLAN},
     {"temperature", "--temp", HYP_OPTION_REAL, AT(temperature), 0, 100, "X", "0.8",
      "0 always takes the likeliest token", RUN},
     {"top-k", NULL, HYP_OPTION_INT, AT(top_k), 0, INT_MAX, "N", "40", "sample from the N likeliest tokens; 0 means all",
@@ -50,9 +54,20 @@ static const hyp_option rows[] = {
      "stop before this text; may be given several times", RUN},
     {"ignore-eos", NULL, HYP_OPTION_FLAG, AT(ignore_eos), 0, 0, NULL, NULL, "go on after the model's end token", RUN},
     {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL,
-     "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom", ENGINE},
+     "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom", ENGINE | PLAN},
     {"mode", NULL, HYP_OPTION_CHOICE, AT(mode), 0, 0, "auto|resident|experts|ffn|mmap", "auto",
-     "how to run the model; auto decides by what fits", ENGINE},
+     "how to run the model; auto decides by what fits", ENGINE | PLAN},
+    {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL, "at most this much memory of each device", PLAN},
+    {"device", NULL, HYP_OPTION_LIST, AT(device), 0, 0, "NAME", NULL,
+     "use this device; none uses none; NAME:MEMORY:BYTES_PER_SECOND stands for one that is not there", PLAN},
+    {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
+     "plan for a disk that reads this much a second", PLAN},
+    {"cpu-rate", NULL, HYP_OPTION_SIZE, AT(cpu_rate_bytes), 0, 0, "SIZE", NULL,
+     "plan for a processor that works through this much of weights a second", PLAN},
+    {"svg", NULL, HYP_OPTION_STRING, AT(svg), 0, 0, "FILE", NULL, "draw the placement into this file", PLAN},
+    {"no-plan", NULL, HYP_OPTION_FLAG, AT(no_plan), 0, 0, NULL, NULL, "only what the model is made of", INSPECT},
+    {"force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL, "measure again", PROFILE},
+    {"path", NULL, HYP_OPTION_STRING, AT(path), 0, 0, "FILE", NULL, "measure the disk that holds this file", PROFILE},
     {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu", "hypura", "which cached experts to give up",
      ENGINE},
     {"no-prefetch", NULL, HYP_OPTION_FLAG, AT(no_prefetch), 0, 0, NULL, NULL, "read experts only when they are needed",
@@ -70,7 +85,7 @@ static const hyp_option rows[] = {
     {"logits-digest", NULL, HYP_OPTION_FLAG, AT(logits_digest), 0, 0, NULL, NULL,
      "with --json: a digest over every logit of every output token", RUN},
     {"no-repack", NULL, HYP_OPTION_FLAG, AT(no_repack), 0, 0, NULL, NULL,
-     "keep the file's weight layout in memory (slower; comparable digests)", ENGINE},
+     "keep the file's weight layout in memory (slower; comparable digests)", ENGINE | PLAN},
     {"tensors", NULL, HYP_OPTION_FLAG, AT(tensors), 0, 0, NULL, NULL, "list every tensor", INSPECT},
     {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL, "memory for the model", REPLAY},
     {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
@@ -85,9 +100,9 @@ static const hyp_option rows[] = {
      "read at most this many GB for each number; 0.3 s each are the other limit", IOBENCH},
     {"svg", NULL, HYP_OPTION_STRING, AT(svg), 0, 0, "FILE", NULL, "draw a chart into this file", IOBENCH},
     {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text",
-     RUN | INSPECT | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS | IOBENCH},
+     RUN | PLAN | PROFILE | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS | IOBENCH},
     {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result",
-     RUN | SERVE},
+     RUN | SERVE | ESTIMATE | PROFILE},
     {"host", NULL, HYP_OPTION_STRING, AT(host), 0, 0, "ADDRESS", NULL,
      "address of the server; without it OLLAMA_HOST's, else 127.0.0.1", SERVE | CLIENT},
     {"port", NULL, HYP_OPTION_STRING, AT(port), 0, 0, "N", NULL,

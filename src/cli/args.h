@@ -26,7 +26,10 @@ typedef struct hyp_args {
     int top_k, repeat_last_n, seed;
     hyp_option_list stop;
     const char *system, *mode, *policy, *io_backend, *trace;
-    uint64_t ram_bytes;
+    uint64_t ram_bytes, vram_bytes, cpu_rate_bytes; /* 0: not given */
+    hyp_option_list device;
+    const char *svg, *path;
+    bool force, no_plan;
     int io_depth;
     bool chat, ignore_eos, json, logits_digest, no_repack, no_prefetch, no_memory, stats, tensors, quiet, help;
     uint64_t disk_rate_bytes; /* 0: not given */
@@ -34,8 +37,7 @@ typedef struct hyp_args {
     const char *prefetch;
     const char *host, *port, *api_key, *keep_alive;
     int parallel, max_queue;
-    const char *svg; /* iobench: */
-    double read_gb;
+    double read_gb; /* iobench */
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

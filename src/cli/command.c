@@ -10,7 +10,7 @@ const hyp_command hyp_commands[] = {
      "progress "
      "go to standard error. Ctrl-C stops the answer and still prints what --json asks for.",
      "hypura run models/smollm2-135m-instruct-q4_1.gguf --chat --prompt \"Why is the sky blue?\"", hyp_command_run},
-    {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of, without loading it",
+    {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of and how it would run",
      "Reads only the GGUF header, so a file much larger than memory takes well under a second.",
      "hypura inspect models/smollm2-135m-instruct-q4_1.gguf", hyp_command_inspect},
     {HYP_COMMAND_SERVE, "serve", "[MODEL_OR_FOLDER] [OPTION...]", "serve models over the Ollama and OpenAI APIs",
@@ -28,6 +28,15 @@ const hyp_command hyp_commands[] = {
     {HYP_COMMAND_PS, "ps", "[OPTION...]", "show what a running server has loaded", NULL, "hypura ps", hyp_command_ps},
     {HYP_COMMAND_STOP, "stop", "MODEL [OPTION...]", "make a running server unload a model", NULL,
      "hypura stop llama3.2", hyp_command_stop},
+    {HYP_COMMAND_ESTIMATE, "estimate", "MODEL [OPTION...]", "say whether a model will run, and how fast",
+     "Reads the GGUF header and the machine's profile, which it measures the first time. With --ram, --vram, --device, "
+     "--disk-rate and --cpu-rate it answers for a machine that is not there. Nothing is loaded.",
+     "hypura estimate models/smollm2-135m-instruct-q4_1.gguf --ram 8G", hyp_command_estimate},
+    {HYP_COMMAND_PROFILE, "profile", "[MODEL] [--force] [--json]", "measure what this machine can do",
+     "Measures, in a few seconds, how fast the processor and every device work through weights, and how fast the disk "
+     "of "
+     "the named file is read. The result is kept in the user's cache folder until the hardware changes.",
+     "hypura profile models/smollm2-135m-instruct-q4_1.gguf", hyp_command_profile},
     {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
      "simulate caches of experts on a recorded trace",
      "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated "

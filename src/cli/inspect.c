@@ -38,6 +38,46 @@ const char *hyp_inspect_types(uint64_t types, char *buf, size_t size) {
     return buf;
 }
 
+/* Plan without measuring: `inspect` answers at once, from the kept profile or from assumed rates. */
+static int make_plan(const hyp_args *args, const hyp_model *model, hyp_machine *ret_machine, hyp_plan **ret,
+                     hyp_err *err) {
+    int e = hyp_machine_get(args, model, false, ret_machine, err);
+    hyp_plan_request request = hyp_machine_request(args);
+    return e == HYP_OK ? hyp_plan_make(model, &ret_machine->hardware, &request, ret, err) : e;
+}
+
+static void print_failure(const hyp_err *failure) {
+    printf("\nPLAN: none\n  %s\n", failure->message);
+    if (failure->hint[0] != '\0') printf("  %s\n", failure->hint);
+}
+
+/* The model, and how it would run. That it would not is an answer, not a failure. */
+static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_sums *sums, hyp_err *err) {
+    hyp_machine machine;
+    hyp_plan *plan = NULL;
+    hyp_err failure = HYP_ERR_NONE;
+    int e = HYP_OK;
+    if (!args->no_plan) e = make_plan(args, model, &machine, &plan, &failure);
+    if (e == HYP_EINVAL) {
+        *err = failure;
+        return e;
+    }
+    e = HYP_OK;
+    hyp_inspect_plan how = {&machine, plan, failure.code != 0 ? &failure : NULL};
+    if (plan != NULL && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
+    if (e == HYP_OK && args->json)
+        e = hyp_inspect_print_json(model, sums, args->tensors, &how, err);
+    else if (e == HYP_OK) {
+        hyp_inspect_print_text(model, sums, args->tensors, hyp_terminal_width());
+        if (plan != NULL)
+            putchar('\n'), hyp_plan_view_print(model, &machine, plan, hyp_terminal_width());
+        else if (how.failure != NULL)
+            print_failure(how.failure);
+    }
+    hyp_plan_free(plan);
+    return e;
+}
+
 int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
     const char *path;
     hyp_model *model = NULL;
@@ -46,10 +86,7 @@ int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
     if (e != HYP_OK) return HYP_EXIT_USAGE;
     e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = sum_up(model, &sums, err);
-    if (e == HYP_OK && args->json)
-        e = hyp_inspect_print_json(model, &sums, args->tensors, err);
-    else if (e == HYP_OK)
-        hyp_inspect_print_text(model, &sums, args->tensors, hyp_terminal_width());
+    if (e == HYP_OK) e = show(args, model, &sums, err);
     free(sums.layers);
     hyp_model_free(model);
     return e == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;

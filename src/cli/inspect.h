@@ -1,5 +1,6 @@
 /* inspect.h - what the files of `hypura inspect` share: sums over a model, printed for people or as JSON. */
 #pragma once
+#include "cli/plan_view.h"
 #include "gguf/model.h"
 
 typedef struct hyp_inspect_sum {
@@ -17,9 +18,16 @@ typedef struct hyp_inspect_sums {
 /* Print the model for a person, at most `width` columns wide where names allow; with `tensors`, every tensor too. */
 void hyp_inspect_print_text(const hyp_model *model, const hyp_inspect_sums *sums, bool tensors, int width);
 
+/* How it would run: the plan, or why there is none. All NULL with --no-plan. */
+typedef struct hyp_inspect_plan {
+    const hyp_machine *machine;
+    const hyp_plan *plan;
+    const hyp_err *failure;
+} hyp_inspect_plan;
+
 /* Print the model as one JSON object. Errors: HYP_ENOMEM, HYP_EIO. */
 HYP_NODISCARD int hyp_inspect_print_json(const hyp_model *model, const hyp_inspect_sums *sums, bool tensors,
-                                         hyp_err *err);
+                                         const hyp_inspect_plan *plan, hyp_err *err);
 
 /* The types in a bit set by their names, "f32 q4_K". Returns `buf`. */
 const char *hyp_inspect_types(uint64_t types, char *buf, size_t size);

@@ -75,14 +75,21 @@ static bool add_tensor(yyjson_mut_doc *doc, yyjson_mut_val *array, const hyp_mod
            yyjson_mut_obj_add_uint(doc, object, "offset", t->offset);
 }
 
-int hyp_inspect_print_json(const hyp_model *model, const hyp_inspect_sums *sums, bool tensors, hyp_err *err) {
+static bool add_plan(yyjson_mut_doc *doc, yyjson_mut_val *root, const hyp_inspect_plan *plan) {
+    if (plan->plan != NULL) return hyp_plan_view_json(doc, root, plan->machine, plan->plan);
+    return plan->failure == NULL || yyjson_mut_obj_add_str(doc, root, "plan_error", plan->failure->message);
+}
+
+int hyp_inspect_print_json(const hyp_model *model, const hyp_inspect_sums *sums, bool tensors,
+                           const hyp_inspect_plan *plan, hyp_err *err) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
     yyjson_mut_val *m = hyp_json_add_model(doc, root, model);
     bool good = m != NULL && add_details(doc, m, model) && add_roles(doc, root, sums) &&
                 add_layers(doc, root, model, sums) &&
-                yyjson_mut_obj_add_uint(doc, root, "touched_bytes", sums->total.touched_bytes);
+                yyjson_mut_obj_add_uint(doc, root, "touched_bytes", sums->total.touched_bytes) &&
+                add_plan(doc, root, plan);
     yyjson_mut_val *array = good && tensors ? yyjson_mut_obj_add_arr(doc, root, "tensors") : NULL;
     for (size_t i = 0; good && tensors && i < model->n_tensors; i++)
         good = add_tensor(doc, array, model, &model->tensors[i]);

@@ -6,9 +6,10 @@
 struct ggml_backend_device;
 
 typedef struct hyp_bench {
-    int threads;           /* of the CPU */
-    uint64_t weight_bytes; /* read by one measurement; 0 = 192 MiB, far more than the caches hold */
-    double seconds;        /* least time of one measurement; 0 = 0.05 */
+    int threads;               /* of the CPU */
+    uint64_t weight_bytes;     /* read by one measurement; 0 = 192 MiB, far more than the caches hold */
+    double seconds;            /* least time of one measurement; 0 = 0.05 */
+    double memory_bytes_per_s; /* hyp_bandwidth_memory() of the same threads, or 0 when unknown */
 } hyp_bench;
 
 /* Plain reading of memory by `threads` threads, bytes per second. 0 when there is no memory to try. */

@@ -31,7 +31,9 @@ typedef struct session {
 
 static bool tell(session *s, const char *what) {
     const hyp_profile_request *r = s->request;
-    double share = s->n_steps > 0 ? HYP_MIN(1.0, (double)s->step++ / (double)s->n_steps) : 1;
+    double share = s->n_steps > 0 ? (double)s->step / (double)s->n_steps : 1;
+    share = HYP_MIN(1.0, share);
+    s->step++;
     return r->progress == NULL || r->progress(share, what, r->user);
 }
 
@@ -151,12 +153,12 @@ static int measure_machine(session *s, hyp_err *err) {
     uint64_t most = s->profile->memory.available_bytes / 8;
     hyp_bench bench = {.threads = hw->threads,
                        .weight_bytes = HYP_MIN((uint64_t)(quick ? 48 : 160) << 20, most),
-                       .seconds = quick ? 0.02 : 0.08};
+                       .seconds = quick ? 0.02 : 0.1};
     bool any = false;
     if (!tell(s, "memory")) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
     if (!quick) {
         double rate = hyp_bandwidth_memory(&bench);
-        if (rate > 0) hw->memory_bytes_per_s = rate;
+        if (rate > 0) hw->memory_bytes_per_s = bench.memory_bytes_per_s = rate;
         int r = hyp_bandwidth_node(&bench, &hw->node_s, err);
         if (r != HYP_OK) return r;
     }
@@ -218,12 +220,18 @@ static int do_machine(session *s, hyp_err *err) {
     bool missing = false;
     for (int t = 0; t < GGML_TYPE_COUNT && t < 64; t++)
         missing = missing || (t != GGML_TYPE_F32 && (s->request->types >> t & 1) != 0 && !has_rate(&p->hardware, t));
+    if (s->request->cached_only && !loaded) {
+        assume_devices(&p->hardware);
+        p->machine_path[0] = '\0';
+    }
+    if (s->request->cached_only) return HYP_OK;
     if (loaded && (s->request->quick || (p->machine_source == HYP_PROFILE_MEASURED && !missing))) return HYP_OK;
     if (loaded && p->machine_source == HYP_PROFILE_MEASURED) {
         /* A type that no earlier model had: add it to what is known. */
         hyp_bench bench = {.threads = p->hardware.threads,
                            .weight_bytes = HYP_MIN((uint64_t)160 << 20, p->memory.available_bytes / 8),
-                           .seconds = 0.08};
+                           .seconds = 0.1,
+                           .memory_bytes_per_s = p->hardware.memory_bytes_per_s};
         bool any = false;
         int r = measure_types(s, &bench, &any, err);
         if (r != HYP_OK || !any) return r;
@@ -246,7 +254,11 @@ static int do_disk(session *s, hyp_err *err) {
     if (r != HYP_OK) return r;
     make_path("disk", s->disk_key, p->disk_path, sizeof p->disk_path);
     bool loaded = load(s, p->disk_path, s->disk_key, hyp_profile_disk_parse);
-    if (!loaded || (p->disk_source == HYP_PROFILE_QUICK && !s->request->quick)) {
+    if (!loaded && s->request->cached_only) {
+        p->disk_path[0] = '\0';
+        return HYP_OK;
+    }
+    if (!loaded || (!s->request->cached_only && p->disk_source == HYP_PROFILE_QUICK && !s->request->quick)) {
         r = measure_disk(s, err);
         if (r != HYP_OK) return r;
         p->disk_age_s = 0;

@@ -40,6 +40,7 @@ typedef struct hyp_profile_request {
     const char *path; /* a file on the disk to measure, the model best of all; NULL: leave the disk at defaults */
     bool force;       /* measure even though a profile is there */
     bool quick;       /* never take longer than about half a second: use what is there, else a few short measurements */
+    bool cached_only; /* measure nothing: use what is there, else defaults */
     int threads;      /* of the computation; 0 = one a core */
     uint64_t types;   /* bit set of ggml types that matter besides the usual ones */
     /* Called between measurements, `share` from 0 to 1. False cancels. May be NULL. */

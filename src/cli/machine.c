@@ -1,0 +1,126 @@
+#include "cli/machine.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "engine/runtime.h"
+
+#include <string.h>
+
+static bool show_step(double share, const char *what, void *user) {
+    const bool *shown = user;
+    enum { WIDTH = 24 };
+    int filled = (int)(share * WIDTH);
+    if (*shown)
+        fprintf(stderr, "\rmeasuring [%.*s%*s] %s\033[K", filled, "########################", WIDTH - filled, "", what);
+    return true;
+}
+
+static int measured(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret, hyp_err *err) {
+    bool shown = may_measure && !args->quiet && isatty(STDERR_FILENO);
+    hyp_profile_request request = {.path = model->files[0].path,
+                                   .cached_only = !may_measure,
+                                   .threads = args->threads,
+                                   .progress = show_step,
+                                   .user = &shown};
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (model->tensors[i].type >= 0 && model->tensors[i].type < 64 && model->tensors[i].bytes > 1 << 20)
+            request.types |= (uint64_t)1 << model->tensors[i].type;
+    hyp_profile *profile = calloc(1, sizeof *profile);
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    int r = hyp_runtime_start(err);
+    if (r == HYP_OK) r = hyp_profile_load_or_measure(&request, profile, err);
+    if (shown) fputs("\r\033[K", stderr);
+    if (r == HYP_OK) {
+        ret->hardware = profile->hardware;
+        ret->machine_source = profile->machine_source;
+        ret->disk_source = profile->disk_source;
+    }
+    free(profile);
+    return r;
+}
+
+/* "gpu:24G:900G": a device that is not there. */
+static bool imagine_device(const char *text, hyp_device *ret) {
+    char copy[128];
+    if (strlen(text) >= sizeof copy) return false;
+    strcpy(copy, text);
+    char *memory = strchr(copy, ':'), *rate = memory != NULL ? strchr(memory + 1, ':') : NULL;
+    if (rate == NULL) return false;
+    *memory++ = *rate++ = '\0';
+    uint64_t bytes, per_s;
+    if (hyp_text_parse_size(memory, &bytes) != HYP_OK || hyp_text_parse_size(rate, &per_s) != HYP_OK || per_s == 0)
+        return false;
+    /* A GPU computes some 60 operations for each byte it can read in the same time; PCIe and launching cost the rest. */
+    *ret = (hyp_device){.kind = HYP_DEVICE_GPU,
+                        .total_bytes = bytes,
+                        .free_bytes = bytes,
+                        .weight_bytes_per_s = (double)per_s,
+                        .flop_per_s = 60 * (double)per_s,
+                        .copy_bytes_per_s = 10e9,
+                        .hop_s = 5e-5};
+    snprintf(ret->name, sizeof ret->name, "%s", copy);
+    return true;
+}
+
+static int choose_devices(const hyp_args *args, hyp_hardware *hw, hyp_err *err) {
+    hyp_device chosen[HYP_HARDWARE_MAX_DEVICES];
+    size_t n = 0;
+    if (args->device.n == 0) return HYP_OK;
+    for (size_t i = 0; i < args->device.n && n < HYP_HARDWARE_MAX_DEVICES; i++) {
+        const char *name = args->device.items[i];
+        bool found = strcmp(name, "none") == 0;
+        if (imagine_device(name, &chosen[n])) found = true, n++;
+        for (size_t d = 0; d < hw->n_devices && !found; d++)
+            if (strcmp(hw->devices[d].name, name) == 0) chosen[n++] = hw->devices[d], found = true;
+        if (found) continue;
+        hyp_err_set(err, HYP_EINVAL, "there is no device \"%s\"", name);
+        hyp_err_hint(err, "\"hypura profile\" lists them; one that is not there is written "
+                          "NAME:MEMORY:BYTES_PER_SECOND, as in gpu:24G:900G");
+        return HYP_EINVAL;
+    }
+    memcpy(hw->devices, chosen, n * sizeof *chosen);
+    hw->n_devices = n;
+    return HYP_OK;
+}
+
+/* One figure for every type: weights are read at that rate, and computed with at ten operations a byte. */
+static void imagine_cpu(double bytes_per_s, hyp_hardware *hw) {
+    hw->n_rates = 1;
+    hw->rates[0] = (hyp_weight_rate){.decode_bytes_per_s = bytes_per_s,
+                                     .repacked_bytes_per_s = bytes_per_s,
+                                     .prefill_flop_per_s = 10 * bytes_per_s,
+                                     .repacked_flop_per_s = 10 * bytes_per_s};
+    hw->memory_bytes_per_s = bytes_per_s;
+}
+
+int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret, hyp_err *err) {
+    hyp_machine machine = {.imagined = args->ram_bytes > 0 && args->disk_rate_bytes > 0 && args->cpu_rate_bytes > 0};
+    int r = HYP_OK;
+    if (machine.imagined)
+        hyp_hardware_default(&machine.hardware);
+    else
+        r = measured(args, model, may_measure, &machine, err);
+    if (r != HYP_OK) return r;
+    hyp_hardware *hw = &machine.hardware;
+    if (args->ram_bytes > 0) hw->ram_budget_bytes = args->ram_bytes;
+    if (args->cpu_rate_bytes > 0) imagine_cpu((double)args->cpu_rate_bytes, hw);
+    if (args->disk_rate_bytes > 0) {
+        double share = hw->disk_fault_bytes_per_s / hw->disk_bytes_per_s;
+        hw->disk_bytes_per_s = (double)args->disk_rate_bytes;
+        hw->disk_fault_bytes_per_s = hw->disk_bytes_per_s * HYP_MIN(share, 1.0);
+    }
+    r = choose_devices(args, hw, err);
+    if (r == HYP_OK) *ret = machine;
+    return r;
+}
+
+hyp_plan_request hyp_machine_request(const hyp_args *args) {
+    hyp_plan_request request = {.ram_bytes = args->ram_bytes,
+                                .vram_bytes = args->vram_bytes,
+                                .context_tokens = (uint32_t)args->context_tokens,
+                                .batch_tokens = (uint32_t)args->batch_tokens,
+                                .no_repack = args->no_repack};
+    for (int m = 0; m < HYP_N_MODES && args->mode != NULL; m++)
+        if (strcmp(args->mode, hyp_mode_name((hyp_mode)m)) == 0) request.mode = (hyp_mode)m;
+    return request;
+}

@@ -1,0 +1,22 @@
+/* machine.h - the machine that a command plans for: the measured one, changed by what the user says of another. */
+#pragma once
+#include "cli/args.h"
+#include "gguf/model.h"
+#include "hw/profile.h"
+#include "plan/plan.h"
+
+typedef struct hyp_machine {
+    hyp_hardware hardware;
+    hyp_profile_source machine_source, disk_source; /* how its rates are known */
+    bool imagined;                                  /* everything that matters was given on the command line */
+} hyp_machine;
+
+/* Load or measure the profile (`may_measure`: with a progress line, a few seconds the first time), then apply --ram, --vram,
+ * --device, --disk-rate and --cpu-rate. When --ram, --disk-rate and --cpu-rate are all there nothing is looked up: the
+ * answer is the same on every machine. `--device` names devices to use ("none": no device), or describes one that is not
+ * there as NAME:MEMORY:BYTES_PER_SECOND. Errors: HYP_EINVAL (an unknown device), and those of the profile. */
+HYP_NODISCARD int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret,
+                                  hyp_err *err);
+
+/* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
+hyp_plan_request hyp_machine_request(const hyp_args *args);

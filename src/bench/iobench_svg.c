@@ -117,8 +117,9 @@ static void draw_axes(const chart *c, hyp_str *out) {
     put_text(out, LEFT, c->top + 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
     put_text(out, LEFT, c->top + 50, "fill=\"#555\"", "MB/s over the size of a request");
     double step = grid_step(c->max_rate);
-    for (double rate = 0; rate <= c->max_rate * 1.0001; rate += step) {
-        double y = y_of(c, rate);
+    int n_steps = (int)(c->max_rate / step);
+    for (int i = 0; i <= n_steps; i++) {
+        double rate = i * step, y = y_of(c, rate);
         hyp_str_printf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#ddd\"/>\n", LEFT, y,
                        WIDTH - RIGHT, y);
         snprintf(text, sizeof text, "%.0f", rate / 1e6);
@@ -129,21 +130,22 @@ static void draw_axes(const chart *c, hyp_str *out) {
                  hyp_iobench_size_name(size, text, sizeof text));
 }
 
+static double end_y(const chart *c, size_t i) {
+    return y_of(c, c->lines[i].at[c->lines[i].n - 1].rate);
+}
+
 /* Names stand at the ends of their lines, pushed apart where they would overlap: from the top line down. */
 static void place_names(const chart *c, double *ret_y) {
-    bool placed[MAX_LINES] = {false};
-    double lowest = -1e9;
-    for (size_t k = 0; k < c->n_lines; k++) {
-        size_t best = MAX_LINES;
-        for (size_t i = 0; i < c->n_lines; i++) {
-            double y = y_of(c, c->lines[i].at[c->lines[i].n - 1].rate);
-            if (!placed[i] && (best == MAX_LINES || y < y_of(c, c->lines[best].at[c->lines[best].n - 1].rate)))
-                best = i;
-        }
-        placed[best] = true;
-        double y = y_of(c, c->lines[best].at[c->lines[best].n - 1].rate);
-        lowest = ret_y[best] = HYP_MAX(y, lowest + LABEL_GAP);
+    size_t order[MAX_LINES];
+    for (size_t i = 0; i < c->n_lines; i++) {
+        size_t j = i;
+        for (; j > 0 && end_y(c, order[j - 1]) > end_y(c, i); j--)
+            order[j] = order[j - 1];
+        order[j] = i;
     }
+    double lowest = -1e9;
+    for (size_t i = 0; i < c->n_lines; i++)
+        lowest = ret_y[order[i]] = HYP_MAX(end_y(c, order[i]), lowest + LABEL_GAP);
 }
 
 static void draw_lines(const chart *c, hyp_str *out) {

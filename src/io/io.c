@@ -60,6 +60,7 @@ static int configure(hyp_io *io, const hyp_io_config *config, hyp_err *err) {
         return hyp_err_set(err, HYP_EINVAL, "reads of %u bytes, %u at a time, are not possible", io->chunk_bytes,
                            io->depth);
     io->prefetch_depth = config->prefetch_depth != 0 ? config->prefetch_depth : default_prefetch_depth(io);
+    io->prefetch_places = HYP_MAX(io->prefetch_depth, io->depth - HYP_MAX(io->depth / 4, 1u));
     if (config->faults != NULL) io->faults = *config->faults;
     return HYP_OK;
 }

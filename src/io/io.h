@@ -35,9 +35,11 @@ typedef struct hyp_io_faults {
 } hyp_io_faults;
 
 typedef struct hyp_io_config {
-    hyp_io_backend backend;      /* AUTO: io_uring where the kernel allows it, else threads */
-    uint32_t depth;              /* device reads in flight, at most 256; 0 = 16 */
-    uint32_t prefetch_depth;     /* of which prefetches at most; 0 = as many as make 2 MiB, 2 to `depth` / 2 */
+    hyp_io_backend backend; /* AUTO: io_uring where the kernel allows it, else threads */
+    uint32_t depth;         /* device reads in flight, at most 256; 0 = 16 */
+    /* Chunks of prefetches in flight. Reads smaller than a chunk count by their bytes, and leave a quarter of `depth` to
+     * demands. 0 = as many as make 2 MiB, 2 to `depth` / 2. */
+    uint32_t prefetch_depth;
     uint32_t chunk_bytes;        /* a request is read in pieces of about this size; 0 = 1 MiB */
     bool buffered;               /* never O_DIRECT; what is read stays in the page cache */
     const hyp_io_faults *faults; /* NULL = none; copied */

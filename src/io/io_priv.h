@@ -105,6 +105,8 @@ struct hyp_io {
     hyp_io_file *files;
     size_t n_files;
     uint32_t depth, prefetch_depth, chunk_bytes;
+    uint32_t
+        prefetch_places; /* pieces that prefetches smaller than a chunk may take: demands keep a quarter of depth */
     hyp_io_piece *pieces;
     hyp_io_faults faults;
     void *method_data;
@@ -119,7 +121,8 @@ struct hyp_io {
     hyp_io_request *done_head, *done_tail; /* finished, not reaped */
     hyp_io_piece *free_pieces;
     uint32_t in_flight[HYP_IO_N_CLASSES]; /* pieces */
-    uint32_t n_sleepers;                  /* threads of the method that wait for wake() */
+    uint64_t prefetch_bytes_in_flight;
+    uint32_t n_sleepers; /* threads of the method that wait for wake() */
     double busy_since_s;
     hyp_io_stats stats;
 };

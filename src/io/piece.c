@@ -51,7 +51,8 @@ void hyp_io_push_done(hyp_io *io, hyp_io_request *request) {
 static hyp_io_request *next_request(const hyp_io *io) {
     if (io->stop || io->free_pieces == NULL) return NULL;
     if (io->queues[HYP_IO_DEMAND].head != NULL) return io->queues[HYP_IO_DEMAND].head;
-    if (io->in_flight[HYP_IO_PREFETCH] >= io->prefetch_depth) return NULL;
+    if (io->prefetch_bytes_in_flight >= (uint64_t)io->prefetch_depth * io->chunk_bytes) return NULL;
+    if (io->in_flight[HYP_IO_PREFETCH] >= io->prefetch_places) return NULL;
     return io->queues[HYP_IO_PREFETCH].head;
 }
 
@@ -163,6 +164,8 @@ hyp_io_piece *hyp_io_take(hyp_io *io, bool *ret_more) {
     if (request->io.state == HYP_IO_STATE_STARTED) add_neighbours(io, piece, queue, bytes);
     if (io->in_flight[HYP_IO_DEMAND] + io->in_flight[HYP_IO_PREFETCH] == 0) io->busy_since_s = hyp_text_now_s();
     io->in_flight[piece->cls]++;
+    for (uint32_t i = 0; i < piece->n_segments && piece->cls == HYP_IO_PREFETCH; i++)
+        io->prefetch_bytes_in_flight += piece->segments[i].bytes;
     if (ret_more != NULL && io->n_sleepers > 0 && hyp_io_can_start(io)) {
         io->n_sleepers--;
         *ret_more = true;
@@ -216,6 +219,8 @@ static void complete(hyp_io *io, hyp_io_piece *piece) {
         io->stats.prefetch_bytes += piece->read_bytes;
     io->stats.n_reads += piece->n_reads;
     io->in_flight[piece->cls]--;
+    for (uint32_t i = 0; i < piece->n_segments && piece->cls == HYP_IO_PREFETCH; i++)
+        io->prefetch_bytes_in_flight -= piece->segments[i].bytes;
     if (io->in_flight[HYP_IO_DEMAND] + io->in_flight[HYP_IO_PREFETCH] == 0)
         io->stats.busy_s += hyp_text_now_s() - io->busy_since_s;
     piece->next = io->free_pieces;

@@ -16,7 +16,7 @@ enum {
     MAX_POINTS = 256,
     N_PASSES = 2,
     MAX_IN_FLIGHT = 64,       /* requests: twice the greatest depth, so that the queue is never empty */
-    BUFFER_BYTES = 128 << 20, /* requests beyond this share memory: nobody looks at what was read */
+    BUFFER_BYTES = 128 << 20, /* for requests in flight; points that need more are not measured: no engine reads so */
     WARM_BYTES = 256 << 20,   /* of the file, read into the page cache for the warm points */
     MIN_FILE_BYTES = 1 << 20,
     MAX_CHUNK_BYTES = 2 << 20, /* recommended: larger ones gain next to nothing (README.md) */
@@ -48,6 +48,7 @@ static void add_grid(probe *p, hyp_probe_point like, const uint32_t *sizes, size
     for (size_t i = 0; i < n_sizes; i++)
         for (size_t j = 0; j < n_depths; j++) {
             if (p->result->n_points == MAX_POINTS || sizes[i] > p->result->file_bytes) continue;
+            if ((uint64_t)sizes[i] * depths[j] > BUFFER_BYTES) continue;
             hyp_probe_point *point = &p->result->points[p->result->n_points++];
             *point = like;
             point->size_bytes = point->chunk_bytes = sizes[i];
@@ -128,13 +129,14 @@ static void submit_next(probe *p, hyp_io *io, hyp_io_request *request, const hyp
 
 /* Keep the queue full until time or bytes are used up; the requests still on their way then count too. */
 static int read_for_a_while(probe *p, hyp_io *io, hyp_probe_point *point, hyp_err *err) {
-    size_t n = point->expert ? MAX_IN_FLIGHT / 2 : HYP_MIN((size_t)point->depth * 2, (size_t)MAX_IN_FLIGHT);
-    uint64_t slots = HYP_MAX(BUFFER_BYTES / point->size_bytes, 1u), bytes = 0;
+    uint64_t room = BUFFER_BYTES / point->size_bytes, bytes = 0;
+    size_t n = HYP_MIN(point->expert ? MAX_IN_FLIGHT / 2 : (size_t)point->depth * 2, (size_t)MAX_IN_FLIGHT);
+    n = HYP_MIN(n, (size_t)room);
     places all = places_of(p, point);
     all.next = point->random ? 0 : draw(p, all.n_places);
     double start = hyp_text_now_s(), cpu = cpu_s(), end = start + p->config->seconds_per_point / N_PASSES;
     for (size_t i = 0; i < n; i++) {
-        p->requests[i] = (hyp_io_request){.buf = p->buffer + i % slots * point->size_bytes};
+        p->requests[i] = (hyp_io_request){.buf = p->buffer + i * point->size_bytes};
         submit_next(p, io, &p->requests[i], point, &all);
     }
     hyp_io_request *request;

@@ -244,6 +244,39 @@ static void prefetches_leave_room(void **state) {
     fixture_close(&f);
 }
 
+/* How many of 8 prefetches of `pages` start at once, 2 chunks of 4 pages being allowed and 8 places there? */
+static size_t prefetches_started(const way *w, uint64_t pages) {
+    fixture f;
+    fixture_make(&f, w);
+    const hyp_io_faults faults = {.delay_every = 1, .delay_us = 100000, .only_class = HYP_IO_PREFETCH};
+    fixture_open(&f, (hyp_io_config){.depth = 8, .prefetch_depth = 2, .chunk_bytes = 4 * PAGE, .faults = &faults});
+    hyp_io_request r[8];
+    for (int i = 0; i < 8; i++) {
+        r[i] = fixture_request((uint64_t)i * 50, pages);
+        r[i].cls = HYP_IO_PREFETCH;
+        hyp_io_submit(f.io, &r[i]);
+    }
+    struct timespec t = {0, 30000000}; /* until what can start has started, and nothing has finished */
+    nanosleep(&t, NULL);
+    for (int i = 0; i < 8; i++)
+        hyp_io_cancel(f.io, &r[i]);
+    fixture_reap_all(&f, 8, NULL);
+    hyp_io_stats stats;
+    hyp_io_get_stats(f.io, &stats);
+    for (int i = 0; i < 8; i++)
+        free(r[i].buf);
+    fixture_close(&f);
+    return 8 - stats.n_cancelled;
+}
+
+static void prefetches_are_bounded_by_bytes(void **state) {
+    const way *w = *state;
+    if (w->backend == HYP_IO_PLAIN) return; /* never has a queue */
+    assert_int_equal(prefetches_started(w, 4), 2);
+    assert_int_equal(prefetches_started(w, 2), 4);
+    assert_int_equal(prefetches_started(w, 1), 6); /* a quarter of the places is left to demands */
+}
+
 /* Neighbours in file and queue become one read; when that fails, each is read alone and only the bad one fails. */
 static void neighbours_are_merged(void **state) {
     fixture f;
@@ -486,6 +519,7 @@ static const struct {
     ROW(promoted_is_next),
     ROW(cancelled_before_it_starts),
     ROW(prefetches_leave_room),
+    ROW(prefetches_are_bounded_by_bytes),
     ROW(neighbours_are_merged),
     ROW(failed_reads_are_told),
     ROW(a_failed_chunk_fails_its_request),

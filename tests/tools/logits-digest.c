@@ -1,10 +1,10 @@
 /* logits-digest.c - greedy text from plain libllama, with a digest over the logits it was chosen from.
  *
- *   logits-digest MODEL (--tokens 1,2,3 | --prompt TEXT) [-n 8] [--context 4096] [--ubatch 512] [--threads 2]
- *                 [--extra-bufts] [--ignore-eos]
+ *   logits-digest [-m] MODEL (--tokens 1,2,3 | --prompt TEXT) [-n 8] [--context 4096] [--ubatch 512] [--threads 2]
+ *                 [--extra-bufts | --repack] [--ignore-eos] [--json]
  *
  * Prints one JSON object: prompt (token ids), tokens (output ids), text, digest (16 hex digits), finite (no logit is
- * NaN or infinite) and stop ("length" or "stop"). The digest is 64-bit FNV-1a over the bits of every logit (4 bytes
+ * NaN or infinite), margins (by how much each output token's logit leads the next best) and stop ("length" or "stop"). The digest is 64-bit FNV-1a over the bits of every logit (4 bytes
  * each, least significant first) of every output token, in order; the token that ends a text (EOS and the like) is not
  * an output token. Exit code 0, 1 after a failure, 2 after a wrong argument. */
 #include "lm.h"
@@ -17,7 +17,7 @@
 
 typedef struct result {
     yyjson_mut_doc *json;
-    yyjson_mut_val *tokens;
+    yyjson_mut_val *tokens, *margins;
     char *text;
     size_t n_text;
     uint64_t digest;
@@ -43,6 +43,13 @@ static llama_token best(const float *logits, int n) {
     return at;
 }
 
+static double margin(const float *logits, int n, llama_token chosen) {
+    double second = -INFINITY;
+    for (int i = 0; i < n; i++)
+        if (i != chosen && logits[i] > second) second = logits[i];
+    return (double)logits[chosen] - second;
+}
+
 static bool generate(lm_session *lm, int n, bool ignore_eos, result *r) {
     for (int i = 0; i < n; i++) {
         const float *logits = lm_logits(lm);
@@ -53,6 +60,7 @@ static bool generate(lm_session *lm, int n, bool ignore_eos, result *r) {
         }
         digest_logits(r, logits, lm->n_vocab);
         yyjson_mut_arr_add_int(r->json, r->tokens, token);
+        yyjson_mut_arr_add_real(r->json, r->margins, margin(logits, lm->n_vocab, token));
         char *grown = realloc(r->text, r->n_text + 256);
         if (grown == NULL) return false;
         r->text = grown;
@@ -73,10 +81,11 @@ static bool print(result *r, const llama_token *prompt, int n_prompt) {
     yyjson_mut_obj_add_val(r->json, root, "tokens", r->tokens);
     yyjson_mut_obj_add_strn(r->json, root, "text", r->text != NULL ? r->text : "", r->n_text);
     yyjson_mut_obj_add_str(r->json, root, "digest", hex);
+    yyjson_mut_obj_add_val(r->json, root, "margins", r->margins);
     yyjson_mut_obj_add_bool(r->json, root, "finite", r->finite);
     yyjson_mut_obj_add_str(r->json, root, "stop", r->stopped ? "stop" : "length");
     /* A text cut inside a character is printed as it is. */
-    char *line = yyjson_mut_write(r->json, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
+    char *line = yyjson_mut_write(r->json, YYJSON_WRITE_ALLOW_INVALID_UNICODE | YYJSON_WRITE_INF_AND_NAN_AS_NULL, NULL);
     if (line == NULL) return false;
     puts(line);
     free(line);
@@ -90,6 +99,7 @@ static bool run(lm_session *lm, const char *list, const char *text, int n, bool 
     if (prompt == NULL) return false;
     result r = {.json = yyjson_mut_doc_new(NULL), .digest = 1469598103934665603ull, .finite = true};
     r.tokens = yyjson_mut_arr(r.json);
+    r.margins = yyjson_mut_arr(r.json);
     bool ok = lm_eval(lm, prompt, n_prompt) && generate(lm, n, ignore_eos, &r) && print(&r, prompt, n_prompt);
     yyjson_mut_doc_free(r.json);
     free(r.text);

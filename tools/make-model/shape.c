@@ -71,6 +71,8 @@ static const hyp_option rows[] = {
      "alignment of tensor data, a power of two", 1},
     FLAG("sparse", NULL, sparse_experts, "the routed experts' data are holes"),
     FLAG("sparse-all", NULL, sparse_all, "the same, and of every large matrix only the first rows are written"),
+    FLAG("exact", NULL, exact,
+         "upcycling: experts are chosen in fixed groups with equal weights, bit for bit the dense model"),
     FLAG("dry-run", NULL, dry_run, "only print what would be written"),
     FLAG("quiet", NULL, quiet, "no progress"),
     FLAG("help", "-h", help, "show this help"),

@@ -34,7 +34,7 @@ typedef struct hyp_make_shape {
     int window; /* sliding window of those architectures that have one */
     int seed, alignment, split_tensors;
     uint64_t split_bytes;
-    bool tied, merge_gate_up, sparse_experts, sparse_all, dry_run, quiet, help;
+    bool tied, merge_gate_up, exact, sparse_experts, sparse_all, dry_run, quiet, help;
     const char *quant, *quant_role[HYP_MAKE_N_ROLES];
     double skew, sticky, router_scale, residual_scale, logit_scale;
 

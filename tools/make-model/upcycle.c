@@ -15,6 +15,7 @@ struct hyp_make_upcycle {
     struct gguf_context *input, *keys;
     hyp_make_plan plan;
     uint64_t seed;
+    int group; /* so many experts in a row share a router row: 1, or with --exact as many as are used */
 };
 
 /* Dense architectures, and the mixture that computes the same from the same tensors. */
@@ -194,10 +195,18 @@ int hyp_make_upcycle_new(const hyp_make_shape *shape, hyp_make_upcycle **ret, hy
         hyp_err_hint(err, "for example --experts 8 --used 2");
         return HYP_EINVAL;
     }
+    if (shape->exact &&
+        ((shape->experts_used & (shape->experts_used - 1)) != 0 || shape->experts % shape->experts_used != 0)) {
+        hyp_err_set(err, HYP_EINVAL, "%d of %d experts cannot be chosen in equal groups without rounding",
+                    shape->experts_used, shape->experts);
+        hyp_err_hint(err, "with --exact, --used must be a power of two that divides --experts");
+        return HYP_EINVAL;
+    }
     hyp_make_upcycle *up = calloc(1, sizeof *up);
     if (up == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory");
     up->path = shape->upcycle;
     up->fd = -1;
+    up->group = shape->exact ? shape->experts_used : 1;
     up->seed = hyp_make_mix((uint64_t)shape->seed);
     int r = open_input(up, err);
     if (r == HYP_OK) r = make_plan(up, shape, err);
@@ -211,7 +220,7 @@ int hyp_make_upcycle_new(const hyp_make_shape *shape, hyp_make_upcycle **ret, hy
 
 static void router_rows(const hyp_make_upcycle *up, const hyp_make_tensor *t, int64_t row, int64_t n_rows, float *dst) {
     for (int64_t i = row; i < row + n_rows; i++) {
-        uint64_t state = hyp_make_mix(up->seed ^ hyp_make_hash_text(t->name) ^ hyp_make_mix((uint64_t)i));
+        uint64_t state = hyp_make_mix(up->seed ^ hyp_make_hash_text(t->name) ^ hyp_make_mix((uint64_t)(i / up->group)));
         for (int64_t c = 0; c < t->ne[0]; c++)
             *dst++ = hyp_make_normal(&state) * t->scale;
     }

@@ -52,7 +52,7 @@ static void run_folder(const char *folder, const char *cases_path, size_t at_lea
         char *dot = strstr(e->d_name, ".jinja");
         if (dot == NULL) continue;
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        size_t n;
+        size_t n = 0;
         char *text = corpus_read(path, &n);
         snprintf(path, sizeof path, "expected/%s/%.*s.json", folder, (int)(dot - e->d_name), e->d_name);
         yyjson_doc *expected = corpus_json(path);

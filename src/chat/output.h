@@ -1,0 +1,81 @@
+/* output.h - what a model writes, sorted as it streams: reasoning, answer, tool calls.
+ *
+ * Every family marks these in its own way; hyp_output_format_detect() reads the way from the chat template. Text is fed
+ * in pieces of any size; markers are held back until they are whole, characters stay whole, and the result does not
+ * depend on where the pieces are cut. A call is delivered when it is complete. What looks like a call but is not one
+ * comes out as plain content. */
+#pragma once
+#include "base/err.h"
+
+#include <yyjson.h>
+
+typedef enum hyp_tool_format {
+    HYP_TOOLS_NONE,
+    HYP_TOOLS_TAGS,     /* <tool_call> with JSON (Hermes, Qwen), <function=> (Qwen3-Coder) or <arg_key> (GLM) inside */
+    HYP_TOOLS_LLAMA3,   /* {"name":..,"parameters":..}, perhaps after <|python_tag|> */
+    HYP_TOOLS_MISTRAL,  /* [TOOL_CALLS] with a list, or name[ARGS]{..} */
+    HYP_TOOLS_DEEPSEEK, /* <｜tool▁call▁begin｜> */
+    HYP_TOOLS_HARMONY,  /* channels of gpt-oss */
+    HYP_TOOLS_GRANITE,  /* <|tool_call|>[..] */
+    HYP_TOOLS_COMMAND,  /* <|START_ACTION|>[..] */
+    HYP_TOOLS_KIMI,     /* <|tool_call_begin|> */
+    HYP_TOOLS_SEED,     /* <seed:tool_call> with <function=> */
+    HYP_TOOLS_MINIMAX,  /* <minimax:tool_call> with <invoke name=> */
+    HYP_TOOLS_NEMOTRON  /* <TOOLCALL>[..] */
+} hyp_tool_format;
+
+typedef enum hyp_think_format {
+    HYP_THINK_NONE,
+    HYP_THINK_TAGS,    /* <think> */
+    HYP_THINK_SEED,    /* <seed:think> */
+    HYP_THINK_MISTRAL, /* [THINK] */
+    HYP_THINK_COMMAND, /* <|START_THINKING|> */
+    HYP_THINK_HARMONY  /* the analysis channel */
+} hyp_think_format;
+
+typedef struct hyp_output_format {
+    hyp_tool_format tools;
+    hyp_think_format think;
+} hyp_output_format;
+
+/* Which markers a model with this chat template uses. NULL: none. */
+hyp_output_format hyp_output_format_detect(const char *template_text);
+
+/* The words whose appearance starts a tool call in this format (for grammars that wait for one), NULL-ended and static.
+ * Empty for HYP_TOOLS_NONE and for formats whose calls start without a marker. */
+const char *const *hyp_output_triggers(hyp_tool_format format);
+
+typedef struct hyp_tool_call {
+    const char *name;      /* terminated */
+    const char *arguments; /* JSON text of an object, terminated */
+    const char *id;        /* as the model gave it, or NULL */
+} hyp_tool_call;
+
+/* Where the sorted text goes. What the pointers show is valid during the call only. */
+typedef struct hyp_output_sink {
+    void *arg;
+    void (*content)(void *arg, const char *bytes, size_t n);
+    void (*thinking)(void *arg, const char *bytes, size_t n);
+    void (*call)(void *arg, const hyp_tool_call *call);
+} hyp_output_sink;
+
+typedef struct hyp_output hyp_output;
+
+/* Start sorting. `prompt` is the rendered prompt (or its end): a template may have opened the reasoning in it. `tools` is
+ * the request's array of tools, borrowed until the parser is freed; without it nothing is taken for a call, and with it
+ * arguments that are written without types (XML forms) get those of the tool's schema. For one thread at a time.
+ * Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_output_new(hyp_output_format format, const char *prompt, yyjson_val *tools, hyp_output_sink sink,
+                                 hyp_output **ret, hyp_err *err);
+
+/* The next piece of generated text, special tokens included as text. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_output_feed(hyp_output *output, const char *bytes, size_t n, hyp_err *err);
+
+/* The generation has ended: deliver what was held back. Nothing may be fed after it. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_output_finish(hyp_output *output, hyp_err *err);
+
+/* How many calls were delivered so far. */
+size_t hyp_output_calls(const hyp_output *output);
+
+/* Accepts NULL. */
+void hyp_output_free(hyp_output *output);

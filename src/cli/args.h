@@ -37,7 +37,7 @@ typedef struct hyp_args {
     const char *prefetch;
     const char *host, *port, *api_key, *keep_alive;
     int parallel, max_queue;
-    double read_gb; /* iobench */
+    double read_gb;       /* iobench */
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

@@ -30,6 +30,10 @@ static hyp_iobench made_up(void) {
     return bench;
 }
 
+static const char first_table[] =
+    "io_uring, direct, scattered: MB/s by size and reads in flight\n                   4      16\n"
+    "      64 KiB     321     654\n       1 MiB    1450    1500\n       4 MiB            1490\n";
+
 static void the_report_holds_every_number(void **state) {
     (void)state;
     hyp_iobench bench = made_up();
@@ -38,8 +42,7 @@ static void the_report_holds_every_number(void **state) {
     assert_false(text.failed);
     static const char *const parts[] = {
         "a<b>&c.gguf (26.4 GB), direct reads\n",
-        "io_uring, direct, scattered: MB/s by size and reads in flight\n                   4      16\n"
-        "      64 KiB     321     654\n       1 MiB    1450    1500\n       4 MiB            1490\n",
+        first_table,
         "io_uring, direct, one after the other",
         "    1554\n",
         "plain, direct, scattered",

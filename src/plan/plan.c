@@ -187,6 +187,28 @@ static void spread_ffn(draft *d) {
         hyp_placement_free(&even);
 }
 
+/* Which part of which layer's experts the cache holds is decided while running. Where nothing tells the experts apart, the
+ * plan shows every layer with the same share, which takes the same memory and saves the same reads. */
+static void spread_experts(draft *d) {
+    hyp_placement even;
+    uint64_t cached = 0, all = 0;
+    bool wanted = d->mode == HYP_MODE_EXPERTS && d->best.streams && d->request.expert_uses == NULL;
+    if (!wanted || hyp_placement_copy(&d->best, &even, NULL) != HYP_OK) return;
+    for (size_t l = 0; l < d->cost.n_layers; l++) {
+        if (even.bulk_site[l] != 0) continue;
+        cached += even.bulk_ram[l];
+        all += d->cost.layers[l].bulk_bytes;
+    }
+    for (size_t l = 0; l < d->cost.n_layers && all > 0; l++)
+        if (even.bulk_site[l] == 0)
+            even.bulk_ram[l] = (uint64_t)((double)d->cost.layers[l].bulk_bytes * ((double)cached / (double)all));
+    if (hyp_place_evaluate(&d->problem, &even) && even.token_s <= d->best.token_s * 1.01) {
+        hyp_placement_free(&d->best);
+        d->best = even;
+    } else
+        hyp_placement_free(&even);
+}
+
 static void write_reason(const draft *d, hyp_plan *plan) {
     char model[32], budget[32], cache[32];
     hyp_text_format_bytes(d->model->tensor_bytes, model, sizeof model);
@@ -232,6 +254,7 @@ static int write_plan(draft *d, hyp_plan **ret, hyp_err *err) {
     plan->optimal = d->optimal;
     plan->least_budget_bytes = least_budget(d);
     spread_ffn(d);
+    spread_experts(d);
     hyp_plan_assign(d, plan);
     plan->prediction = hyp_plan_predict(d);
     write_reason(d, plan);

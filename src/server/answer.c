@@ -3,14 +3,7 @@
 #include "base/mem.h"
 
 #include <string.h>
-
-int answer_open(answer *a, hyp_job *job, const answer_plan *p, hyp_err *err) {
-    (void)p, (void)err;
-    *a = (answer){.job = job};
-    for (size_t i = 0; i < job->params.n_stop; i++)
-        a->max_stop = HYP_MAX(a->max_stop, strlen(job->params.stop[i]));
-    return HYP_OK;
-}
+#include <sys/random.h>
 
 static void move_logprobs(answer *a, hyp_event *event) {
     event->logprobs = a->logprobs;
@@ -19,20 +12,77 @@ static void move_logprobs(answer *a, hyp_event *event) {
     a->n_logprobs = a->logprobs_capacity = 0;
 }
 
+static char *repaired(const char *bytes, size_t n) {
+    hyp_str text = {0};
+    hyp_utf8_repair(&text, bytes, n);
+    return text.data;
+}
+
+static void push_text(answer *a, const char *bytes, size_t n, bool thinking) {
+    if (n == 0) return;
+    hyp_event *event = calloc(1, sizeof *event);
+    if (event != NULL) {
+        event->kind = HYP_EVENT_DELTA;
+        *(thinking ? &event->thinking : &event->content) = repaired(bytes, n);
+        move_logprobs(a, event);
+    }
+    hyp_job_push(a->job, event);
+}
+
+static void on_content(void *arg, const char *bytes, size_t n) {
+    push_text(arg, bytes, n, false);
+}
+
+static void on_thinking(void *arg, const char *bytes, size_t n) {
+    push_text(arg, bytes, n, true);
+}
+
+static char *new_call_id(void) {
+    unsigned char random[4] = {0};
+    char text[16];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return strdup("call_0");
+    snprintf(text, sizeof text, "call_%02x%02x%02x%02x", random[0], random[1], random[2], random[3]);
+    return strdup(text);
+}
+
+static void on_call(void *arg, const hyp_tool_call *call) {
+    answer *a = arg;
+    hyp_event *event = calloc(1, sizeof *event);
+    if (event != NULL) {
+        event->kind = HYP_EVENT_TOOL_CALL;
+        event->tool_id = call->id != NULL && call->id[0] != '\0' ? repaired(call->id, strlen(call->id)) : new_call_id();
+        event->tool_name = repaired(call->name, strlen(call->name));
+        event->tool_arguments = repaired(call->arguments, strlen(call->arguments));
+        event->tool_index = a->n_tool_calls++;
+        move_logprobs(a, event);
+        if (event->tool_id == NULL || event->tool_name == NULL || event->tool_arguments == NULL) {
+            hyp_event_free(event);
+            event = NULL;
+        }
+    }
+    hyp_job_push(a->job, event);
+}
+
+int answer_open(answer *a, hyp_job *job, answer_plan *plan, hyp_err *err) {
+    *a = (answer){.job = job};
+    for (size_t i = 0; i < job->params.n_stop; i++)
+        a->max_stop = HYP_MAX(a->max_stop, strlen(job->params.stop[i]));
+    if (plan->format.tools == HYP_TOOLS_NONE && plan->format.think == HYP_THINK_NONE) return HYP_OK;
+    a->tools = HYP_TAKE(plan->tools);
+    hyp_output_sink sink = {a, on_content, on_thinking, on_call};
+    return hyp_output_new(plan->format, plan->tail, yyjson_doc_get_root(a->tools), sink, &a->output, err);
+}
+
 /* Hand out the first `n` held bytes. */
 static void deliver(answer *a, size_t n) {
     if (n == 0) return;
-    hyp_event *event = calloc(1, sizeof *event);
-    hyp_str text = {0};
-    if (event != NULL) {
-        event->kind = HYP_EVENT_DELTA;
-        hyp_utf8_repair(&text, a->held.data, n);
-        event->content = text.data;
-        move_logprobs(a, event);
-    }
+    hyp_err err = HYP_ERR_NONE;
+    if (a->output == NULL)
+        push_text(a, a->held.data, n, false);
+    else if (hyp_output_feed(a->output, a->held.data, n, &err) != HYP_OK)
+        hyp_job_push(a->job, NULL);
     memmove(a->held.data, a->held.data + n, a->held.length - n);
     a->held.length -= n;
-    hyp_job_push(a->job, event);
 }
 
 /* The first stop string in what is held: its position, or SIZE_MAX. */
@@ -85,10 +135,14 @@ bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob) {
 }
 
 void answer_finish(answer *a) {
+    hyp_err err = HYP_ERR_NONE;
     if (!a->stopped) deliver(a, a->held.length);
+    if (a->output != NULL && hyp_output_finish(a->output, &err) != HYP_OK) hyp_job_push(a->job, NULL);
 }
 
 void answer_close(answer *a) {
+    hyp_output_free(a->output);
+    yyjson_doc_free(a->tools);
     hyp_str_free(&a->held);
     for (size_t i = 0; i < a->n_logprobs; i++)
         hyp_logprob_clear(&a->logprobs[i]);

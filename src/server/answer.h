@@ -12,12 +12,13 @@ typedef struct answer {
     bool stopped;
     hyp_logprob *logprobs; /* of tokens whose text is held */
     size_t n_logprobs, logprobs_capacity;
-    struct hyp_output *output; /* splits reasoning, tool calls and content; NULL: all is content */
+    hyp_output *output; /* splits reasoning, tool calls and content; NULL: all is content */
+    yyjson_doc *tools;  /* what `output` borrows */
     int n_tool_calls;
 } answer;
 
-/* Begin the answer to `job` whose prompt is `p`. Errors: HYP_ENOMEM. */
-HYP_NODISCARD int answer_open(answer *a, hyp_job *job, const answer_plan *p, hyp_err *err);
+/* Begin the answer to `job` as `plan` says, whose tools are taken. `a` must stay where it is. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int answer_open(answer *a, hyp_job *job, answer_plan *plan, hyp_err *err);
 
 /* The next token's bytes, with its logprob (moved out of, or NULL). Returns true once a stop string has ended the answer. */
 bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob);

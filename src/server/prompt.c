@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { PIECE_BYTES = 256 };
+enum { PIECE_BYTES = 256, TAIL_BYTES = 512 };
 
 /* What is common to rendering the same conversation several times. */
 typedef struct renderer {
@@ -129,57 +129,78 @@ static int prepend_context(const hyp_job *job, answer_plan *p, hyp_err *err) {
     return HYP_OK;
 }
 
-/* Drop the oldest messages, about as many as are too much, and at least one. False when none can be dropped. */
-static bool drop_oldest(const renderer *r, size_t n_tokens, size_t limit, size_t n_bytes) {
-    const hyp_conversation *c = r->job->conversation;
-    size_t excess = (size_t)((double)(n_tokens - limit) / (double)n_tokens * (double)n_bytes * 0.9), dropped = 0;
-    bool any = false;
-    while (!any || dropped < excess) {
-        size_t i = hyp_conversation_next_droppable(c, r->dropped);
-        if (i == SIZE_MAX) return any;
-        r->dropped[i] = true;
-        dropped += strlen(c->messages[i].content) + 16;
-        any = true;
-        /* The results of calls that nobody sees any more go with them. */
-        while (i + 2 < c->n && strcmp(c->messages[i + 1].role, "tool") == 0 && !r->dropped[i + 1]) {
-            r->dropped[++i] = true;
-            dropped += strlen(c->messages[i].content) + 16;
-        }
-    }
-    return true;
+/* Render, tokenise, put the context before. Replaces what `p` and `text` held. */
+static int attempt(const renderer *r, answer_plan *p, hyp_str *text, hyp_err *err) {
+    hyp_str_free(text);
+    free(p->tokens);
+    p->tokens = NULL;
+    int code = render(r, true, text, err);
+    if (code == HYP_OK) code = tokenize_rendered(r, text, &p->tokens, &p->n, err);
+    if (code == HYP_OK) code = prepend_context(r->job, p, err);
+    return code;
 }
 
-/* How the answer is to be constrained and taken apart. */
-static int plan_answer(answer_plan *p, const hyp_job *job, const hyp_template *template, const hyp_str *text,
-                       hyp_err *err) {
-    (void)p, (void)job, (void)template, (void)text, (void)err;
-    return HYP_OK;
+/* Mark the `n` oldest messages that may be dropped; the results of dropped calls go with them. Returns how many were. */
+static size_t mark_dropped(const renderer *r, size_t n) {
+    const hyp_conversation *c = r->job->conversation;
+    size_t marked = 0;
+    memset(r->dropped, 0, c->n * sizeof *r->dropped);
+    for (size_t i; marked < n && (i = hyp_conversation_next_droppable(c, r->dropped)) != SIZE_MAX;) {
+        r->dropped[i] = true;
+        marked++;
+        while (i + 2 < c->n && strcmp(c->messages[i + 1].role, "tool") == 0)
+            r->dropped[++i] = true;
+    }
+    return marked;
+}
+
+/* Find the fewest of the oldest messages without which the prompt fits: bisection, since every try renders and tokenises.
+ * On return `p` is the last try; it may still be too long when nothing more can be dropped. */
+static int drop_oldest(const renderer *r, size_t limit, answer_plan *p, hyp_str *text, hyp_err *err) {
+    size_t too_few = 0, enough = mark_dropped(r, SIZE_MAX), tried = SIZE_MAX;
+    int code = attempt(r, p, text, err);
+    if (code != HYP_OK || p->n > limit) return code;
+    while (code == HYP_OK && enough - too_few > 1) {
+        size_t middle = too_few + (enough - too_few) / 2;
+        mark_dropped(r, middle);
+        code = attempt(r, p, text, err);
+        if (code == HYP_OK && p->n > limit)
+            too_few = middle;
+        else
+            enough = middle;
+        tried = middle;
+    }
+    if (code != HYP_OK || tried == enough) return code;
+    mark_dropped(r, enough);
+    return attempt(r, p, text, err);
+}
+
+/* How the answer will be taken apart. */
+static int plan_answer(answer_plan *p, renderer *r, const hyp_str *text, hyp_err *err) {
+    const hyp_conversation *c = r->job->conversation;
+    size_t n = HYP_MIN(text->length, (size_t)TAIL_BYTES);
+    p->format = hyp_output_format_detect(hyp_template_text(r->template));
+    bool wants_tools = r->tools != NULL && (c->tool_choice == NULL || strcmp(c->tool_choice, "none") != 0);
+    if (wants_tools) p->tools = HYP_TAKE(r->tools);
+    if (!wants_tools && p->format.tools != HYP_TOOLS_HARMONY) p->format.tools = HYP_TOOLS_NONE;
+    p->tail = strndup(text->length > 0 ? text->data + text->length - n : "", n);
+    return p->tail != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory");
 }
 
 static int build_chat(const hyp_job *job, const prompt_env *env, size_t limit, answer_plan *p, hyp_err *err) {
     renderer r;
     hyp_str text = {0};
     int code = renderer_open(&r, job, env, err);
-    while (code == HYP_OK) {
-        hyp_str_free(&text);
-        free(p->tokens);
-        p->tokens = NULL;
-        code = render(&r, true, &text, err);
-        if (code == HYP_OK) code = tokenize_rendered(&r, &text, &p->tokens, &p->n, err);
-        if (code == HYP_OK) code = prepend_context(job, p, err);
-        if (code != HYP_OK || p->n <= limit) break;
-        if (!job->truncate)
+    if (code == HYP_OK) code = attempt(&r, p, &text, err);
+    if (code == HYP_OK && p->n > limit) code = job->truncate ? drop_oldest(&r, limit, p, &text, err) : too_long(err);
+    if (code == HYP_OK && p->n > limit) {
+        if (!job->shift)
             code = too_long(err);
-        else if (!drop_oldest(&r, p->n, limit, text.length)) {
-            if (!job->shift)
-                code = too_long(err);
-            else
-                cut_middle(p, limit, job->params.num_keep);
-            break;
-        }
+        else
+            cut_middle(p, limit, job->params.num_keep);
     }
     if (code == HYP_OK) code = note_stable(&r, &text, p, err);
-    if (code == HYP_OK) code = plan_answer(p, job, r.template, &text, err);
+    if (code == HYP_OK) code = plan_answer(p, &r, &text, err);
     hyp_str_free(&text);
     renderer_close(&r);
     return code;
@@ -272,6 +293,7 @@ void prompt_free(answer_plan *p) {
     for (size_t i = 0; i < p->n_triggers; i++)
         free(p->triggers[i]);
     free(p->triggers);
-    free(p->output_start);
+    yyjson_doc_free(p->tools);
+    free(p->tail);
     *p = (answer_plan){0};
 }

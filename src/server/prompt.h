@@ -1,5 +1,6 @@
 /* prompt.h - from what a job asks to the tokens to evaluate: template, tokeniser, and what to leave out when it is too long. */
 #pragma once
+#include "chat/output.h"
 #include "server/backend.h"
 #include "server/job.h"
 
@@ -11,7 +12,9 @@ typedef struct answer_plan {
     char *grammar;
     char **triggers;
     size_t n_triggers;
-    char *output_start; /* what the template already opened of the answer ("<think>\n"), or NULL */
+    hyp_output_format format; /* how the model marks reasoning and calls; none for raw text */
+    yyjson_doc *tools;        /* the request's, or NULL */
+    char *tail;               /* the rendered prompt's end, which may have opened the reasoning; or NULL */
 } answer_plan;
 
 /* What a loaded model brings along. */

@@ -192,6 +192,7 @@ static void make_plan(const sequence *s, plan *ret, char *buf, char *out) {
         *raw = '\0';
     }
     size_t given = s->n - ret->done;
+    if (strncmp(command, "<s>", 3) == 0) command += 3;
     if (strncmp(command, "slow ", 5) == 0) {
         char *rest;
         ret->delay_us = (unsigned)strtoul(command + 5, &rest, 10) * 1000;

@@ -120,6 +120,8 @@ class Server:
         self.port = int(line)
 
     def errors(self):
+        if self.err.closed:
+            return self.stderr
         self.err.seek(0)
         return self.err.read().decode(errors="replace")
 
@@ -133,6 +135,8 @@ class Server:
             self.process.wait()
             code = "did not end"
         self.process.stdout.close()
+        self.stderr = self.errors()
+        self.err.close()
         return code
 
     def request(self, method, path, body=None, headers=None, timeout=30):
@@ -155,17 +159,17 @@ class Server:
     def raw(self, data, timeout=10, half_close=False):
         """Send bytes, return all that comes back until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as s:
-            s.sendall(data)
-            if half_close:
-                s.shutdown(socket.SHUT_WR)
             out = b""
             try:
+                s.sendall(data)
+                if half_close:
+                    s.shutdown(socket.SHUT_WR)
                 while True:
                     part = s.recv(65536)
                     if not part:
                         return out
                     out += part
-            except (ConnectionResetError, socket.timeout):
+            except OSError:  # cut off, which is for the caller to judge
                 return out
 
     def stream(self, path, body):

@@ -1,6 +1,7 @@
 #include "server/conversation.h"
 
 #include "base/mem.h"
+#include "chat/grammar.h"
 
 #include <string.h>
 
@@ -31,7 +32,7 @@ void hyp_conversation_free(hyp_conversation *c) {
     free(c->messages);
     free(c->tools);
     free(c->tool_choice);
-    free(c->format);
+    free(c->grammar);
     free(c->template_text);
     free(c);
 }
@@ -88,7 +89,7 @@ static char *arguments_text(yyjson_val *value) {
 
 static int add_calls(hyp_message *m, yyjson_val *calls, hyp_err *err) {
     size_t n = yyjson_arr_size(calls), i, max;
-    if (n == 0) return HYP_OK;
+    if (n == 0) return err->code;
     m->calls = calloc(n, sizeof *m->calls);
     if (m->calls == NULL) return no_memory(err);
     yyjson_val *call;
@@ -212,16 +213,22 @@ int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *
 int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err *err) {
     if (format == NULL || yyjson_is_null(format)) return HYP_OK;
     if (yyjson_is_str(format) && yyjson_get_len(format) == 0) return HYP_OK;
+    hyp_err why = HYP_ERR_NONE;
+    hyp_str grammar = {0};
     if (yyjson_equals_str(format, "json"))
-        c->format = strdup("json");
-    else if (yyjson_is_obj(format))
-        c->format = write_value(format);
-    else {
+        hyp_str_puts(&grammar, hyp_grammar_json());
+    else if (!yyjson_is_obj(format)) {
         HYP_AUTOFREE char *text = write_value(format);
-        return hyp_err_set(err, HYP_EFORMAT, "invalid format: %.80s; expected \"json\" or a valid JSON Schema object",
-                           text != NULL ? text : "?");
-    }
-    return c->format != NULL ? HYP_OK : no_memory(err);
+        hyp_err_set(&why, HYP_EFORMAT, "%.80s", text != NULL ? text : "?");
+    } else if (hyp_grammar_from_schema(format, &grammar, &why) == HYP_ENOMEM)
+        grammar.failed = true;
+    if (grammar.failed) return hyp_str_free(&grammar), no_memory(err);
+    if (why.code != 0)
+        return hyp_err_set(err, HYP_EFORMAT, "invalid format: %.180s; expected \"json\" or a valid JSON Schema object",
+                           why.message);
+    free(c->grammar);
+    c->grammar = grammar.data;
+    return HYP_OK;
 }
 
 int hyp_conversation_set_think(hyp_conversation *c, yyjson_val *think, hyp_err *err) {

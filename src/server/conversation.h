@@ -20,7 +20,7 @@ typedef struct hyp_conversation {
     size_t n, capacity;
     char *tools;         /* JSON array of {"type":"function","function":{...}}, or NULL */
     char *tool_choice;   /* "auto", "none", "required" or a function's name; NULL: auto */
-    char *format;        /* "json", a JSON Schema object's text, or NULL */
+    char *grammar;       /* GBNF that the answer must match, made of the request's format; or NULL */
     char *template_text; /* Jinja, instead of the model's own; or NULL */
     hyp_think think;
     const char *effort; /* "low", "medium", "high" or NULL; static */
@@ -41,7 +41,8 @@ HYP_NODISCARD int hyp_conversation_add_openai(hyp_conversation *c, yyjson_val *m
 
 /* Take the tools (a JSON array; empty counts as none). Errors: HYP_EFORMAT. */
 HYP_NODISCARD int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *err);
-/* Take Ollama's `format`: "json", a schema object, or empty. Errors: HYP_EFORMAT ("invalid format: ..."). */
+/* Take Ollama's `format`: "json", a schema object, or empty. Errors: HYP_EFORMAT ("invalid format: ..."), also for schemas
+ * that no grammar can express. */
 HYP_NODISCARD int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err *err);
 /* Take Ollama's `think`: a bool or "low", "medium", "high", "max". Errors: HYP_EFORMAT. */
 HYP_NODISCARD int hyp_conversation_set_think(hyp_conversation *c, yyjson_val *think, hyp_err *err);

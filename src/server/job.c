@@ -90,7 +90,6 @@ void hyp_job_unref(hyp_job *job) {
     free(job->prompt);
     free(job->suffix);
     free(job->context);
-    free(job->grammar);
     free(job);
 }
 

@@ -1,5 +1,6 @@
 /* openai_chat.c - POST /v1/chat/completions. */
 #include "base/mem.h"
+#include "chat/grammar.h"
 #include "server/openai.h"
 
 #include <string.h>
@@ -135,7 +136,7 @@ static bool read_format(api *a, hyp_conversation *c) {
     hyp_fields format = {hyp_field_object(&a->f, "response_format"), "response_format", &a->err};
     const char *type = hyp_field_str(&format, "type", "text");
     if (strcmp(type, "json_object") == 0)
-        c->format = strdup("json");
+        c->grammar = strdup(hyp_grammar_json());
     else if (strcmp(type, "json_schema") == 0) {
         hyp_fields schema = {hyp_field_object(&format, "json_schema"), "json_schema", &a->err};
         yyjson_val *object = hyp_field_object(&schema, "schema");

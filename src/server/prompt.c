@@ -1,6 +1,7 @@
 #include "server/prompt.h"
 
 #include "base/mem.h"
+#include "chat/grammar.h"
 #include "server/times.h"
 
 #include <string.h>
@@ -175,16 +176,68 @@ static int drop_oldest(const renderer *r, size_t limit, answer_plan *p, hyp_str 
     return attempt(r, p, text, err);
 }
 
-/* How the answer will be taken apart. */
+/* Where a lazy grammar begins behind each form of reasoning: the first group. */
+static const char *after_reasoning(hyp_think_format format) {
+    switch (format) {
+    case HYP_THINK_SEED: return "[\\s\\S]*?</seed:think>\\s*([\\s\\S]*)";
+    case HYP_THINK_MISTRAL: return "[\\s\\S]*?\\[/THINK\\]\\s*([\\s\\S]*)";
+    case HYP_THINK_COMMAND: return "[\\s\\S]*?<\\|END_THINKING\\|>\\s*(?:<\\|START_RESPONSE\\|>)?([\\s\\S]*)";
+    case HYP_THINK_HARMONY: return "[\\s\\S]*?<\\|channel\\|>final(?:[^<]*)<\\|message\\|>([\\s\\S]*)";
+    case HYP_THINK_TAGS: return "[\\s\\S]*?</think>\\s*([\\s\\S]*)";
+    case HYP_THINK_NONE: break;
+    }
+    return NULL;
+}
+
+static int add_trigger(answer_plan *p, const char *pattern, hyp_err *err) {
+    if (p->triggers == NULL)
+        p->triggers = calloc(HYP_ARRAY_LEN(((hyp_tool_grammar *)NULL)->patterns), sizeof *p->triggers);
+    char *copy = strdup(pattern);
+    if (p->triggers == NULL || copy == NULL) {
+        free(copy);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    }
+    p->triggers[p->n_triggers++] = copy;
+    return HYP_OK;
+}
+
+/* The request's format binds the text after the reasoning. */
+static int constrain_text(answer_plan *p, const hyp_conversation *c, hyp_err *err) {
+    const char *pattern = c->think != HYP_THINK_OFF ? after_reasoning(p->format.think) : NULL;
+    p->grammar = strdup(c->grammar);
+    if (p->grammar == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    return pattern != NULL ? add_trigger(p, pattern, err) : HYP_OK;
+}
+
+/* Calls are bound to the tools' schemas from their first character on, where the format has a grammar. */
+static int constrain_calls(answer_plan *p, const hyp_conversation *c, const char *template_text, hyp_err *err) {
+    bool required = c->tool_choice != NULL && strcmp(c->tool_choice, "auto") != 0;
+    hyp_tool_grammar grammar = {0};
+    hyp_err why = HYP_ERR_NONE;
+    int code =
+        hyp_grammar_for_tools(p->format.tools, template_text, yyjson_doc_get_root(p->tools), required, &grammar, &why);
+    if (code == HYP_ENOMEM) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (code != HYP_OK) return HYP_OK; /* then calls are only read, not bound */
+    p->grammar = HYP_TAKE(grammar.gbnf);
+    for (size_t i = 0; i < grammar.n_patterns && code == HYP_OK; i++)
+        code = add_trigger(p, grammar.patterns[i], err);
+    hyp_tool_grammar_clear(&grammar);
+    return code;
+}
+
+/* How the answer is bound while it is written, and taken apart after. */
 static int plan_answer(answer_plan *p, renderer *r, const hyp_str *text, hyp_err *err) {
     const hyp_conversation *c = r->job->conversation;
+    const char *template_text = hyp_template_text(r->template);
     size_t n = HYP_MIN(text->length, (size_t)TAIL_BYTES);
-    p->format = hyp_output_format_detect(hyp_template_text(r->template));
+    p->format = hyp_output_format_detect(template_text);
     bool wants_tools = r->tools != NULL && (c->tool_choice == NULL || strcmp(c->tool_choice, "none") != 0);
     if (wants_tools) p->tools = HYP_TAKE(r->tools);
     if (!wants_tools && p->format.tools != HYP_TOOLS_HARMONY) p->format.tools = HYP_TOOLS_NONE;
     p->tail = strndup(text->length > 0 ? text->data + text->length - n : "", n);
-    return p->tail != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (p->tail == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (c->grammar != NULL) return constrain_text(p, c, err);
+    return wants_tools ? constrain_calls(p, c, template_text, err) : HYP_OK;
 }
 
 static int build_chat(const hyp_job *job, const prompt_env *env, size_t limit, answer_plan *p, hyp_err *err) {

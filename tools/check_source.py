@@ -12,8 +12,8 @@ import sys
 
 # Lower may not include higher, and folders of one level do not include each other. ARCHITECTURE.md draws it.
 LEVELS = [["base"], ["gguf", "hw", "io"], ["predict", "pager", "plan"], ["engine"], ["chat", "server", "bench"], ["cli"]]
-# Beyond that: the server speaks in chat templates.
-ALSO = {"server": {"chat"}}
+# Beyond that: the server speaks in chat templates, and the hardware profile holds what io measured of the drive.
+ALSO = {"server": {"chat"}, "hw": {"io"}}
 # A library's headers belong to the folders that wrap it.
 LIBRARIES = [
     (r"llama\.h", {"engine"}),

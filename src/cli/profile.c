@@ -6,8 +6,8 @@
 #include "cli/command.h"
 #include "cli/json.h"
 #include "engine/runtime.h"
+#include "gguf/model.h"
 
-#include <ggml.h>
 #include <string.h>
 
 static bool show_step(double share, const char *what, void *user) {
@@ -65,7 +65,7 @@ static void print_machine(const hyp_profile *p) {
         const hyp_weight_rate *r = &hw->rates[i];
         snprintf(c, sizeof c, "%.0f GFLOP/s", r->prefill_flop_per_s * 1e-9);
         snprintf(d, sizeof d, "%.0f GFLOP/s", r->repacked_flop_per_s * 1e-9);
-        printf("%-10s %14s %14s %14s %14s\n", ggml_type_name((enum ggml_type)r->type),
+        printf("%-10s %14s %14s %14s %14s\n", hyp_tensor_type_name((int)r->type),
                gb(r->decode_bytes_per_s, a, sizeof a), gb(r->repacked_bytes_per_s, b, sizeof b), c, d);
     }
     for (size_t i = 0; i < hw->n_devices; i++) {
@@ -122,7 +122,7 @@ static bool add_rates(yyjson_mut_doc *doc, yyjson_mut_val *root, const hyp_hardw
     for (size_t i = 0; good && i < hw->n_rates; i++) {
         const hyp_weight_rate *r = &hw->rates[i];
         yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
-        good = yyjson_mut_obj_add_str(doc, o, "type", ggml_type_name((enum ggml_type)r->type)) &&
+        good = yyjson_mut_obj_add_str(doc, o, "type", hyp_tensor_type_name((int)r->type)) &&
                yyjson_mut_obj_add_real(doc, o, "decode_bytes_per_s", r->decode_bytes_per_s) &&
                yyjson_mut_obj_add_real(doc, o, "repacked_bytes_per_s", r->repacked_bytes_per_s) &&
                yyjson_mut_obj_add_real(doc, o, "prefill_flop_per_s", r->prefill_flop_per_s) &&

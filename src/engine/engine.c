@@ -168,7 +168,7 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
     };
     r = hyp_plan_make(config->model, &e->hardware, &request, &e->plan, err);
     if (r != HYP_OK) return r;
-    e->info.mode = e->plan->mode;
+    e->info.mode = e->plan->mode; /* NOLINT(clang-analyzer-core.NullDereference): hyp_plan_make() sets it */
     e->info.budget_bytes = e->plan->budget_bytes;
     snprintf(e->info.reason, sizeof e->info.reason, "%s", e->plan->reason);
     return hyp_offload_make(config->model, &e->hardware, e->plan, &e->offload, err);

@@ -103,7 +103,7 @@ void hyp_ring_start(hyp_ring *ring) {
 int hyp_ring_step(hyp_ring *ring, uint32_t at, uint32_t n_tokens, hyp_err *err) {
     hyp_ring_window *w = &ring->window;
     const uint32_t n = w->n;
-    if (at >= n) return hyp_err_set(err, HYP_EINVAL, "no place %u in the ring", at);
+    if (n == 0 || at >= n) return hyp_err_set(err, HYP_EINVAL, "no place %u in the ring", at);
     hyp_pager *p = ring->pager;
     uint32_t old = w->head;
     if (ring->entered) hyp_pager_release(p, &ring->units[old], 1);

@@ -1,7 +1,9 @@
 /* predict.c - from a placement to seconds. */
 #include "base/mem.h"
 #include "plan/place_priv.h"
+
 #include "plan/plan_priv.h"
+#include <math.h>
 
 /* How much of the shorter side hides: see README.md, "Overlap". mmap reads only when a page is missing: nothing hides. */
 double hyp_plan_overlap(hyp_mode mode) {
@@ -79,8 +81,7 @@ hyp_prediction hyp_plan_predict(const draft *d) {
     }
     if (touched > 0) p.hit_rate = 1 - p.read_bytes / touched;
     uint32_t prompt = d->request.prompt_tokens;
-    double passes = (prompt + d->ubatch - 1) / d->ubatch, width = HYP_MIN(prompt, d->ubatch),
-           pass = pass_seconds(d, width);
+    double passes = ceil((double)prompt / d->ubatch), width = HYP_MIN(prompt, d->ubatch), pass = pass_seconds(d, width);
     if (d->mode == HYP_MODE_MMAP) {
         uint64_t fixed = d->compute_bytes + d->overhead_bytes;
         for (size_t l = 0; l < d->cost.n_layers; l++)

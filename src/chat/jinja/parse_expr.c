@@ -86,7 +86,7 @@ hj_val hj_expect_name(hj_parser *p) {
 }
 
 static void append(hj_node ***tail, hj_node *n) {
-    **tail = n;
+    **tail = n; /* NOLINT(clang-analyzer-core.NullDereference): nodes are never NULL, allocating jumps out instead */
     *tail = &n->next;
 }
 

@@ -92,6 +92,7 @@ static void fill_divisible(const hyp_place_problem *p, hyp_placement *t) {
 }
 
 static void try_dense(const hyp_place_problem *p, hyp_placement *t) {
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): never without a layer */
     for (uint32_t mask = 0; mask < 1u << (p->n_layers - 1); mask++) {
         for (size_t l = 0; l < p->n_layers; l++)
             t->bulk_ram[l] = t->bulk_site[l] == 0 && (mask >> l & 1) != 0 ? p->layers[l].bulk_bytes : 0;

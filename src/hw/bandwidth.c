@@ -199,8 +199,8 @@ static double time_graphs(const work *w, double seconds) {
         /* A device so slow that a product takes a fifth of a second has been measured well enough. */
         if (times[n - 1] > 0.2 && n >= 2) break;
     }
-    qsort(times, n, sizeof *times, by_size);
     /* cppcheck-suppress uninitvar ; at least one run was timed */
+    qsort(times, n, sizeof *times, by_size);
     return times[n / 10];
 }
 

@@ -77,6 +77,15 @@ CASES = [
                              "experts"], {}),
     ("estimate-no-device", ["estimate", "dense.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--device",
                             "gpu9"], {}),
+    ("help-replay", ["help", "replay"], {}),
+    ("replay", ["replay", "routing.trace", "--ram", "700M", "--disk-rate", "1.4G", "--compute-time", "20",
+                "--policy", "lru"], {}),
+    ("replay-json", ["replay", "routing.trace", "--ram", "300M", "--disk-rate", "1G", "--policy", "belady",
+                     "--prefetch", "off", "--json"], {}),
+    ("replay-no-trace", ["replay"], {}),
+    ("replay-no-rate", ["replay", "routing.trace", "--ram", "1G"], {}),
+    ("replay-no-room", ["replay", "routing.trace", "--ram", "1M", "--disk-rate", "1G"], {}),
+    ("replay-other-file", ["replay", "dense.gguf", "--ram", "1G", "--disk-rate", "1G"], {}),
     ("inspect-error-in-json", ["inspect", "missing.gguf", "--json"], {}),
 ]
 
@@ -96,6 +105,7 @@ def models():
     hostile = gguf.build(gguf.llama_meta(extra=[("general.name", gguf.STR, "\x1b[31mred\n")]), tensors, n_tensors=1 << 40)
     return {
         "dense.gguf": dense,
+        "routing.trace": open(os.path.join(HERE, "..", "data", "routing-smollm2-32x4.trace"), "rb").read(),
         "experts.gguf": gguf.build(gguf.llama_meta(extra=experts), gguf.moe_tensors()),
         "mixed.gguf": gguf.build(gguf.llama_meta(layers=9), mixed),
         "split-00001-of-00002.gguf": part(0, which=tensors[:7]),

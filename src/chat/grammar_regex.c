@@ -53,7 +53,7 @@ static const char *shorthand(char c) {
 /* The character that an escape other than a shorthand stands for, after the backslash. */
 static uint32_t escaped(regex *r) {
     static const char from[] = "nrtfv0", to[] = "\n\r\t\f\v\0";
-    if (!more(r)) return (uint32_t)hyp_grammar_fail(r->g, HYP_EINVAL, "\"pattern\" ends in a backslash"), 0;
+    if (!more(r)) return hyp_grammar_fail(r->g, HYP_EINVAL, "\"pattern\" ends in a backslash"), 0;
     char c = r->s[r->at];
     const char *hit = strchr(from, c);
     if (hit != NULL && c != '\0') return r->at++, (unsigned char)to[hit - from];

@@ -315,6 +315,7 @@ static hyp_call_status xml_params(const char *s, size_t stop, size_t i, const xm
         size_t val_len = (size_t)(end - val), name_len = (size_t)(key_end - name);
         trim_line_ends(&val, &val_len);
         trim(&name, &name_len);
+        if (name_len == 0 || memchr(name, '<', name_len) != NULL) return HYP_CALL_BAD;
         put_argument(doc, obj, fn, name, name_len, val, val_len);
         i = (size_t)(end - s) + strlen(f->value_end);
     }
@@ -332,7 +333,11 @@ static hyp_call_status xml_call(const char *s, size_t n, const char *name, size_
     hyp_call_status status =
         doc == NULL ? HYP_CALL_BAD
                     : xml_params(s, (size_t)(end - s), params, f, tool_named(tools, name, name_len), doc, obj);
-    if (status == HYP_CALL_DONE) push(list, name, name_len, yyjson_mut_val_write(obj, 0, NULL), NULL, 0);
+    char *text = status == HYP_CALL_DONE ? yyjson_mut_val_write(obj, 0, NULL) : NULL;
+    if (text != NULL)
+        push(list, name, name_len, text, NULL, 0);
+    else
+        status = HYP_CALL_BAD; /* such as a value that is not UTF-8 */
     yyjson_mut_doc_free(doc);
     *ret_used = (size_t)(end - s) + strlen(f->end);
     return status;

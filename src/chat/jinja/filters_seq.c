@@ -80,7 +80,7 @@ FILTER(f_join) {
 static hj_args args_from(const hj_args *args, uint32_t from) {
     hj_args rest = *args;
     uint32_t skip = HYP_MIN(from, args->npos);
-    rest.pos += skip;
+    if (skip > 0) rest.pos += skip;
     rest.npos -= skip;
     return rest;
 }

@@ -1,4 +1,4 @@
-/* lm.h - plain libllama for tests: no code of the product, so that what the product computes can be compared with it. */
+/* lm.h - plain libllama for tests: no code of the product, to compare with what the product computes. */
 #pragma once
 #include <llama.h>
 #include <stdbool.h>

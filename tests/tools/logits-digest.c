@@ -4,9 +4,10 @@
  *                 [--extra-bufts | --repack] [--ignore-eos] [--json]
  *
  * Prints one JSON object: prompt (token ids), tokens (output ids), text, digest (16 hex digits), finite (no logit is
- * NaN or infinite), margins (by how much each output token's logit leads the next best) and stop ("length" or "stop"). The digest is 64-bit FNV-1a over the bits of every logit (4 bytes
- * each, least significant first) of every output token, in order; the token that ends a text (EOS and the like) is not
- * an output token. Exit code 0, 1 after a failure, 2 after a wrong argument. */
+ * NaN or infinite), margins (by how much each output token's logit leads the next best) and stop ("length" or "stop").
+ * The digest is 64-bit FNV-1a over the bits of every logit (4 bytes each, least significant first) of every output
+ * token, in order; the token that ends a text (EOS and the like) is not an output token. Exit code 0, 1 after a
+ * failure, 2 after a wrong argument. */
 #include "lm.h"
 
 #include <math.h>

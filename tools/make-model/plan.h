@@ -17,8 +17,8 @@ typedef struct hyp_make_rows {
     int64_t from, to; /* rows [from, to) of every matrix in the tensor; from == to: none */
 } hyp_make_rows;
 
-/* Rows of a matrix whose element 0, the weight on the constant coordinate, is prescribed: of rows [from, to), those with
- * 0 <= e < length and e % half >= skip, where e = (row - from) % head - offset is the element of a head. */
+/* Rows of a matrix whose element 0, the weight on the constant coordinate, is prescribed: of rows [from, to), those
+ * with 0 <= e < length and e % half >= skip, where e = (row - from) % head - offset is the element of a head. */
 typedef struct hyp_make_first {
     bool set;
     float value;

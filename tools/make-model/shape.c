@@ -232,7 +232,7 @@ int hyp_make_shape_resolve(hyp_make_shape *shape, hyp_err *err) {
     int r = resolve_types(shape, err);
     if (r == HYP_OK) r = check(shape, err);
     if (r != HYP_OK) return r;
-    /* The last quarter of the residual stream is the context part, from a whole block of any type where that is possible. */
+    /* The last quarter of the residual stream is the context part; it begins with a whole block where that can be. */
     int from = shape->width * 3 / 4;
     shape->context_from = from - from % (shape->width >= 1024 ? 256 : 8);
     /* Large enough to steer without an outlier among the weights, small enough not to drown a narrow stream. */
@@ -247,8 +247,9 @@ enum ggml_type hyp_make_shape_type(const hyp_make_shape *shape, hyp_make_role ro
 }
 
 hyp_make_rms hyp_make_shape_rms(const hyp_make_shape *shape, int layer, bool after_attention) {
-    /* What a layer adds to each coordinate of its part: attention averages values of unit variance over about ten tokens
-     * with --sticky, else over more; silu(g)*u of unit normals has variance 0.36, and the mean of k experts 1/k of it. */
+    /* What a layer adds to each coordinate of its part: attention averages values of unit variance over about ten
+     * tokens with --sticky, else over more; silu(g)*u of unit normals has variance 0.36, the mean of k experts 1/k of
+     * it. */
     const double scale = shape->residual_scale * shape->residual_scale;
     const double attention = scale * (shape->sticky > 0 ? 0.15 : 0.05);
     double ffn = scale * 0.36;

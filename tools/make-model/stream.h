@@ -1,8 +1,8 @@
 /* stream.h - writes a file front to back, past the page cache where the system allows.
  *
- * A model is larger than the page cache is good for: buffered, half the time goes into copying and throttling (measured:
- * 0.23 GB/s, against 0.7-1.2 GB/s direct), and the cache is left full of pages nobody reads. Bytes are gathered in an aligned
- * buffer and written in whole pages; gaps of a page or more stay holes. */
+ * A model is larger than the page cache is good for: buffered, half the time goes into copying and throttling
+ * (measured: 0.23 GB/s, against 0.7-1.2 GB/s direct), and the cache is left full of pages nobody reads. Bytes are
+ * gathered in an aligned buffer and written in whole pages; gaps of a page or more stay holes. */
 #pragma once
 #include "base/err.h"
 

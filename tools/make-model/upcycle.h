@@ -5,9 +5,9 @@
  * the mixture's output is sum(w_i) * FFN(x) = FFN(x) up to rounding. Tokenizer, chat template, attention and norms stay
  * as they are. The dense bytes are copied, not requantised.
  *
- * Rounding of the weighted sum does change logits a little (libllama quantises activations, which magnifies it), and with
- * them, at near ties, the text. With `exact`, groups of as many experts as are used share a router row: they are chosen
- * together with weights of exactly 1/k, a power of two, and the logits are the dense model's bit for bit. */
+ * Rounding of the weighted sum does change logits a little (libllama quantises activations, which magnifies it), and
+ * with them, at near ties, the text. With `exact`, groups of as many experts as are used share a router row: they are
+ * chosen together with weights of exactly 1/k, a power of two, and the logits are the dense model's bit for bit. */
 #pragma once
 #include "write.h"
 

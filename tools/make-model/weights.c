@@ -142,7 +142,7 @@ static float element(const hyp_make_weights *w, const hyp_make_tensor *t, int64_
     return x;
 }
 
-/* Replace the blocks [from, to) of elements of a row by freshly drawn ones. `from` and `to` are multiples of a block. */
+/* Replace elements [from, to) of a row, whole blocks, by freshly drawn ones. */
 static int redraw(hyp_make_weights *w, const hyp_make_tensor *t, uint64_t hash, int64_t from, int64_t to, uint8_t *dst,
                   hyp_err *err) {
     uint64_t state = hyp_make_mix(hash ^ 0x66726573ull);
@@ -151,7 +151,8 @@ static int redraw(hyp_make_weights *w, const hyp_make_tensor *t, uint64_t hash, 
     return quantise(w, t->type, to - from, dst + ggml_row_size(t->type, from), err);
 }
 
-/* A row of normal numbers: a run of the pool, with the block of element 0 redrawn where that element is prescribed. */
+/* A row of normal numbers: a run of the pool, with the block of element 0 redrawn where that element is prescribed or
+ * the row must be like no other. */
 static int normal_row(hyp_make_weights *w, const hyp_make_tensor *t, int64_t row, uint64_t hash, uint8_t *dst,
                       hyp_err *err) {
     const pool *p = NULL;
@@ -171,7 +172,9 @@ static int normal_row(hyp_make_weights *w, const hyp_make_tensor *t, int64_t row
             memset(dst + ggml_row_size(t->type, whole), 0, (size_t)t->row_bytes - ggml_row_size(t->type, whole));
         return r;
     }
-    return first_row(&t->first, row % t->ne[1]) ? redraw(w, t, hash, 0, block, dst, err) : HYP_OK;
+    /* Rows of the output matrix are all different: two equal ones would be two tokens that always tie. */
+    const bool alone = t->layer < 0 || first_row(&t->first, row % t->ne[1]);
+    return alone ? redraw(w, t, hash, 0, block, dst, err) : HYP_OK;
 }
 
 static int router_row(hyp_make_weights *w, const hyp_make_tensor *t, int64_t row, uint64_t hash, uint8_t *dst,

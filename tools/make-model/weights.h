@@ -1,9 +1,9 @@
 /* weights.h - the bytes of a tensor: seeded, the same whatever the order or the chunks they are asked for in.
  *
- * Quantising random numbers would be the bottleneck (some 10 MB/s a core), so a stream of random blocks is quantised once for each
- * (type, standard deviation) and every row is a run of it, starting at a block drawn from the hash of seed, tensor name
- * and row. Blocks of every ggml type stand alone, so such a row is as good as one quantised on its own; two rows, and
- * so two experts, differ unless they draw the same start. See README.md, "Weights". */
+ * Quantising random numbers would be the bottleneck (some 10 MB/s a core), so a stream of random blocks is quantised
+ * once for each (type, standard deviation) and every row is a run of it, starting at a block drawn from the hash of
+ * seed, tensor name and row. Blocks of every ggml type stand alone, so such a row is as good as one quantised on its
+ * own; two rows, and so two experts, differ unless they draw the same start. See README.md, "Weights". */
 #pragma once
 #include "plan.h"
 

@@ -1,6 +1,6 @@
 /* write.h - writes a GGUF, in one file or several, streaming and atomically.
  *
- * Every part is written under a temporary name beside its place and renamed when whole; a failure leaves nothing behind.
+ * Every part is written under a temporary name beside its place, renamed when all are whole; a failure leaves nothing.
  * Memory use is some 10 MiB whatever the model's size. Holes are left where a tensor has unwritten rows. */
 #pragma once
 #include "plan.h"

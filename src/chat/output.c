@@ -12,6 +12,7 @@
 
 enum {
     MAX_CALL_BYTES = 1 << 20, /* a longer call is taken for text */
+    SLACK_BYTES = 256,        /* waited for beyond these limits, so that the last marker can complete */
     MAX_HEADER_BYTES = 1024   /* of a channel */
 };
 
@@ -189,7 +190,7 @@ static int try_bare_call(hyp_output *o, bool final) {
     }
     hyp_call_list_clear(&list);
     if (status == HYP_CALL_DONE && used <= MAX_CALL_BYTES) return 1;
-    if (status == HYP_CALL_MORE && !final && left(o) <= MAX_CALL_BYTES) return -1;
+    if (status == HYP_CALL_MORE && !final && left(o) <= MAX_CALL_BYTES + SLACK_BYTES) return -1;
     give(o, text(o), skip + 1); /* text after all: past its bracket, so that it is not tried again */
     consume(o, skip + 1);
     return 1;
@@ -257,7 +258,7 @@ static bool step_call(hyp_output *o, bool final) {
     size_t used = 0;
     hyp_call_status status =
         hyp_call_parse(o->format.tools, text(o) + o->body_offset, left(o) - o->body_offset, o->tools, &list, &used);
-    bool too_long = left(o) > MAX_CALL_BYTES;
+    bool too_long = left(o) > MAX_CALL_BYTES + SLACK_BYTES;
     if (status == HYP_CALL_MORE && final && !too_long) status = parse_unclosed(o, &list, &used);
     bool wait = status == HYP_CALL_MORE && !too_long && !final;
     if (status == HYP_CALL_DONE && used <= MAX_CALL_BYTES) {
@@ -332,9 +333,11 @@ static bool step_header(hyp_output *o, bool final) {
     const char *s = text(o), *end = left(o) > 0 ? memmem(s, left(o), message, strlen(message)) : NULL;
     size_t n = end != NULL ? (size_t)(end - s) : left(o);
     int like = header_like(s, left(o));
-    if (like == 0 || (n > MAX_HEADER_BYTES)) {
-        o->state = CONTENT;
-        if (n > MAX_HEADER_BYTES) back_to_text(o, 1);
+    if (like == 0 || n > MAX_HEADER_BYTES + (end != NULL ? 0 : strlen(message))) {
+        if (like == 0)
+            o->state = CONTENT;
+        else
+            back_to_text(o, 1);
         return true;
     }
     if (end == NULL) {
@@ -353,7 +356,7 @@ static bool step_arguments(hyp_output *o, bool final) {
     hyp_call_list list = {0};
     size_t used = 0;
     hyp_call_status status = hyp_call_parse_arguments(text(o), left(o), o->name, strlen(o->name), &list, &used);
-    bool wait = status == HYP_CALL_MORE && !final && left(o) <= MAX_CALL_BYTES;
+    bool wait = status == HYP_CALL_MORE && !final && left(o) <= MAX_CALL_BYTES + SLACK_BYTES;
     if (status == HYP_CALL_DONE && used <= MAX_CALL_BYTES) {
         enter(o, HEADER);
         deliver_calls(o, &list);
@@ -422,7 +425,7 @@ int hyp_output_feed(hyp_output *o, const char *bytes, size_t n, hyp_err *err) {
     hyp_str_append(&o->buf, bytes, n);
     while (!o->buf.failed && o->buf.data != NULL && step(o, false)) {
     }
-    if (o->at > 0) {
+    if (o->at > 0 && o->buf.data != NULL) {
         memmove(o->buf.data, o->buf.data + o->at, left(o) + 1);
         o->buf.length -= o->at;
         o->at = 0;

@@ -72,6 +72,15 @@ static const char *find(const char *s, size_t n, size_t i, const char *word) {
     return i <= n ? memmem(s + i, n - i, word, strlen(word)) : NULL;
 }
 
+/* The same within the next `max` bytes. Where it stands further on, the answer is BAD however much of the text is there. */
+static hyp_call_status find_near(const char *s, size_t n, size_t i, const char *word, size_t max, size_t *ret_at) {
+    size_t reach = max + strlen(word), have = n - i < reach ? n - i : reach;
+    const char *at = memmem(s + i, have, word, strlen(word));
+    if (at == NULL) return have == reach ? HYP_CALL_BAD : HYP_CALL_MORE;
+    *ret_at = (size_t)(at - s);
+    return HYP_CALL_DONE;
+}
+
 static bool is_name(const char *s, size_t n) {
     if (n == 0 || n > MAX_NAME) return false;
     for (size_t i = 0; i < n; i++)
@@ -347,9 +356,10 @@ static hyp_call_status xml_call(const char *s, size_t n, const char *name, size_
 static hyp_call_status function_body(const char *s, size_t n, size_t i, yyjson_val *tools, hyp_call_list *list,
                                      size_t *ret_used) {
     static const xml_form form = {"<parameter=", ">", "", "</parameter>", "</function>"};
-    const char *gt = memchr(s + i, '>', n - i);
-    if (gt == NULL) return n - i > MAX_NAME ? HYP_CALL_BAD : HYP_CALL_MORE;
-    return xml_call(s, n, s + i, (size_t)(gt - s) - i, (size_t)(gt - s) + 1, &form, tools, list, ret_used);
+    size_t gt = 0;
+    hyp_call_status status = find_near(s, n, i, ">", MAX_NAME, &gt);
+    if (status != HYP_CALL_DONE) return status;
+    return xml_call(s, n, s + i, gt - i, gt + 1, &form, tools, list, ret_used);
 }
 
 /* <invoke name="NAME"> with <parameter name="..">, after the opening tag; several may follow each other. */
@@ -364,9 +374,10 @@ static hyp_call_status invoke_body(const char *s, size_t n, yyjson_val *tools, h
         if (status == HYP_CALL_BAD && used > 0) break;
         if (status != HYP_CALL_DONE) return status;
         i += strlen(open);
-        const char *end = find(s, n, i, "\">");
-        if (end == NULL) return n - i > MAX_NAME ? HYP_CALL_BAD : HYP_CALL_MORE;
-        status = xml_call(s, n, s + i, (size_t)(end - s) - i, (size_t)(end - s) + 2, &form, tools, list, &call_used);
+        size_t end = 0;
+        status = find_near(s, n, i, "\">", MAX_NAME, &end);
+        if (status != HYP_CALL_DONE) return status;
+        status = xml_call(s, n, s + i, end - i, end + 2, &form, tools, list, &call_used);
         if (status != HYP_CALL_DONE) return status;
         used = call_used;
     }
@@ -407,10 +418,9 @@ static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list
     hyp_call_status with_id = at_word(s, n, end, "[CALL_ID]"), args = at_word(s, n, end, "[ARGS]");
     if (with_id == HYP_CALL_DONE) {
         id = s + end + strlen("[CALL_ID]");
-        const char *id_end = find(s, n, (size_t)(id - s), "[ARGS]");
-        if (id_end == NULL) return n - end > 2 * MAX_NAME ? HYP_CALL_BAD : HYP_CALL_MORE;
-        id_len = (size_t)(id_end - id);
-        end = (size_t)(id_end - s);
+        hyp_call_status status = find_near(s, n, (size_t)(id - s), "[ARGS]", MAX_NAME, &end);
+        if (status != HYP_CALL_DONE) return status;
+        id_len = end - (size_t)(id - s);
         args = HYP_CALL_DONE;
     }
     if (args == HYP_CALL_DONE)
@@ -426,23 +436,25 @@ static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list
 /* TYPE<sep>NAME\n```json\nARGS\n``` or NAME<sep>ARGS. */
 static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
     static const char sep[] = "<｜tool▁sep｜>", fence[] = "```json";
-    const char *at = find(s, n, 0, sep);
-    if (at == NULL) return n > MAX_NAME + sizeof sep ? HYP_CALL_BAD : HYP_CALL_MORE;
+    size_t at = 0;
+    hyp_call_status status = find_near(s, n, 0, sep, MAX_NAME, &at);
+    if (status != HYP_CALL_DONE) return status;
     const char *name = s;
-    size_t name_len = (size_t)(at - s), i = name_len + strlen(sep), used = 0, args = skip_space(s, n, i);
+    size_t name_len = at, i = at + strlen(sep), used = 0, args = skip_space(s, n, i);
     if (args >= n) return HYP_CALL_MORE;
     if (s[args] != '{') {
-        const char *line = memchr(s + i, '\n', n - i);
-        if (line == NULL) return n - i > MAX_NAME ? HYP_CALL_BAD : HYP_CALL_MORE;
+        size_t line = 0;
+        status = find_near(s, n, i, "\n", MAX_NAME, &line);
+        if (status != HYP_CALL_DONE) return status;
         name = s + i;
-        name_len = (size_t)(line - name);
-        args = skip_space(s, n, (size_t)(line - s));
+        name_len = line - i;
+        args = skip_space(s, n, line);
         hyp_call_status fenced = args < n ? at_word(s, n, args, fence) : HYP_CALL_MORE;
         if (fenced != HYP_CALL_DONE) return fenced;
         args += strlen(fence);
     }
     trim(&name, &name_len);
-    hyp_call_status status = hyp_call_parse_arguments(s + args, n - args, name, name_len, list, &used);
+    status = hyp_call_parse_arguments(s + args, n - args, name, name_len, list, &used);
     *ret_used = args + used;
     return status;
 }
@@ -450,9 +462,11 @@ static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *lis
 /* functions.NAME:INDEX<|tool_call_argument_begin|>ARGS */
 static hyp_call_status kimi_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
     static const char sep[] = "<|tool_call_argument_begin|>", prefix[] = "functions.";
-    const char *at = find(s, n, 0, sep), *id = s;
-    if (at == NULL) return n > MAX_NAME + sizeof sep ? HYP_CALL_BAD : HYP_CALL_MORE;
-    size_t id_len = (size_t)(at - s), args = id_len + strlen(sep), used = 0;
+    const char *id = s;
+    size_t at = 0;
+    hyp_call_status status = find_near(s, n, 0, sep, MAX_NAME, &at);
+    if (status != HYP_CALL_DONE) return status;
+    size_t id_len = at, args = at + strlen(sep), used = 0;
     trim(&id, &id_len);
     const char *name = id;
     size_t name_len = id_len;
@@ -460,7 +474,7 @@ static hyp_call_status kimi_body(const char *s, size_t n, hyp_call_list *list, s
         name += strlen(prefix), name_len -= strlen(prefix);
     const char *colon = memrchr(name, ':', name_len);
     if (colon != NULL) name_len = (size_t)(colon - name);
-    hyp_call_status status = hyp_call_parse_arguments(s + args, n - args, name, name_len, list, &used);
+    status = hyp_call_parse_arguments(s + args, n - args, name, name_len, list, &used);
     if (status == HYP_CALL_DONE) list->items[list->len - 1].id = copy(id, id_len);
     *ret_used = args + used;
     return status;

@@ -1,5 +1,5 @@
-/* grammar.c - schemas to rules. Every schema becomes a numbered rule; a $ref becomes the rule of what it names, which is
- * reserved before it is converted, so that recursion closes by itself. */
+/* grammar.c - schemas to rules. Every schema becomes a numbered rule; a $ref becomes the rule of what it names, which
+ * is reserved before it is converted, so that recursion closes by itself. */
 #include "chat/grammar_priv.h"
 
 #include <stdlib.h>

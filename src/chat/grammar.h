@@ -4,8 +4,8 @@
  * (absent means none beside named properties), items, prefixItems, minItems, maxItems, enum, const, anyOf, oneOf (as
  * anyOf), allOf (merged), $ref within the document (recursive too), minLength, maxLength, pattern (regular expressions
  * without look-around and back-references), the formats date, time, date-time, uuid and ipv4, and bounds: of integers
- * exactly, of numbers when the bounds are whole. An upper count over 1000 counts as none. Other keywords that restrict a
- * value (not, if, patternProperties, uniqueItems, ...) are refused by name; mere annotations are ignored. */
+ * exactly, of numbers when the bounds are whole. An upper count over 1000 counts as none. Other keywords that restrict
+ * a value (not, if, patternProperties, uniqueItems, ...) are refused by name; mere annotations are ignored. */
 #pragma once
 #include "base/err.h"
 #include "base/text.h"
@@ -15,15 +15,15 @@
 
 /* Append a grammar whose `root` matches exactly the JSON documents of `schema`. Schemas come from the network: nesting,
  * rules and size are bounded.
- * Errors: HYP_EUNSUPPORTED (a keyword, named with its path), HYP_EINVAL (not a schema, a $ref that leads nowhere, nothing
- * can match), HYP_ELIMIT, HYP_ENOMEM. `out` is untouched then. */
+ * Errors: HYP_EUNSUPPORTED (a keyword, named with its path), HYP_EINVAL (not a schema, a $ref that leads nowhere,
+ * nothing can match), HYP_ELIMIT, HYP_ENOMEM. `out` is untouched then. */
 HYP_NODISCARD int hyp_grammar_from_schema(yyjson_val *schema, hyp_str *out, hyp_err *err);
 
 /* The grammar of any JSON object, for `format: "json"`. Static. */
 const char *hyp_grammar_json(void);
 
-/* A grammar for tool calls, to be used lazily: it starts to bind when one of the patterns matches the generated text from
- * its beginning (regular expressions whose first group is where the grammar begins, as libllama wants them). With
+/* A grammar for tool calls, to be used lazily: it starts to bind when one of the patterns matches the generated text
+ * from its beginning (regular expressions whose first group is where the grammar begins, as libllama wants them). With
  * n_patterns 0 it binds from the first character. */
 typedef struct hyp_tool_grammar {
     char *gbnf;
@@ -33,7 +33,8 @@ typedef struct hyp_tool_grammar {
 
 /* Make the grammar of calls of `tools` in a format; `template_text` tells dialects of one format apart. `required`: the
  * model must call (no patterns). A tool whose schema cannot be expressed gets any object as arguments.
- * Errors: HYP_EUNSUPPORTED (the format has no grammar: calls are then merely parsed), HYP_EINVAL, HYP_ELIMIT, HYP_ENOMEM. */
+ * Errors: HYP_EUNSUPPORTED (the format has no grammar: calls are then merely parsed), HYP_EINVAL, HYP_ELIMIT,
+ * HYP_ENOMEM. */
 HYP_NODISCARD int hyp_grammar_for_tools(hyp_tool_format format, const char *template_text, yyjson_val *tools,
                                         bool required, hyp_tool_grammar *ret, hyp_err *err);
 

@@ -1,5 +1,6 @@
-/* grammar_regex.c - regular expressions as the inside of a JSON string. What the expression matches is the string's value:
- * a quote or a backslash in it is written with a backslash, and characters that JSON escapes otherwise cannot occur. */
+/* grammar_regex.c - regular expressions as the inside of a JSON string. What the expression matches is the string's
+ * value: a quote or a backslash in it is written with a backslash, and characters that JSON escapes otherwise cannot
+ * occur. */
 #include "chat/grammar_priv.h"
 
 #include <string.h>

@@ -1,8 +1,9 @@
 /* output.c - the stream: which part of the text is reasoning, answer or call.
  *
- * Text waits in `buf` from `at` on until it can be judged. Every step looks at what is there and either consumes some of
- * it or waits for more; its judgement never depends on where the text happens to end, so the pieces do not matter. White
- * space at the end of a part is held in `space`: it is dropped if the part ends there and given out if it goes on. */
+ * Text waits in `buf` from `at` on until it can be judged. Every step looks at what is there and either consumes some
+ * of it or waits for more; its judgement never depends on where the text happens to end, so the pieces do not matter.
+ * White space at the end of a part is held in `space`: it is dropped if the part ends there and given out if it goes
+ * on. */
 #include "chat/output_priv.h"
 
 #include <stdlib.h>
@@ -297,7 +298,8 @@ static bool step_after_call(hyp_output *o, bool final) {
 
 /* --- channels --- */
 
-/* Could the text at s be a channel's header, "<|..." or "to=..." after an optional role? 1 yes, 0 no, -1 too short to say. */
+/* Could the text at s be a channel's header, "<|..." or "to=..." after an optional role? 1 yes, 0 no, -1 too short to
+ * say. */
 static int header_like(const char *s, size_t n) {
     static const char role[] = "assistant";
     size_t skip = leading_space(s, n);

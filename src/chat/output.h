@@ -61,10 +61,10 @@ typedef struct hyp_output_sink {
 
 typedef struct hyp_output hyp_output;
 
-/* Start sorting. `prompt` is the rendered prompt (or its end): a template may have opened the reasoning in it. `tools` is
- * the request's array of tools, borrowed until the parser is freed; without it nothing is taken for a call, and with it
- * arguments that are written without types (XML forms) get those of the tool's schema. For one thread at a time.
- * Errors: HYP_ENOMEM. */
+/* Start sorting. `prompt` is the rendered prompt (or its end): a template may have opened the reasoning in it. `tools`
+ * is the request's array of tools, borrowed until the parser is freed; without it nothing is taken for a call, and
+ * with it arguments that are written without types (XML forms) get those of the tool's schema. For one thread at a
+ * time. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_output_new(hyp_output_format format, const char *prompt, yyjson_val *tools, hyp_output_sink sink,
                                  hyp_output **ret, hyp_err *err);
 

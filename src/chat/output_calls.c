@@ -72,7 +72,8 @@ static const char *find(const char *s, size_t n, size_t i, const char *word) {
     return i <= n ? memmem(s + i, n - i, word, strlen(word)) : NULL;
 }
 
-/* The same within the next `max` bytes. Where it stands further on, the answer is BAD however much of the text is there. */
+/* The same within the next `max` bytes. Where it stands further on, the answer is BAD however much of the text is
+ * there. */
 static hyp_call_status find_near(const char *s, size_t n, size_t i, const char *word, size_t max, size_t *ret_at) {
     size_t reach = max + strlen(word), have = n - i < reach ? n - i : reach;
     const char *at = memmem(s + i, have, word, strlen(word));

@@ -16,9 +16,9 @@ typedef struct hyp_call_list {
 
 void hyp_call_list_clear(hyp_call_list *list);
 
-/* Read the inside of a call, which starts at `s` just after the opening marker. HYP_CALL_DONE: the calls are appended to
- * `list` and `*ret_used` bytes belong to them, closing marker included when it is there already. HYP_CALL_MORE: the end is
- * not in sight; the answer for a longer text will not contradict. Depends on the text alone. */
+/* Read the inside of a call, which starts at `s` just after the opening marker. HYP_CALL_DONE: the calls are appended
+ * to `list` and `*ret_used` bytes belong to them, closing marker included when it is there already. HYP_CALL_MORE: the
+ * end is not in sight; the answer for a longer text will not contradict. Depends on the text alone. */
 hyp_call_status hyp_call_parse(hyp_tool_format format, const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
                                size_t *ret_used);
 

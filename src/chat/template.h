@@ -63,8 +63,9 @@ const char *hyp_template_text(const hyp_template *tmpl);
 
 /* Append the prompt for `request` to `out`. If the template insists on alternating roles and the conversation does not
  * alternate, it is tried again with neighbouring messages of one role joined.
- * Errors: HYP_EINVAL (messages are not an array of objects, or the template refuses them by raise_exception: the message
- * says why), HYP_EFORMAT, HYP_EUNSUPPORTED, HYP_ELIMIT, HYP_ENOMEM as hyp_jinja_render(). `out` is untouched then. */
+ * Errors: HYP_EINVAL (messages are not an array of objects, or the template refuses them by raise_exception: the
+ * message says why), HYP_EFORMAT, HYP_EUNSUPPORTED, HYP_ELIMIT, HYP_ENOMEM as hyp_jinja_render(). `out` is untouched
+ * then. */
 HYP_NODISCARD int hyp_template_render(const hyp_template *tmpl, const hyp_chat_request *request, hyp_str *out,
                                       hyp_err *err);
 

@@ -27,7 +27,8 @@ extern const hyp_jinja_limits hyp_jinja_default_limits;
 
 /* Compile `n` bytes of template text. `limits` NULL means the default ones. The result is immutable and belongs to the
  * caller (hyp_jinja_free); any number of threads may render it at once.
- * Errors: HYP_EFORMAT (syntax, with the line), HYP_EUNSUPPORTED (a statement outside the subset), HYP_ELIMIT, HYP_ENOMEM. */
+ * Errors: HYP_EFORMAT (syntax, with the line), HYP_EUNSUPPORTED (a statement outside the subset), HYP_ELIMIT,
+ * HYP_ENOMEM. */
 HYP_NODISCARD int hyp_jinja_compile(const char *text, size_t n, const hyp_jinja_limits *limits, hyp_jinja **ret,
                                     hyp_err *err);
 

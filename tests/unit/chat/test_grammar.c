@@ -1,5 +1,5 @@
-/* Schemas against libllama's grammar engine: valid documents pass, invalid ones do not. Needs the vocabulary of the demo
- * model (models/, see tools/fetch-model.sh); what needs it is skipped without. */
+/* Schemas against libllama's grammar engine: valid documents pass, invalid ones do not. Needs the vocabulary of the
+ * demo model (models/, see tools/fetch-model.sh); what needs it is skipped without. */
 #include "../test.h"
 #include "chat/grammar.h"
 #include "corpus.h"

@@ -31,7 +31,7 @@ void slots_close(slots *s) {
     *s = (slots){0};
 }
 
-static void forget(slots *s, slot *which) {
+void slots_forget(slots *s, slot *which) {
     s->ops->truncate(s->model, which->seq, 0);
     which->n_tokens = 0;
     while (which->n_checkpoints > 0)
@@ -57,7 +57,7 @@ void slots_rewind(slots *s, slot *which, size_t n) {
         free(c->data); /* of no use: try the one before */
         which->n_checkpoints--;
     }
-    forget(s, which);
+    slots_forget(s, which);
 }
 
 void slots_checkpoint(slots *s, slot *which) {
@@ -102,7 +102,7 @@ static size_t reusable(const slots *s, const slot *which, size_t shared) {
 }
 
 static bool copy_prefix(slots *s, const slot *from, slot *to, size_t n) {
-    forget(s, to);
+    slots_forget(s, to);
     for (size_t i = 0; i < n; i++)
         if (!slot_remember(to, from->tokens[i])) {
             to->n_tokens = 0;

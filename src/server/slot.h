@@ -66,6 +66,9 @@ void slots_checkpoint(slots *s, slot *which);
 /* Cut a slot's memory down to its first `n` tokens, or to the nearest state before that can be had. */
 void slots_rewind(slots *s, slot *which, size_t n);
 
+/* Empty a slot's memory, whatever is in it. */
+void slots_forget(slots *s, slot *which);
+
 /* End the slot's work: sampler, prompt and job are let go, memory stays. */
 void slot_release(slots *s, slot *which);
 

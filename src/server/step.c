@@ -238,7 +238,7 @@ static void commit(hyp_scheduler *s, lane *l, slot *which) {
         hyp_err err = HYP_ERR_NONE;
         hyp_err_set(&err, HYP_ENOMEM, "out of memory");
         fail_slot(s, l, which, 500, &err);
-        slots_rewind(&l->slots, which, 0);
+        slots_forget(&l->slots, which);
         return;
     }
     if (prompt && (which->n_tokens == which->n_stable || which->n_tokens == which->n_prompt))
@@ -251,7 +251,7 @@ static bool free_memory(lane *l) {
     for (size_t i = 0; i < l->slots.n; i++) {
         slot *which = &l->slots.items[i];
         if (which->job != NULL || which->n_tokens == 0) continue;
-        slots_rewind(&l->slots, which, 0);
+        slots_forget(&l->slots, which);
         return true;
     }
     return false;
@@ -261,8 +261,9 @@ static void decode_failed(hyp_scheduler *s, lane *l, int code, const hyp_err *er
     if (code == HYP_ECANCELED && atomic_load(&s->closed)) return; /* the shutdown tells everyone */
     if (code == HYP_ENOMEM && free_memory(l)) return;
     step_abort_all(s, l, 500, err->message);
+    /* How far the batch came is not known, so no slot's memory can be trusted. */
     for (size_t i = 0; i < l->slots.n; i++)
-        slots_rewind(&l->slots, &l->slots.items[i], 0);
+        slots_forget(&l->slots, &l->slots.items[i]);
 }
 
 bool step_text(hyp_scheduler *s, lane *l) {

@@ -1,7 +1,9 @@
 #include "cli/command.h"
 
 #include "base/mem.h"
+#include "server/registry.h"
 
+#include <limits.h>
 #include <string.h>
 
 const hyp_command hyp_commands[] = {
@@ -79,6 +81,12 @@ int hyp_command_model_path(const hyp_args *args, const char **ret_path, hyp_err 
     }
     size_t used = args->model == NULL;
     if (args->n_words > used) return hyp_err_set(err, HYP_EINVAL, "unexpected argument \"%s\"", args->words[used]);
+    /* What is no file may be the name of a model that another tool keeps on this machine. */
+    static char named[PATH_MAX];
+    HYP_AUTOFREE char *found = NULL;
+    hyp_err ignored = HYP_ERR_NONE;
     *ret_path = path;
+    if (access(path, F_OK) == 0 || hyp_registry_resolve(path, &found, &ignored) != HYP_OK) return HYP_OK;
+    if (snprintf(named, sizeof named, "%s", found) < (int)sizeof named) *ret_path = named;
     return HYP_OK;
 }

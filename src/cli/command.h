@@ -34,5 +34,6 @@ int hyp_command_profile(const hyp_args *args, hyp_err *err);
 int hyp_command_version(const hyp_args *args, hyp_err *err);
 int hyp_command_help(const hyp_args *args, hyp_err *err);
 
-/* The model's path: --model, else the first word. Errors: HYP_EINVAL when neither was given. */
+/* The model's path: --model, else the first word; what is no file may be a model's name among what other tools keep on
+ * this machine. Valid until the next call. Errors: HYP_EINVAL when neither was given. */
 HYP_NODISCARD int hyp_command_model_path(const hyp_args *args, const char **ret_path, hyp_err *err);

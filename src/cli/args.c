@@ -79,6 +79,8 @@ static const hyp_option rows[] = {
      RUN},
     {"io", NULL, HYP_OPTION_CHOICE, AT(io_backend), 0, 0, "auto|io_uring|threads|plain", "auto",
      "how streamed weights are read", ENGINE},
+    {"io-faults", NULL, HYP_OPTION_STRING, AT(io_faults), 0, 0, "SPEC", NULL,
+     "for tests: make every Nth read fail or slow, as in fail=100,delay=3,us=500", RUN},
     {"io-depth", NULL, HYP_OPTION_INT, AT(io_depth), 0, 256, "N", "0", "reads in flight; 0 means the measured default",
      ENGINE},
     {"stats", NULL, HYP_OPTION_FLAG, AT(stats), 0, 0, NULL, NULL, "print speed, cache and disk figures at the end",

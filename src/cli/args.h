@@ -25,7 +25,7 @@ typedef struct hyp_args {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     int top_k, repeat_last_n, seed;
     hyp_option_list stop;
-    const char *system, *mode, *policy, *io_backend, *trace;
+    const char *system, *mode, *policy, *io_backend, *io_faults, *trace;
     uint64_t ram_bytes, vram_bytes, cpu_rate_bytes; /* 0: not given */
     hyp_option_list device;
     const char *svg, *path;

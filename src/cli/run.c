@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/faults.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/run_report.h"
@@ -86,6 +87,8 @@ static const char *io_name(int i) {
 
 static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine **ret, hyp_err *err) {
     hyp_progress progress;
+    hyp_io_faults faults;
+    if (args->io_faults != NULL && hyp_faults_parse(args->io_faults, &faults, err) != HYP_OK) return HYP_EINVAL;
     hyp_progress_start(&progress, "loading", args->quiet);
     hyp_engine_config config = {
         .model = model,
@@ -100,7 +103,7 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
         .no_memory = args->no_memory,
         .trace_path = args->trace,
         .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
-               .depth = (uint32_t)args->io_depth},
+               .depth = (uint32_t)args->io_depth, .faults = args->io_faults != NULL ? &faults : NULL},
         .progress = on_load,
         .progress_user = &progress,
     };

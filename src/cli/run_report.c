@@ -106,15 +106,18 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
                         bool with_digest, FILE *out, hyp_err *err) {
     const hyp_engine_info *info = hyp_engine_get_info(engine);
     char digest[17];
+    hyp_str valid = {0};
+    hyp_str_append_utf8(&valid, text->data, text->length);
     doc *d = yyjson_mut_doc_new(NULL);
     val *root = d != NULL ? yyjson_mut_obj(d) : NULL;
     if (root == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the report");
     yyjson_mut_doc_set_root(d, root);
     add_model(d, root, hyp_engine_model(engine));
     yyjson_mut_obj_add_str(d, root, "mode", hyp_mode_name(info->mode));
+    yyjson_mut_obj_add_uint(d, root, "batch_tokens", info->batch_tokens);
     yyjson_mut_obj_add_uint(d, root, "prompt_tokens", n_prompt);
     yyjson_mut_obj_add_uint(d, root, "output_tokens", result->n_output);
-    yyjson_mut_obj_add_strn(d, root, "text", text->data != NULL ? text->data : "", text->length);
+    yyjson_mut_obj_add_strn(d, root, "text", valid.data != NULL ? valid.data : "", valid.length);
     yyjson_mut_obj_add_str(d, root, "stop_reason", stop_name(result->stop));
     yyjson_mut_obj_add_real(d, root, "load_ms", ms(info->load_s));
     yyjson_mut_obj_add_real(d, root, "ttft_ms", ms(result->ttft_s));
@@ -127,8 +130,9 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
         snprintf(digest, sizeof digest, "%016llx", (unsigned long long)result->logits_digest);
         yyjson_mut_obj_add_str(d, root, "logits_digest", digest);
     }
-    char *json = yyjson_mut_write(d, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
+    char *json = yyjson_mut_write(d, 0, NULL);
     yyjson_mut_doc_free(d);
+    hyp_str_free(&valid);
     if (json == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the report");
     fprintf(out, "%s\n", json);
     free(json);

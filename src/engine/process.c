@@ -67,3 +67,13 @@ uint64_t hyp_process_data_bytes(void) {
     fclose(f);
     return n == 6 ? data * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
+
+uint64_t hyp_process_anonymous_bytes(void) {
+    unsigned long long kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (sscanf(line, "RssAnon: %llu", &kib) == 1) break;
+    if (f != NULL) fclose(f);
+    return kib * 1024;
+}

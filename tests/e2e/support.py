@@ -40,7 +40,7 @@ def make_model(name, *args):
 
 
 def run(*args, timeout=300, **kw):
-    return subprocess.run([HYPURA, *args], capture_output=True, text=True, timeout=timeout, **kw)
+    return subprocess.run([HYPURA, *args], capture_output=True, encoding="utf-8", errors="replace", timeout=timeout, **kw)
 
 
 def run_json(*args, **kw):

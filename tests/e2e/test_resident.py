@@ -25,9 +25,9 @@ class Resident(unittest.TestCase):
 
     def test_logits_are_libllamas(self):
         for repack in (False, True):
-            flags = ["--repack"] if repack else []
-            theirs = json.loads(subprocess.run([os.path.join(BUILD, "tests/tools/logits-digest"), "-m", self.model, "--prompt", PROMPTS[0],
-                                                "-n", "16", "--threads", "2", "--json", *flags], capture_output=True, text=True, check=True).stdout)
+            flags = ["--extra-bufts"] if repack else []
+            theirs = json.loads(subprocess.run([os.path.join(BUILD, "tests/tools/logits-digest"), self.model, "--prompt", PROMPTS[0],
+                                                "-n", "16", "--threads", "2", "--ignore-eos", *flags], capture_output=True, text=True, check=True).stdout)
             ours = run_json(self.model, "-p", PROMPTS[0], "-n", "16", "--temp", "0", "-t", "2", "--ignore-eos", "--logits-digest",
                             *([] if repack else ["--no-repack"]))
             self.assertEqual(ours["logits_digest"], theirs["digest"])

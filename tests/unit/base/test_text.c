@@ -64,8 +64,29 @@ static void strings_grow(void **state) {
     assert_null(s.data);
 }
 
+static void what_is_not_utf8_is_replaced(void **state) {
+    (void)state;
+    static const struct {
+        const char *bytes, *text;
+    } cases[] = {{"", ""},
+                 {"a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
+                 {"x\x80y", "x\xef\xbf\xbdy"},
+                 {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},
+                 {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+                 {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+                 {"ab\xe2\x82", "ab\xef\xbf\xbd\xef\xbf\xbd"},
+                 {"\xff", "\xef\xbf\xbd"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hyp_str s = {0};
+        hyp_str_append_utf8(&s, cases[i].bytes, strlen(cases[i].bytes));
+        assert_string_equal(s.data != NULL ? s.data : "", cases[i].text);
+        hyp_str_free(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes_are_parsed), cmocka_unit_test(bytes_are_formatted),
-                                       cmocka_unit_test(utf8_is_kept_whole), cmocka_unit_test(strings_grow)};
+                                       cmocka_unit_test(utf8_is_kept_whole), cmocka_unit_test(strings_grow),
+                                       cmocka_unit_test(what_is_not_utf8_is_replaced)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

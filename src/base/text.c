@@ -116,8 +116,10 @@ static size_t utf8_character(const unsigned char *p, size_t n) {
 void hyp_str_append_utf8(hyp_str *s, const char *bytes, size_t n) {
     for (size_t i = 0; i < n;) {
         size_t len = utf8_character((const unsigned char *)bytes + i, n - i);
-        if (len > 0) hyp_str_append(s, bytes + i, len);
-        else hyp_str_append(s, "\xef\xbf\xbd", 3);
+        if (len > 0)
+            hyp_str_append(s, bytes + i, len);
+        else
+            hyp_str_append(s, "\xef\xbf\xbd", 3);
         i += len > 0 ? len : 1;
     }
 }

@@ -103,7 +103,8 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
         .no_memory = args->no_memory,
         .trace_path = args->trace,
         .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
-               .depth = (uint32_t)args->io_depth, .faults = args->io_faults != NULL ? &faults : NULL},
+               .depth = (uint32_t)args->io_depth,
+               .faults = args->io_faults != NULL ? &faults : NULL},
         .progress = on_load,
         .progress_user = &progress,
     };

@@ -94,11 +94,11 @@ static bool on_node(struct ggml_tensor *node, bool ask, void *user) {
     return e->stream == NULL ? !ask : hyp_stream_on_node(node, ask, e->stream);
 }
 
-static int make_context(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t ubatch_tokens, hyp_err *err) {
     struct llama_context_params params = llama_context_default_params();
     params.n_seq_max = HYP_MAX(config->n_parallel, 1u);
     params.n_ctx = config->context_tokens * params.n_seq_max;
-    params.n_ubatch = e->plan->ubatch_tokens;
+    params.n_ubatch = ubatch_tokens;
     params.n_batch = HYP_MAX(params.n_ubatch, 2048u);
     params.n_threads = params.n_threads_batch = e->info.threads;
     params.op_offload = false;
@@ -180,6 +180,32 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
     return hyp_offload_make(config->model, &e->hardware, e->plan, &e->offload, err);
 }
 
+static void free_context(hyp_engine *e) {
+    if (e->batch.token != NULL) llama_batch_free(e->batch);
+    if (e->ctx != NULL) llama_free(e->ctx);
+    e->batch = (struct llama_batch){0};
+    e->ctx = NULL;
+}
+
+/* The context first, since only then it is known what it takes; should it leave too little for the frames (some architectures'
+ * compute buffers are far larger than any formula), narrower batches need smaller ones. */
+static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err) {
+    for (uint32_t ubatch = e->plan->ubatch_tokens;; ubatch /= 4) {
+        hyp_err failure = HYP_ERR_NONE;
+        /* Its buffers need not have been touched yet: what the context reserves counts, not what is resident. */
+        uint64_t heap = hyp_process_anonymous_bytes(), before = hyp_process_data_bytes();
+        int r = make_context(e, config, ubatch, &failure);
+        if (r == HYP_OK && is_streaming(e))
+            r = make_stream(e, config, bases, heap + hyp_process_data_bytes() - before, &failure);
+        if (r == HYP_OK) return r;
+        if (r != HYP_ENOMEM || ubatch < 16 || !is_streaming(e)) {
+            if (err != NULL && err->code == 0) *err = failure;
+            return r;
+        }
+        free_context(e);
+    }
+}
+
 static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
     if (config->context_tokens == 0 || config->n_parallel > MAX_PARALLEL)
         return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel",
@@ -198,10 +224,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
     e->vocab = llama_model_get_vocab(e->llama);
     e->info.n_vocab = llama_vocab_n_tokens(e->vocab);
     e->info.n_embd = llama_model_n_embd_out(e->llama);
-    /* Its buffers need not have been touched yet: what the context reserves counts, not what is resident. */
-    uint64_t heap = hyp_process_anonymous_bytes(), before = hyp_process_data_bytes();
-    r = make_context(e, config, err);
-    if (r == HYP_OK && is_streaming(e)) r = make_stream(e, config, bases, heap + hyp_process_data_bytes() - before, err);
+    r = make_context_and_stream(e, config, bases, err);
     e->info.load_s = hyp_text_now_s() - start_s;
     e->read_bytes_at_open = hyp_process_read_bytes();
     e->major_faults_at_open = hyp_process_major_faults();
@@ -221,8 +244,7 @@ int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *
 
 void hyp_engine_close(hyp_engine *e) {
     if (e == NULL) return;
-    if (e->batch.token != NULL) llama_batch_free(e->batch);
-    if (e->ctx != NULL) llama_free(e->ctx);
+    free_context(e);
     hyp_stream_free(e->stream); /* puts the file's mapping back before libllama unmaps it */
     for (size_t i = 0; e->guards != NULL && i < e->model->n_files; i++)
         hyp_mapping_unguard(e->guards[i]);

@@ -3,9 +3,8 @@
 
   bench/resident.py MODEL [--runs 5] [--tokens 64] [--prompt-tokens 512] [--threads 2]
 
-Both use the same libraries, threads, batch sizes, and weight repacking. llama-bench measures decode from an empty context and
-prefill of random tokens; hypura a prompt of the same length and the tokens after it, so its decode carries the longer
-context. Prints medians (min-max) and the ratio.
+Both use the same libraries, threads, batch sizes, and weight repacking. Decode follows a
+prompt of the same length on both sides. Prints medians (min-max) and the ratio.
 """
 import argparse
 import json
@@ -18,14 +17,14 @@ from stream import prompt_of
 
 
 def llama_bench(a):
-    tool = os.path.join(os.environ["HYPURA_DEPS"], "usr/bin/llama-bench")
-    lib_dir = os.path.join(os.environ["HYPURA_DEPS"], "lib")
-    out = subprocess.run([os.path.join(lib_dir, "ld-linux-x86-64.so.2"), "--library-path", lib_dir, tool, "-m", a.model, "-t", str(a.threads), "-ngl", "0",
-                          "-p", str(a.prompt_tokens), "-n", "0", "-r", "1", "-o", "json"], capture_output=True, text=True, check=True)
-    prefill = json.loads(out.stdout)[0]["avg_ts"]
-    out = subprocess.run([os.path.join(lib_dir, "ld-linux-x86-64.so.2"), "--library-path", lib_dir, tool, "-m", a.model, "-t", str(a.threads), "-ngl", "0",
-                          "-p", "0", "-n", str(a.tokens), "-d", str(a.prompt_tokens), "-r", "1", "-o", "json"], capture_output=True, text=True, check=True)
-    return prefill, json.loads(out.stdout)[0]["avg_ts"]
+    """(prefill, decode) tok/s of one repetition each, decode after a context of the prompt's length."""
+    rates = []
+    for shape in (["-p", str(a.prompt_tokens), "-n", "0"], ["-p", "0", "-n", str(a.tokens), "-d", str(a.prompt_tokens)]):
+        out = subprocess.run([os.path.join(lib.ROOT, "tools/reference.sh"), os.environ.get("HYPURA_DEPS", os.path.join(lib.ROOT, ".deps")),
+                              "llama-bench", "-m", os.path.abspath(a.model), "-t", str(a.threads), "-ngl", "0", *shape, "-r", "1", "-o", "json"],
+                             capture_output=True, text=True, check=True)
+        rates.append(json.loads(out.stdout)[0]["avg_ts"])
+    return tuple(rates)
 
 
 def main():

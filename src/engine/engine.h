@@ -145,7 +145,8 @@ bool hyp_engine_needs_checkpoints(const hyp_engine *engine);
 typedef struct hyp_engine_stats {
     uint64_t bytes_read, demand_bytes, prefetch_bytes; /* from the device by this process, and by the pager */
     uint64_t major_faults;
-    double stall_s; /* the compute thread waited for reads */
+    double stall_s;       /* the compute thread waited for reads */
+    uint64_t frame_bytes; /* memory in frames now; the process sees it twice, so its resident size counts it twice */
     uint64_t cache_capacity_bytes, pinned_bytes, hit_bytes, miss_bytes, evicted_bytes;
     uint64_t prefetch_issued_bytes, prefetch_used_bytes, prefetch_wasted_bytes;
     double prefetch_recall, prefetch_precision; /* of predicted experts; 0 when nothing was predicted */

@@ -28,7 +28,11 @@ def make_model(name, *args):
     path = os.path.join(MODELS, name + ".gguf")
     stamp = path + ".args"
     wanted = json.dumps(args)
-    if not (os.path.exists(stamp) and open(stamp).read() == wanted):
+    known = ""
+    if os.path.exists(stamp):
+        with open(stamp) as f:
+            known = f.read()
+    if known != wanted:
         subprocess.run([os.path.join(BUILD, "tools/make-model"), *args, "-o", path], check=True, capture_output=True)
         with open(stamp, "w") as f:
             f.write(wanted)

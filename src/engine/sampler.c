@@ -12,6 +12,7 @@ struct hyp_sampler {
     struct llama_sampler *penalties; /* part of the chain, or NULL: the only one that looks back at the prompt */
     llama_token_data *candidates;    /* n_vocab, reused */
     int32_t n_vocab;
+    bool greedy; /* nothing but the likeliest token is asked for: no candidates are laid out */
 };
 
 static void add(struct llama_sampler *chain, struct llama_sampler *s) {
@@ -28,6 +29,7 @@ static void build_chain(hyp_sampler *s, const hyp_engine *e, const hyp_sampling 
         add(s->chain, s->penalties);
     }
     if (p->temperature <= 0) {
+        s->greedy = !penalised && s->grammar == NULL;
         add(s->chain, llama_sampler_init_greedy());
         return;
     }
@@ -81,11 +83,20 @@ static llama_token_data_array candidates_of(hyp_sampler *s, const float *logits)
     return (llama_token_data_array){s->candidates, (size_t)s->n_vocab, -1, false};
 }
 
+/* The first of the largest, as llama_sampler_init_greedy() chooses. */
+static hyp_token likeliest(const float *logits, int32_t n) {
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
 /* The grammar is slow over a whole vocabulary, so the chain draws first and the grammar only checks that one token; if it
  * refuses, the draw is repeated over what the grammar allows. This is what llama.cpp's own tools do. */
 hyp_token hyp_sampler_sample(hyp_sampler *s, hyp_engine *e, int32_t index) {
     const float *logits = hyp_engine_logits(e, index);
     if (logits == NULL) return HYP_EENGINE;
+    if (s->greedy) return likeliest(logits, s->n_vocab);
     llama_token_data_array all = candidates_of(s, logits);
     llama_sampler_apply(s->chain, &all);
     hyp_token token = all.data[all.selected].id;

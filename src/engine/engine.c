@@ -271,6 +271,25 @@ size_t hyp_engine_max_batch(const hyp_engine *e) {
     return llama_n_batch(e->ctx);
 }
 
+/* After a measured start, streaming that is clearly slower than plain mmap could be is given up: the mapping shows the file
+ * again, and the page cache gets the frames' memory. */
+static void consider_mmap(hyp_engine *e, double seconds, const hyp_pager_stats *before) {
+    hyp_stream_stats now;
+    hyp_stream_get_stats(e->stream, &now);
+    const hyp_pager_stats *p = &now.pager;
+    uint64_t used = p->hit_bytes + p->miss_bytes - before->hit_bytes - before->miss_bytes;
+    double mmap_s = 0;
+    if (!hyp_fallback_add(&e->fallback, seconds, p->stall_s - before->stall_s, used)) return;
+    if (!hyp_fallback_is_due(&e->fallback, p->budget_bytes - p->pinned_bytes,
+                             hyp_stream_units(e->stream)->streamed_bytes, e->hardware.disk_fault_bytes_per_s, &mmap_s))
+        return;
+    snprintf(e->info.reason, sizeof e->info.reason, "streaming gave %.2f tok/s, plain mmap should give %.2f",
+             HYP_FALLBACK_TOKENS / e->fallback.seconds, 1 / mmap_s);
+    e->info.mode = HYP_MODE_MMAP;
+    hyp_stream_free(e->stream);
+    e->stream = NULL;
+}
+
 int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err *err) {
     if (n == 0 || n > llama_n_batch(e->ctx))
         return hyp_err_set(err, HYP_EINVAL, "a batch of %zu tokens cannot be decoded", n);
@@ -284,14 +303,17 @@ int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err 
     }
     b->n_tokens = (int32_t)n;
     hyp_runtime_clear_error();
-    if (e->stream != NULL) hyp_stream_begin(e->stream);
+    hyp_stream_stats before = {0};
+    if (e->stream != NULL) hyp_stream_begin(e->stream), hyp_stream_get_stats(e->stream, &before);
     double start_s = hyp_text_now_s();
     int r = llama_decode(e->ctx, *b);
+    double seconds = hyp_text_now_s() - start_s;
     /* A graph that the callback stopped can still look complete: its own word decides. */
-    int streamed = e->stream != NULL ? hyp_stream_end(e->stream, hyp_text_now_s() - start_s, (uint32_t)n, err) : HYP_OK;
+    int streamed = e->stream != NULL ? hyp_stream_end(e->stream, seconds, (uint32_t)n, err) : HYP_OK;
     int faulted = check_guards(e, err);
     if (faulted != HYP_OK) return faulted;
     if (streamed != HYP_OK) return streamed;
+    if (r == 0 && n == 1 && e->stream != NULL && e->may_fall_back) consider_mmap(e, seconds, &before.pager);
     if (r == 0) return HYP_OK;
     if (atomic_load_explicit(&e->interrupted, memory_order_relaxed))
         return hyp_err_set(err, HYP_ECANCELED, "interrupted");

@@ -1,6 +1,7 @@
 /* engine_priv.h - what the files of this folder share. */
 #pragma once
 #include "engine/engine.h"
+#include "engine/fallback.h"
 #include "engine/offload.h"
 #include "engine/stream.h"
 
@@ -18,6 +19,8 @@ struct hyp_engine {
     struct llama_batch batch; /* reused by every decode */
     hyp_engine_info info;
     hyp_stream *stream; /* NULL unless weights are streamed */
+    hyp_fallback fallback;
+    bool may_fall_back; /* mode auto, and the disk was measured */
     int *guards;        /* one a file: pages that cannot be read */
     atomic_bool interrupted;
     uint64_t read_bytes_at_open, major_faults_at_open;

@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/run_report.h"
+#include "cli/status.h"
 #include "engine/generate.h"
 
 #include <string.h>
@@ -26,10 +27,12 @@ static bool on_load(uint64_t done, uint64_t total, void *user) {
 typedef struct output {
     bool json; /* the text goes into the report instead of the terminal */
     hyp_str text;
+    hyp_status status;
 } output;
 
 static bool on_text(const char *text, size_t n, void *user) {
     output *out = user;
+    hyp_status_token(&out->status);
     hyp_str_append(&out->text, text, n);
     if (out->json) return !out->text.failed;
     return fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0;
@@ -135,8 +138,14 @@ static int answer(const hyp_args *args, hyp_engine *engine, hyp_err *err) {
         .sink_user = &out,
     };
     hyp_generate_result result;
+    hyp_mode mode = hyp_engine_get_info(engine)->mode;
+    hyp_status_start(&out.status, engine, args->quiet);
     r = hyp_generate(engine, &request, &result, err);
+    hyp_status_end(&out.status);
     if (!args->json && out.text.length > 0) putchar('\n');
+    if (hyp_engine_get_info(engine)->mode != mode && !args->quiet)
+        fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(hyp_engine_get_info(engine)->mode),
+                hyp_engine_get_info(engine)->reason);
     if (r == HYP_OK && args->stats) hyp_run_report_text(engine, n_prompt, &result, stderr);
     if (r == HYP_OK && args->json)
         r = hyp_run_report_json(engine, n_prompt, &result, &out.text, args->logits_digest, stdout, err);

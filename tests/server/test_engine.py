@@ -1,0 +1,167 @@
+"""The server over the real engine, with small synthetic models: what reuse, checkpoints and parallel slots compute is what a
+fresh evaluation computes; and the commands serve, list, ps and stop."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from harness import BUILD, Server
+
+HYPURA = os.path.join(os.path.abspath(BUILD), "hypura")
+MAKE = os.path.join(os.path.abspath(BUILD), "tools", "make-model")
+
+
+class Hypura(Server):
+    """`hypura serve`, whose second line names the port."""
+
+    def __init__(self, folder, env, *options):
+        self.err = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([HYPURA, "serve", folder, "--port", "0", "--quiet", "--threads", "2"] + list(options), stdout=subprocess.PIPE,
+                                        stderr=self.err, env={**os.environ, **env})
+        self.lines = [self.process.stdout.readline().decode().rstrip("\n") for _ in range(3)]
+        found = re.search(r":(\d+)$", self.lines[1])
+        if not found:
+            self.stop()
+            raise RuntimeError("the server did not start: " + self.errors())
+        self.port = int(found.group(1))
+
+
+class Engine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp()
+        cls.models = cls.folder + "/models"
+        cls.env = {"XDG_CACHE_HOME": cls.folder + "/cache", "OLLAMA_HOST": ""}
+        os.mkdir(cls.models)
+        for arch in ("llama", "gemma3", "qwen3next"):
+            subprocess.run([MAKE, "--arch", arch, "--layers", "4", "--width", "256", "--vocab", "4096", "--context", "4096", "-o",
+                            "%s/%s.gguf" % (cls.models, arch)], check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def serve(self, *options, path=None):
+        return Hypura(path or self.models, self.env, *options)
+
+    def hypura(self, *words, port=None, code=0):
+        command = [HYPURA] + list(words) + (["--port", str(port)] if port else [])
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.env})
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    @staticmethod
+    def ask(server, model, messages, n=6):
+        reply = server.post("/v1/chat/completions", {"model": model, "messages": messages, "max_tokens": n, "temperature": 0, "logprobs": True,
+                                                     "top_logprobs": 5})
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    def first(self, body):
+        """The likeliest tokens after the prompt: what the context's state decides."""
+        return {tuple(t["bytes"]): t["logprob"] for t in body["choices"][0]["logprobs"]["content"][0]["top_logprobs"]}
+
+    def compare(self, a, b, where):
+        # Another batch shape rounds differently; a wrong state gives other tokens altogether.
+        a, b = self.first(a), self.first(b)
+        common = set(a) & set(b)
+        self.assertGreaterEqual(len(common), 3, where)
+        for token in common:
+            self.assertAlmostEqual(a[token], b[token], delta=0.3, msg=where)
+
+    def test_reuse_computes_the_same(self):
+        for arch in ("llama", "gemma3", "qwen3next"):
+            server = self.serve("--parallel", "1", "--context", "2048")
+            try:
+                messages, reused = [{"role": "system", "content": "word " * 100}], []
+                for i in range(4):
+                    messages.append({"role": "user", "content": "question %d" % i})
+                    reused.append((list(messages), self.ask(server, arch, messages)))
+                    messages.append({"role": "assistant", "content": "another answer than was given %d" % i})
+                for i, (asked, body) in enumerate(reused):
+                    cached = body["usage"]["prompt_tokens_details"]["cached_tokens"]
+                    if i > 0:
+                        self.assertGreater(cached, body["usage"]["prompt_tokens"] / 2, (arch, i))
+                    self.ask(server, arch, [{"role": "user", "content": "zzz %d" % i}], 1)
+                    self.ask(server, arch, [{"role": "system", "content": "quite unlike"}, {"role": "user", "content": "zzz %d" % i}], 1)
+                    fresh = self.ask(server, arch, asked)
+                    self.compare(body, fresh, (arch, i))
+            finally:
+                self.assertEqual(server.stop(), 0, server.errors())
+
+    def test_parallel_computes_the_same(self):
+        for arch in ("llama", "qwen3next"):
+            server = self.serve("--parallel", "4", "--context", "1024")
+            try:
+                prompts = [[{"role": "user", "content": "number %d " % i * (3 + i)}] for i in range(8)]
+                together = {}
+
+                def run(i):
+                    together[i] = self.ask(server, arch, prompts[i])
+
+                threads = [threading.Thread(target=run, args=(i,)) for i in range(8)]
+                for t in threads:
+                    t.start()
+                for t in threads:
+                    t.join()
+                for i in range(8):
+                    self.compare(together[i], self.ask(server, arch, prompts[i]), (arch, i))
+            finally:
+                self.assertEqual(server.stop(), 0, server.errors())
+
+    def test_format_binds(self):
+        server = self.serve("--context", "1024")
+        try:
+            schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}, "w": {"enum": ["a", "b"]}}, "required": ["n", "w"]}
+            body = {"model": "llama", "messages": [{"role": "user", "content": "x"}], "stream": False, "options": {"num_predict": 200}}
+            for _ in range(3):
+                said = json.loads(server.post("/api/chat", {**body, "format": schema}).json["message"]["content"])
+                self.assertTrue(0 <= said["n"] <= 9 and said["w"] in ("a", "b") and len(said) == 2, said)
+            self.assertEqual(server.post("/api/chat", {**body, "format": {"type": "nonsense"}}).status, 500)
+        finally:
+            self.assertEqual(server.stop(), 0, server.errors())
+
+    def test_commands(self):
+        listed = json.loads(self.hypura("list", self.models, "--json"))
+        self.assertEqual([m["name"] for m in listed], ["gemma3:latest", "llama:latest", "qwen3next:latest"])
+        text = self.hypura("list", self.models)
+        self.assertRegex(text, r"(?m)^llama:latest +%s +[\d.]+ MB +\d{4}-\d\d-\d\d +file$" % listed[1]["digest"][:12])
+        server = self.serve("--context", "512", "--parallel", "3")
+        try:
+            self.assertEqual(server.lines[0], "serving 3 models from %s (context 512, 3 at once)" % self.models)
+            self.assertEqual(server.lines[1], "endpoint http://127.0.0.1:%d" % server.port)
+            self.assertIn("/v1", server.lines[2])
+            server.post("/api/generate", {"model": "llama"})
+            self.assertRegex(self.hypura("ps", port=server.port), r"(?m)^llama:latest .* 512 ")
+            self.assertEqual(json.loads(self.hypura("ps", "--json", port=server.port))["models"][0]["name"], "llama:latest")
+            self.hypura("stop", "llama", port=server.port)
+            for _ in range(100):
+                if json.loads(self.hypura("ps", "--json", port=server.port))["models"] == []:
+                    break
+            self.assertEqual(self.hypura("ps", port=server.port).count("\n"), 1)
+            self.assertIn("the server answered: model 'nope' not found", self.hypura("stop", "nope", port=server.port, code=1))
+            self.assertIn("cannot listen on 127.0.0.1 port %d: Address already in use" % server.port,
+                          self.hypura("serve", self.models, port=server.port, code=1))
+        finally:
+            self.assertEqual(server.stop(), 0, server.errors())
+        self.assertIn("no server answers", self.hypura("ps", port=server.port, code=1))
+        self.assertIn("there is no GGUF model in", self.hypura("serve", self.folder + "/cache", code=1))
+        self.assertIn("--port must be between", self.hypura("serve", self.models, "--port", "x", code=2))
+        self.assertIn("--keep-alive needs a duration", self.hypura("serve", self.models, "--keep-alive", "soon", code=2))
+
+    def test_key_and_environment(self):
+        server = Hypura(self.models, {**self.env, "HYPURA_API_KEY": "k"}, "--context", "512")
+        try:
+            self.assertEqual(server.get("/api/tags").status, 401)
+            self.assertIn("give its key", self.hypura("ps", port=server.port, code=1))
+            self.hypura("ps", "--api-key", "k", port=server.port)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -27,7 +27,7 @@ typedef struct hyp_args {
     hyp_option_list stop;
     const char *system, *mode, *policy, *io_backend, *io_faults, *trace;
     uint64_t ram_bytes, vram_bytes, cpu_rate_bytes; /* 0: not given */
-    hyp_option_list device;
+    hyp_option_list device, rpc;
     const char *svg, *path;
     bool force, no_plan;
     int io_depth;

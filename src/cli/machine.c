@@ -65,7 +65,7 @@ static bool imagine_device(const char *text, hyp_device *ret) {
 static int choose_devices(const hyp_args *args, hyp_hardware *hw, hyp_err *err) {
     hyp_device chosen[HYP_HARDWARE_MAX_DEVICES];
     size_t n = 0;
-    if (args->device.n == 0) return HYP_OK;
+    if (args->device.n == 0) return hyp_devices_choose(&(hyp_device_choice){0}, hw, err);
     for (size_t i = 0; i < args->device.n && n < HYP_HARDWARE_MAX_DEVICES; i++) {
         const char *name = args->device.items[i];
         bool found = strcmp(name, "none") == 0;
@@ -112,6 +112,11 @@ int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measu
     r = choose_devices(args, hw, err);
     if (r == HYP_OK) *ret = machine;
     return r;
+}
+
+hyp_device_choice hyp_machine_devices(const hyp_args *args) {
+    return (hyp_device_choice){
+        .names = args->device.items, .n_names = args->device.n, .servers = args->rpc.items, .n_servers = args->rpc.n};
 }
 
 hyp_plan_request hyp_machine_request(const hyp_args *args) {

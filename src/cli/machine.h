@@ -1,6 +1,7 @@
 /* machine.h - the machine that a command plans for: the measured one, changed by what the user says of another. */
 #pragma once
 #include "cli/args.h"
+#include "engine/devices.h"
 #include "gguf/model.h"
 #include "hw/profile.h"
 #include "plan/plan.h"
@@ -17,6 +18,9 @@ typedef struct hyp_machine {
  * there as NAME:MEMORY:BYTES_PER_SECOND. Errors: HYP_EINVAL (an unknown device), and those of the profile. */
 HYP_NODISCARD int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret,
                                   hyp_err *err);
+
+/* The devices that --device and --rpc name. It refers to `args`. */
+hyp_device_choice hyp_machine_devices(const hyp_args *args);
 
 /* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
 hyp_plan_request hyp_machine_request(const hyp_args *args);

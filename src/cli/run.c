@@ -4,9 +4,11 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/interrupt.h"
+#include "cli/machine.h"
 #include "cli/progress.h"
 #include "cli/run_report.h"
 #include "cli/status.h"
+#include "cli/supervise.h"
 #include "engine/generate.h"
 
 #include <string.h>
@@ -93,6 +95,7 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
     hyp_io_faults faults;
     if (args->io_faults != NULL && hyp_faults_parse(args->io_faults, &faults, err) != HYP_OK) return HYP_EINVAL;
     hyp_progress_start(&progress, "loading", args->quiet);
+    const hyp_device_choice devices = hyp_machine_devices(args);
     hyp_engine_config config = {
         .model = model,
         .context_tokens = (uint32_t)args->context_tokens,
@@ -100,6 +103,8 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
         .threads = args->threads,
         .no_repack = args->no_repack,
         .ram_bytes = args->ram_bytes,
+        .vram_bytes = args->vram_bytes,
+        .devices = &devices,
         .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
         .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
         .no_prefetch = args->no_prefetch,
@@ -166,6 +171,11 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     if (args->logits_digest && !args->json) {
         hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
         return HYP_EXIT_USAGE;
+    }
+    if (args->rpc.n > 0) {
+        const hyp_device_choice devices = hyp_machine_devices(args);
+        int status = hyp_supervise(&devices, false, err);
+        if (status >= 0) return status;
     }
     HYP_CLEANUP(free_model) hyp_model *model = NULL;
     if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;

@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/endpoint.h"
+#include "cli/machine.h"
+#include "cli/supervise.h"
 #include "server/backend_engine.h"
 #include "server/server.h"
 #include "server/times.h"
@@ -24,12 +26,14 @@ static const char *io_name(int i) {
     return hyp_io_backend_name((hyp_io_backend)i);
 }
 
-static hyp_engine_config engine_config(const hyp_args *args) {
+static hyp_engine_config engine_config(const hyp_args *args, const hyp_device_choice *devices) {
     return (hyp_engine_config){
         .batch_tokens = (uint32_t)args->batch_tokens,
         .threads = args->threads,
         .no_repack = args->no_repack,
         .ram_bytes = args->ram_bytes,
+        .vram_bytes = args->vram_bytes,
+        .devices = devices,
         .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
         .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
         .no_prefetch = args->no_prefetch,
@@ -85,6 +89,11 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     int r = hyp_endpoint_read(args, &endpoint, err);
     if (r == HYP_OK) r = read_keep_alive(args->keep_alive, &keep_alive_ns, err);
     if (r != HYP_OK) return HYP_EXIT_USAGE;
+    hyp_device_choice devices = hyp_machine_devices(args);
+    if (args->rpc.n > 0) {
+        int status = hyp_supervise(&devices, true, err);
+        if (status >= 0) return status;
+    }
     /* Every thread inherits this: signals come to sigwait() alone. */
     sigset_t signals;
     sigemptyset(&signals);
@@ -92,7 +101,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    hyp_engine_config engine = engine_config(args);
+    hyp_engine_config engine = engine_config(args, &devices);
     hyp_server_config config = {.model = model,
                                 .host = endpoint.host,
                                 .port = endpoint.port,

@@ -9,6 +9,7 @@
 #include "hw/memory.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_PARALLEL = 64 };
 
@@ -60,11 +61,32 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     return hyp_engine_err(err, HYP_EENGINE, "llama.cpp cannot load this model");
 }
 
+/* The bytes of `file` from the first host tensor to the last: libllama unmaps what is before and behind, and something else
+ * may stand there. False when no tensor of the file is on the host. */
+static bool host_range(const hyp_engine *e, size_t file, uint64_t *ret_first, uint64_t *ret_end) {
+    uint64_t first = UINT64_MAX, end = 0;
+    for (size_t i = 0; i < e->model->n_tensors; i++) {
+        const hyp_tensor *t = &e->model->tensors[i];
+        bool host = e->plan->tensor_tier[i] < HYP_TIER_DEVICE || t->role == HYP_ROLE_EMBEDDING;
+        if (t->file != file || !host || t->bytes == 0) continue;
+        first = HYP_MIN(first, t->offset);
+        end = HYP_MAX(end, t->offset + t->bytes);
+    }
+    *ret_first = first;
+    *ret_end = end;
+    return end > first;
+}
+
 static int guard_files(hyp_engine *e, void *const *bases, hyp_err *err) {
-    e->guards = malloc(sizeof *e->guards * e->model->n_files);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first, end;
+    e->guards = calloc(e->model->n_files, sizeof *e->guards);
     if (e->guards == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", e->model->n_files);
-    for (size_t i = 0; i < e->model->n_files; i++)
-        e->guards[i] = bases[i] != NULL ? hyp_mapping_guard(bases[i], e->model->files[i].bytes) : -1;
+    for (size_t i = 0; i < e->model->n_files; i++) {
+        e->guards[i] = (engine_guard){.handle = -1};
+        if (bases[i] == NULL || !host_range(e, i, &first, &end)) continue;
+        e->guards[i].offset = first / page * page;
+        e->guards[i].handle = hyp_mapping_guard((char *)bases[i] + e->guards[i].offset, end - e->guards[i].offset);
+    }
     return HYP_OK;
 }
 
@@ -72,10 +94,10 @@ static int guard_files(hyp_engine *e, void *const *bases, hyp_err *err) {
 static int check_guards(const hyp_engine *e, hyp_err *err) {
     for (size_t i = 0; i < e->model->n_files; i++) {
         uint64_t offset;
-        if (!hyp_mapping_faulted(e->guards[i], &offset)) continue;
+        if (!hyp_mapping_faulted(e->guards[i].handle, &offset)) continue;
         hyp_err_set(err, HYP_EIO,
                     "%s could not be read at byte %llu: its disk fails, or the file was changed while in use",
-                    e->model->files[i].path, (unsigned long long)offset);
+                    e->model->files[i].path, (unsigned long long)(e->guards[i].offset + offset));
         hyp_err_hint(err, "check the disk and the file, then load the model again");
         return HYP_EIO;
     }
@@ -149,17 +171,20 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
                      hyp_text_format_bytes((taken - page_tables + least) / 50 * 51, need, sizeof need));
     }
-    return r == HYP_OK ? hyp_stream_load(e->stream, bases, config->progress, config->progress_user, err) : r;
+    return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
 }
 
-/* Plan on the given machine, or on a modest one with the memory of this. */
+/* Plan on the given machine, on this one, or on a modest one with the memory of this. */
 static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    int r = HYP_OK;
     if (config->hardware != NULL)
         e->hardware = *config->hardware;
+    else if (config->devices != NULL)
+        r = hyp_devices_machine(config->devices, config->model, config->threads, &e->hardware, err);
     else
         hyp_hardware_default(&e->hardware);
     hyp_memory memory;
-    int r = hyp_memory_probe(&memory, err);
+    if (r == HYP_OK) r = hyp_memory_probe(&memory, err);
     if (r != HYP_OK) return r;
     e->hardware.ram_available_bytes = memory.available_bytes;
     e->hardware.ram_budget_bytes = hyp_memory_budget(&memory);
@@ -195,8 +220,10 @@ static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *confi
         /* Its buffers need not have been touched yet: what the context reserves counts, not what is resident. */
         uint64_t heap = hyp_process_anonymous_bytes(), before = hyp_process_data_bytes();
         int r = make_context(e, config, ubatch, &failure);
-        if (r == HYP_OK && is_streaming(e))
-            r = make_stream(e, config, bases, heap + hyp_process_data_bytes() - before, &failure);
+        uint64_t taken = heap + hyp_process_data_bytes() - before;
+        /* A device's driver takes address space that is no memory: there the plan's own figures for the host hold. */
+        if (e->plan->n_gpu_layers > 0) taken = e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes;
+        if (r == HYP_OK && is_streaming(e)) r = make_stream(e, config, bases, taken, &failure);
         if (r == HYP_OK) return r;
         if (r != HYP_ENOMEM || ubatch < 16 || !is_streaming(e)) {
             if (err != NULL && err->code == 0) *err = failure;
@@ -247,7 +274,7 @@ void hyp_engine_close(hyp_engine *e) {
     free_context(e);
     hyp_stream_free(e->stream); /* puts the file's mapping back before libllama unmaps it */
     for (size_t i = 0; e->guards != NULL && i < e->model->n_files; i++)
-        hyp_mapping_unguard(e->guards[i]);
+        hyp_mapping_unguard(e->guards[i].handle);
     free(e->guards);
     if (e->llama != NULL) llama_model_free(e->llama);
     hyp_offload_free(&e->offload);

@@ -5,6 +5,7 @@
  *
  * Threads: one thread, the compute thread, owns an engine and calls every function except those marked otherwise. */
 #pragma once
+#include "engine/devices.h"
 #include "gguf/model.h"
 #include "pager/pager.h"
 #include "plan/plan.h"
@@ -17,7 +18,10 @@ typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, v
 typedef struct hyp_engine_config {
     const hyp_model *model;       /* opened by the caller, who keeps it alive as long as the engine */
     hyp_mode mode;                /* HYP_MODE_AUTO: as the plan says */
-    const hyp_hardware *hardware; /* as measured; copied. NULL: a modest machine with this one's memory */
+    const hyp_hardware *hardware; /* as measured; copied. NULL: as `devices` says */
+    const hyp_device_choice
+        *devices;            /* profile this machine (devices.h) and use these devices. NULL, and no `hardware`: a
+                                         modest machine with this one's memory and no device */
     uint64_t ram_bytes;      /* budget for weights, cache, KV cache, buffers; 0: what is available less a headroom */
     uint64_t vram_bytes;     /* of each device at most; 0: what is free */
     uint32_t context_tokens; /* per sequence */

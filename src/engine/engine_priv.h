@@ -8,6 +8,12 @@
 #include <llama.h>
 #include <stdatomic.h>
 
+/* A file's guarded range: what of its mapping stays. */
+typedef struct engine_guard {
+    int handle;      /* of mapping.h, or -1 */
+    uint64_t offset; /* of the range in the file */
+} engine_guard;
+
 struct hyp_engine {
     const hyp_model *model;
     hyp_hardware hardware;
@@ -21,7 +27,7 @@ struct hyp_engine {
     hyp_stream *stream; /* NULL unless weights are streamed */
     hyp_fallback fallback;
     bool may_fall_back; /* mode auto, and the disk was measured */
-    int *guards;        /* one a file: pages that cannot be read */
+    engine_guard *guards; /* one a file: pages that cannot be read */
     atomic_bool interrupted;
     uint64_t read_bytes_at_open, major_faults_at_open;
 };

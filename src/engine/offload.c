@@ -28,7 +28,6 @@ static ggml_backend_buffer_type_t host_buffer_type(void) {
 
 /* Where libllama would put a tensor by its layer alone: 0 the host, 1 + d. */
 static uint8_t site_by_layer(const hyp_plan *plan, const hyp_tensor *t) {
-    if (t->role == HYP_ROLE_EMBEDDING) return 0;
     return t->layer >= 0 && (uint32_t)t->layer < plan->n_layers ? plan->layer_site[t->layer]
                                                                 : plan->layer_site[plan->n_layers];
 }
@@ -42,7 +41,8 @@ static int add_overrides(const hyp_model *model, const hyp_plan *plan, const ggm
         const hyp_tensor *t = &model->tensors[i];
         uint8_t site =
             plan->tensor_tier[i] >= HYP_TIER_DEVICE ? (uint8_t)(plan->tensor_tier[i] - HYP_TIER_DEVICE + 1) : 0;
-        if (site == site_by_layer(plan, t) || t->bytes == 0) continue;
+        /* libllama keeps the embedding on the host; where it is the output matrix too, it makes the device's copy itself. */
+        if (site == site_by_layer(plan, t) || t->bytes == 0 || t->role == HYP_ROLE_EMBEDDING) continue;
         char *pattern = exact_pattern(t->name);
         if (pattern == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the placement");
         p->patterns[p->n_overrides] = pattern;

@@ -87,11 +87,10 @@ void hyp_stream_free(hyp_stream *s) {
     free(s);
 }
 
-int hyp_stream_load(hyp_stream *s, void *const *bases, bool (*progress)(uint64_t, uint64_t, void *), void *user,
-                    hyp_err *err) {
+int hyp_stream_load(hyp_stream *s, bool (*progress)(uint64_t, uint64_t, void *), void *user, hyp_err *err) {
     int r = hyp_pager_load_always(s->pager, progress, user, err);
     if (r != HYP_OK) return r;
-    return s->mode == HYP_MODE_EXPERTS ? stream_experts_start(s, bases, err) : stream_dense_start(s, err);
+    return s->mode == HYP_MODE_EXPERTS ? stream_experts_start(s, err) : stream_dense_start(s, err);
 }
 
 void stream_fail(hyp_stream *s, const hyp_err *failure) {

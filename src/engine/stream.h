@@ -36,8 +36,8 @@ HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **r
 void hyp_stream_free(hyp_stream *stream);
 
 /* Read what is always needed, then begin to fill the rest. Errors: HYP_EIO, HYP_ECANCELED. */
-HYP_NODISCARD int hyp_stream_load(hyp_stream *stream, void *const *bases, bool (*progress)(uint64_t, uint64_t, void *),
-                                  void *user, hyp_err *err);
+HYP_NODISCARD int hyp_stream_load(hyp_stream *stream, bool (*progress)(uint64_t, uint64_t, void *), void *user,
+                                  hyp_err *err);
 
 /* ggml's evaluation callback; `user` is the stream. */
 bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user);

@@ -9,6 +9,7 @@
 
 #include <ggml-backend.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,10 +113,10 @@ static int start_trace(hyp_stream *s, hyp_err *err) {
     return hyp_trace_create(s->trace_path, &info, &s->experts.trace, err);
 }
 
-int stream_experts_start(hyp_stream *s, void *const *bases, hyp_err *err) {
+int stream_experts_start(hyp_stream *s, hyp_err *err) {
     int r = load_statistics(s, err);
     if (r == HYP_OK && s->prefetch && s->routers_bytes > 0)
-        r = hyp_routers_load(s->model, &s->units, bases, &s->experts.routers, &s->experts.lookahead, err);
+        r = hyp_routers_load(s->model, &s->units, &s->experts.routers, &s->experts.lookahead, err);
     if (r == HYP_OK) r = start_trace(s, err);
     if (r == HYP_OK && s->prefetch) warm_up(s);
     return r;
@@ -259,12 +260,24 @@ static bool all_ready(hyp_stream *s, uint8_t mask) {
     return true;
 }
 
+/* Ids chosen on a device reach the experts as the scheduler's copy, named "BACKEND#NAME#N". Writes NAME, or `name` itself. */
+static const char *name_before_copy(const char *name, char ret[GGML_MAX_NAME]) {
+    const char *first = strchr(name, '#'), *last = strrchr(name, '#');
+    if (first == NULL || last == first)
+        snprintf(ret, GGML_MAX_NAME, "%s", name);
+    else
+        snprintf(ret, GGML_MAX_NAME, "%.*s", (int)(last - first - 1), first + 1);
+    return ret;
+}
+
 /* A node over streamed weights is about to run: have its part there. Stop after it if another part is still being read, so
  * that this one computes meanwhile. */
 static bool before_matrix(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
     stream_experts *x = &s->experts;
-    if (node->src[2] != NULL && hyp_names_get(&x->id_nodes, node->src[2]->name) == HYP_NAMES_NONE)
-        hyp_names_put(&x->id_nodes, node->src[2]->name, ref->layer);
+    char ids[GGML_MAX_NAME];
+    if (node->src[2] != NULL &&
+        hyp_names_get(&x->id_nodes, name_before_copy(node->src[2]->name, ids)) == HYP_NAMES_NONE)
+        hyp_names_put(&x->id_nodes, ids, ref->layer);
     if (ref->layer != s->layer) return false; /* the choice was not seen: this graph is new and faults */
     uint8_t mask = (uint8_t)(1u << ref->part);
     for (size_t i = 0; i < x->n_demand; i++) {

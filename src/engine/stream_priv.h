@@ -75,7 +75,7 @@ int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err 
 void stream_experts_close(hyp_stream *s);
 /* What the look-ahead's copy of the routers will take out of the budget; 0 when it is not worth it. */
 uint64_t stream_experts_routers_bytes(const hyp_stream *s, uint64_t budget_bytes);
-int stream_experts_start(hyp_stream *s, void *const *bases, hyp_err *err);
+int stream_experts_start(hyp_stream *s, hyp_err *err);
 
 /* Any node, before it runs: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL. */
 bool stream_experts_before(hyp_stream *s, struct ggml_tensor *node, const hyp_unit_ref *ref);

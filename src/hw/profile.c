@@ -139,11 +139,10 @@ static int measure_devices(session *s, const hyp_bench *bench, hyp_err *err) {
 static void assume_devices(hyp_hardware *hw) {
     for (size_t i = 0; i < hw->n_devices; i++) {
         hyp_device *d = &hw->devices[i];
-        bool remote = d->kind == HYP_DEVICE_REMOTE;
-        d->weight_bytes_per_s = remote ? 5e9 : 60e9;
-        d->flop_per_s = remote ? 1e11 : 2e12;
-        d->copy_bytes_per_s = remote ? 1e8 : 8e9;
-        d->hop_s = remote ? 1e-3 : 5e-5;
+        d->weight_bytes_per_s = 60e9;
+        d->flop_per_s = 2e12;
+        d->copy_bytes_per_s = 8e9;
+        d->hop_s = 5e-5;
     }
 }
 
@@ -272,6 +271,17 @@ static int do_disk(session *s, hyp_err *err) {
     return HYP_OK;
 }
 
+/* Other machines' devices come and go with the command line: they are no part of this machine. */
+static size_t local_devices(hyp_device *ret, struct ggml_backend_device **ret_handles) {
+    size_t n = hyp_bandwidth_devices(ret, ret_handles, HYP_HARDWARE_MAX_DEVICES), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (ret[i].kind == HYP_DEVICE_REMOTE) continue;
+        ret[kept] = ret[i];
+        ret_handles[kept++] = ret_handles[i];
+    }
+    return kept;
+}
+
 int hyp_profile_load_or_measure(const hyp_profile_request *request, hyp_profile *ret, hyp_err *err) {
     hyp_profile *profile = calloc(1, sizeof *profile);
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
@@ -285,7 +295,7 @@ int hyp_profile_load_or_measure(const hyp_profile_request *request, hyp_profile 
     hw->ram_total_bytes = profile->memory.total_bytes;
     hw->ram_available_bytes = profile->memory.available_bytes;
     hw->ram_budget_bytes = hyp_memory_budget(&profile->memory);
-    hw->n_devices = hyp_bandwidth_devices(hw->devices, s.devices, HYP_HARDWARE_MAX_DEVICES);
+    hw->n_devices = local_devices(hw->devices, s.devices);
     s.n_steps = HYP_ARRAY_LEN(usual_types) + hw->n_devices + 1 + (request->path != NULL ? 14 : 0);
     if (r == HYP_OK) r = do_machine(&s, err);
     if (r == HYP_OK) r = do_disk(&s, err);

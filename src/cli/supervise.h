@@ -1,0 +1,8 @@
+/* supervise.h - a command that may die with a remote machine runs in a child process, watched by this one. */
+#pragma once
+#include "engine/devices.h"
+
+/* Go on in a child: returns -1 there. The parent waits, passes SIGINT, SIGTERM and SIGHUP on, and returns the child's exit
+ * status; when the child was aborted because a server of `servers` went away, HYP_EXIT_FAILED with `err` filled. With
+ * `restart` the parent then prints that error and starts a new child instead. Call before any thread is started. */
+int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err);

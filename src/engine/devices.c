@@ -1,0 +1,98 @@
+#include "engine/devices.h"
+
+#include "base/mem.h"
+#include "engine/rpc.h"
+#include "engine/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool hyp_devices_is_software(const hyp_device *device) {
+    static const char *const signs[] = {"llvmpipe", "SwiftShader", "softpipe"};
+    for (size_t i = 0; i < HYP_ARRAY_LEN(signs); i++)
+        if (strstr(device->description, signs[i]) != NULL) return true;
+    return false;
+}
+
+static const hyp_device *find(const hyp_hardware *hw, const char *name) {
+    for (size_t i = 0; i < hw->n_devices; i++)
+        if (strcmp(hw->devices[i].name, name) == 0) return &hw->devices[i];
+    return NULL;
+}
+
+static int unknown_device(const hyp_hardware *hw, const char *name, hyp_err *err) {
+    char names[160] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < hw->n_devices && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i > 0 ? ", " : "", hw->devices[i].name);
+    hyp_err_set(err, HYP_EINVAL, "there is no device \"%s\"", name);
+    if (n > 0)
+        hyp_err_hint(err, "there is: %s", names);
+    else
+        hyp_err_hint(err, "ggml found no device besides the CPU");
+    return HYP_EINVAL;
+}
+
+int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardware *hw, hyp_err *err) {
+    hyp_device chosen[HYP_HARDWARE_MAX_DEVICES];
+    size_t n = 0;
+    for (size_t i = 0; i < hw->n_devices && choice->n_names == 0; i++)
+        if (!hyp_devices_is_software(&hw->devices[i])) chosen[n++] = hw->devices[i];
+    for (size_t i = 0; i < choice->n_names && n < HYP_HARDWARE_MAX_DEVICES; i++) {
+        if (strcmp(choice->names[i], "none") == 0) continue;
+        const hyp_device *device = find(hw, choice->names[i]);
+        if (device == NULL) return unknown_device(hw, choice->names[i], err);
+        bool twice = false;
+        for (size_t k = 0; k < n; k++)
+            twice = twice || strcmp(chosen[k].name, device->name) == 0;
+        if (!twice) chosen[n++] = *device;
+    }
+    memcpy(hw->devices, chosen, n * sizeof *chosen);
+    hw->n_devices = n;
+    return HYP_OK;
+}
+
+int hyp_devices_each_server(const hyp_device_choice *choice, int (*each)(const char *, void *, hyp_err *), void *user,
+                            hyp_err *err) {
+    for (size_t i = 0; i < choice->n_servers; i++)
+        for (const char *at = choice->servers[i]; *at != '\0';) {
+            char address[256];
+            size_t n = strcspn(at, ",");
+            if (n >= sizeof address) return hyp_err_set(err, HYP_EINVAL, "the address of an RPC server is too long");
+            memcpy(address, at, n);
+            address[n] = '\0';
+            at += n + (at[n] == ',');
+            int r = n > 0 ? each(address, user, err) : HYP_OK;
+            if (r != HYP_OK) return r;
+        }
+    return HYP_OK;
+}
+
+static int add_server(const char *address, void *user, hyp_err *err) {
+    hyp_hardware *hw = user;
+    size_t n = 0;
+    int r = hyp_rpc_add(address, hw->devices + hw->n_devices, HYP_HARDWARE_MAX_DEVICES - hw->n_devices, &n, err);
+    if (r == HYP_OK && n == 0) r = hyp_err_set(err, HYP_ELIMIT, "more than %d devices", HYP_HARDWARE_MAX_DEVICES);
+    if (r == HYP_OK) hw->n_devices += n;
+    return r;
+}
+
+int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hw, hyp_err *err) {
+    return hyp_devices_each_server(choice, add_server, hw, err);
+}
+
+int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads, hyp_hardware *ret,
+                        hyp_err *err) {
+    hyp_profile_request request = {.path = model->files[0].path, .quick = true, .threads = threads};
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (model->tensors[i].type >= 0 && model->tensors[i].type < 64 && model->tensors[i].bytes > 1 << 20)
+            request.types |= (uint64_t)1 << model->tensors[i].type;
+    hyp_profile *profile = calloc(1, sizeof *profile);
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    int r = hyp_profile_load_or_measure(&request, profile, err);
+    if (r == HYP_OK) r = hyp_devices_choose(choice, &profile->hardware, err);
+    if (r == HYP_OK) r = hyp_devices_add_remote(choice, &profile->hardware, err);
+    if (r == HYP_OK) *ret = profile->hardware;
+    free(profile);
+    return r;
+}

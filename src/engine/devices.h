@@ -1,0 +1,31 @@
+/* devices.h - the machine that an engine plans for: this one as measured, with the devices that shall be used. */
+#pragma once
+#include "gguf/model.h"
+#include "hw/profile.h"
+
+typedef struct hyp_device_choice {
+    const char *const *names; /* of local devices ("Vulkan0"); "none" alone: no local device. Empty: every real one */
+    size_t n_names;
+    const char *const *servers; /* "host:port", or several separated by commas: RPC servers, whose devices join */
+    size_t n_servers;
+} hyp_device_choice;
+
+/* A device that computes on the CPU (Mesa's llvmpipe and the like): slower than the CPU itself, good for tests. Pure. */
+bool hyp_devices_is_software(const hyp_device *device);
+
+/* Leave in `hardware` the local devices of `choice`, in its order. Errors: HYP_EINVAL (there is none of that name). Pure. */
+HYP_NODISCARD int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
+
+/* Reach every server of `choice` and append its devices to `hardware`. After hyp_runtime_start(); one thread at a time.
+ * Errors: those of hyp_rpc_add(), HYP_ELIMIT (too many devices). */
+HYP_NODISCARD int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
+
+/* The machine for running `model`: the kept profile, else a quick one (a fraction of a second, then kept), with the devices
+ * of `choice`. `threads`: 0 = one a core. One thread at a time. Errors: those above, and of the profile. */
+HYP_NODISCARD int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads,
+                                      hyp_hardware *ret, hyp_err *err);
+
+/* Call `each` with every single address in `servers`, which may be lists separated by commas. Stops at the first result that
+ * is not 0 and returns it. Errors: HYP_EINVAL (an address is too long). */
+int hyp_devices_each_server(const hyp_device_choice *choice, int (*each)(const char *address, void *user, hyp_err *err),
+                            void *user, hyp_err *err);

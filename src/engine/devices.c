@@ -81,6 +81,19 @@ int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hw, hy
     return hyp_devices_each_server(choice, add_server, hw, err);
 }
 
+/* What was measured earlier; or a quick look, but only where it decides something: without a device every tensor computes on
+ * the CPU, however fast that is. */
+static int load_profile(const hyp_device_choice *choice, hyp_profile_request *request, hyp_profile *ret, hyp_err *err) {
+    request->cached_only = true;
+    int r = hyp_profile_load_or_measure(request, ret, err);
+    if (r == HYP_OK) r = hyp_devices_choose(choice, &ret->hardware, err);
+    if (r != HYP_OK || ret->machine_source != HYP_PROFILE_DEFAULT) return r;
+    if (ret->hardware.n_devices == 0 && choice->n_servers == 0) return HYP_OK;
+    request->cached_only = false;
+    r = hyp_profile_load_or_measure(request, ret, err);
+    return r == HYP_OK ? hyp_devices_choose(choice, &ret->hardware, err) : r;
+}
+
 int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads, hyp_hardware *ret,
                         hyp_err *err) {
     hyp_profile_request request = {.path = model->files[0].path, .quick = true, .threads = threads};
@@ -89,8 +102,7 @@ int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model,
             request.types |= (uint64_t)1 << model->tensors[i].type;
     hyp_profile *profile = calloc(1, sizeof *profile);
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
-    int r = hyp_profile_load_or_measure(&request, profile, err);
-    if (r == HYP_OK) r = hyp_devices_choose(choice, &profile->hardware, err);
+    int r = load_profile(choice, &request, profile, err);
     if (r == HYP_OK) r = hyp_devices_add_remote(choice, &profile->hardware, err);
     if (r == HYP_OK) *ret = profile->hardware;
     free(profile);

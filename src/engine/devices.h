@@ -20,8 +20,8 @@ HYP_NODISCARD int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardwa
  * Errors: those of hyp_rpc_add(), HYP_ELIMIT (too many devices). */
 HYP_NODISCARD int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
 
-/* The machine for running `model`: the kept profile, else a quick one (a fraction of a second, then kept), with the devices
- * of `choice`. `threads`: 0 = one a core. One thread at a time. Errors: those above, and of the profile. */
+/* The machine for running `model`: the kept profile, else, when there are devices to choose between, a quick one (a second
+ * or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core. One thread at a time. Errors: those above, and of the profile. */
 HYP_NODISCARD int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads,
                                       hyp_hardware *ret, hyp_err *err);
 

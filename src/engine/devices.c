@@ -95,7 +95,7 @@ static int load_profile(const hyp_device_choice *choice, hyp_profile_request *re
 }
 
 int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads, hyp_hardware *ret,
-                        hyp_err *err) {
+                        bool *ret_disk_measured, hyp_err *err) {
     hyp_profile_request request = {.path = model->files[0].path, .quick = true, .threads = threads};
     for (size_t i = 0; i < model->n_tensors; i++)
         if (model->tensors[i].type >= 0 && model->tensors[i].type < 64 && model->tensors[i].bytes > 1 << 20)
@@ -104,7 +104,10 @@ int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model,
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
     int r = load_profile(choice, &request, profile, err);
     if (r == HYP_OK) r = hyp_devices_add_remote(choice, &profile->hardware, err);
-    if (r == HYP_OK) *ret = profile->hardware;
+    if (r == HYP_OK) {
+        *ret = profile->hardware;
+        *ret_disk_measured = profile->disk_source != HYP_PROFILE_DEFAULT;
+    }
     free(profile);
     return r;
 }

@@ -21,9 +21,9 @@ HYP_NODISCARD int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardwa
 HYP_NODISCARD int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
 
 /* The machine for running `model`: the kept profile, else, when there are devices to choose between, a quick one (a second
- * or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core. One thread at a time. Errors: those above, and of the profile. */
+ * or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core. `*ret_disk_measured`: are the disk's rates measured ones? One thread at a time. Errors: those above, and of the profile. */
 HYP_NODISCARD int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads,
-                                      hyp_hardware *ret, hyp_err *err);
+                                      hyp_hardware *ret, bool *ret_disk_measured, hyp_err *err);
 
 /* Call `each` with every single address in `servers`, which may be lists separated by commas. Stops at the first result that
  * is not 0 and returns it. Errors: HYP_EINVAL (an address is too long). */

@@ -176,16 +176,19 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
 
 /* Plan on the given machine, on this one, or on a modest one with the memory of this. */
 static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    bool disk_measured = false;
     int r = HYP_OK;
     if (config->hardware != NULL)
         e->hardware = *config->hardware;
     else if (config->devices != NULL)
-        r = hyp_devices_machine(config->devices, config->model, config->threads, &e->hardware, err);
+        r = hyp_devices_machine(config->devices, config->model, config->threads, &e->hardware, &disk_measured, err);
     else
         hyp_hardware_default(&e->hardware);
     hyp_memory memory;
     if (r == HYP_OK) r = hyp_memory_probe(&memory, err);
     if (r != HYP_OK) return r;
+    e->may_fall_back = disk_measured && config->mode == HYP_MODE_AUTO;
+    if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
     e->hardware.ram_available_bytes = memory.available_bytes;
     e->hardware.ram_budget_bytes = hyp_memory_budget(&memory);
     hyp_plan_request request = {

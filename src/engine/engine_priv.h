@@ -26,7 +26,7 @@ struct hyp_engine {
     hyp_engine_info info;
     hyp_stream *stream; /* NULL unless weights are streamed */
     hyp_fallback fallback;
-    bool may_fall_back; /* mode auto, and the disk was measured */
+    bool may_fall_back;   /* mode auto, and the disk was measured */
     engine_guard *guards; /* one a file: pages that cannot be read */
     atomic_bool interrupted;
     uint64_t read_bytes_at_open, major_faults_at_open;

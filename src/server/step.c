@@ -125,30 +125,55 @@ static size_t add_prompt(hyp_scheduler *s, const lane *l, slot *which, size_t n,
     return n + take;
 }
 
-/* Fill the batch: first a token of every answer, so that none waits for another's prompt; prompts share the rest. */
-static size_t gather(hyp_scheduler *s, lane *l, bool *ret_prompts) {
-    size_t n = 0, n_prompts = 0, room = l->info.max_batch;
+/* A token of every running answer. Returns the new number of inputs; `*ret_prompts` counts the slots still at their prompt. */
+static size_t gather_answers(hyp_scheduler *s, lane *l, bool wanted, size_t *ret_prompts) {
+    size_t n = 0;
+    *ret_prompts = 0;
     for (size_t i = 0; i < l->slots.n; i++) {
         slot *which = &l->slots.items[i];
         which->n_batched = 0;
         which->logits = -1;
-        if (!can_work(which) || n == room) continue;
-        if (which->next < 0) {
-            n_prompts++;
-            continue;
-        }
+        if (!can_work(which)) continue;
+        *ret_prompts += which->next < 0;
+        if (which->next < 0 || !wanted || n == l->info.max_batch) continue;
         which->logits = (int32_t)n;
         which->n_batched = 1;
         s->batch[n++] = (hyp_input){which->next, (int32_t)which->n_tokens, which->seq, true};
     }
-    *ret_prompts = n_prompts > 0;
-    for (size_t i = 0; i < l->slots.n && n_prompts > 0; i++) {
+    return n;
+}
+
+/* Parts of at most `n_prompts` prompts, in equal shares, beginning behind the slot that was served last. */
+static size_t gather_prompts(hyp_scheduler *s, lane *l, size_t n, size_t n_prompts) {
+    size_t room = l->info.max_batch, first = l->next_prompt;
+    for (size_t k = 0; k < l->slots.n && n_prompts > 0; k++) {
+        size_t i = (first + k) % l->slots.n;
         slot *which = &l->slots.items[i];
-        if (which->next >= 0 || which->n_batched > 0 || which->job == NULL || hyp_job_is_full(which->job)) continue;
+        if (which->next >= 0 || !can_work(which)) continue;
         n = add_prompt(s, l, which, n, HYP_MAX((room - n) / n_prompts, (size_t)(room > n)));
         n_prompts--;
+        l->next_prompt = i + 1;
     }
     return n;
+}
+
+/* Fill the batch: first a token of every answer, so that none waits for another's prompt; prompts share the rest.
+ *
+ * Not so where sequences have recurrent state: libllama 0.7 computes wrong states when a batch holds sequences of unequal
+ * lengths (tests/server/test_engine.py shows it). There a batch is one prompt's part or all answers' tokens, in turn. */
+static size_t gather(hyp_scheduler *s, lane *l, bool *ret_prompts) {
+    size_t n_prompts = 0;
+    bool apart = l->info.needs_checkpoints, answers = !apart || !l->prompt_turn;
+    size_t n = gather_answers(s, l, answers, &n_prompts);
+    if (apart) {
+        l->prompt_turn = n > 0 && n_prompts > 0;
+        if (n == 0) n = gather_prompts(s, l, 0, n_prompts > 0 ? 1 : 0);
+        if (n == 0) n = gather_answers(s, l, true, &n_prompts); /* it was the prompts' turn, but they had left */
+        *ret_prompts = n_prompts > 0 && !l->prompt_turn;
+        return n;
+    }
+    *ret_prompts = n_prompts > 0;
+    return gather_prompts(s, l, n, n_prompts);
 }
 
 static int by_logit(const void *a, const void *b) {

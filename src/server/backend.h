@@ -22,6 +22,7 @@ typedef struct hyp_backend_info {
     uint32_t max_batch;                  /* inputs of one decode */
     int32_t n_vocab, n_embd;
     bool needs_checkpoints; /* a sequence's end cannot simply be cut off */
+    bool recurrent;         /* has recurrent state: a batch may hold one sequence only */
     hyp_special_tokens special;
     const char *chat_template; /* the model's own, or NULL; valid until close */
     hyp_mode mode;

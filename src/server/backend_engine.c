@@ -20,6 +20,12 @@ static void close_loaded(void *model) {
     free(l);
 }
 
+static bool is_recurrent(const hyp_model *model) {
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (model->tensors[i].role == HYP_ROLE_RECURRENT) return true;
+    return false;
+}
+
 static void fill_info(const loaded *l, hyp_backend_info *ret) {
     const hyp_engine_info *info = hyp_engine_get_info(l->engine);
     *ret = (hyp_backend_info){.context_tokens = info->context_tokens,
@@ -28,6 +34,7 @@ static void fill_info(const loaded *l, hyp_backend_info *ret) {
                               .n_vocab = info->n_vocab,
                               .n_embd = info->n_embd,
                               .needs_checkpoints = hyp_engine_needs_checkpoints(l->engine),
+                              .recurrent = is_recurrent(l->model),
                               .chat_template = hyp_engine_chat_template(l->engine),
                               .mode = info->mode,
                               .size_bytes = l->model->tensor_bytes};

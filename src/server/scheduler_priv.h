@@ -19,8 +19,7 @@ typedef struct lane {
     int64_t load_ns;        /* how long loading took, charged to the job that caused it */
     slots slots;            /* of a text lane */
     hyp_template *template; /* the model's chat template, of a text lane */
-    bool prompt_turn;       /* the next batch is a prompt's, where prompts and answers go apart */
-    size_t next_prompt;     /* the slot at which the search for prompts begins */
+    size_t next_turn;       /* the slot to be served next, where each batch is one slot's */
     hyp_job *embedding;     /* the job that an embedding lane works on, a reference */
     size_t n_embedded;
     hyp_stats embed_stats;

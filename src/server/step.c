@@ -125,55 +125,53 @@ static size_t add_prompt(hyp_scheduler *s, const lane *l, slot *which, size_t n,
     return n + take;
 }
 
-/* A token of every running answer. Returns the new number of inputs; `*ret_prompts` counts the slots still at their prompt. */
-static size_t gather_answers(hyp_scheduler *s, lane *l, bool wanted, size_t *ret_prompts) {
-    size_t n = 0;
-    *ret_prompts = 0;
+/* What a slot evaluates next: its answer's last token, or a part of its prompt. */
+static size_t add_slot(hyp_scheduler *s, lane *l, slot *which, size_t n, size_t room) {
+    if (which->next < 0) return add_prompt(s, l, which, n, room);
+    which->logits = (int32_t)n;
+    which->n_batched = 1;
+    s->batch[n] = (hyp_input){which->next, (int32_t)which->n_tokens, which->seq, true};
+    return n + 1;
+}
+
+/* libllama 0.7 computes wrong states when a batch holds several sequences with recurrent state, its own server included
+ * (tests/server/test_engine.py shows it): there the slots take turns, one a batch. */
+static size_t gather_one(hyp_scheduler *s, lane *l, bool *ret_prompts) {
+    for (size_t k = 0; k < l->slots.n; k++) {
+        size_t i = (l->next_turn + k) % l->slots.n;
+        slot *which = &l->slots.items[i];
+        if (!can_work(which)) continue;
+        l->next_turn = i + 1;
+        *ret_prompts = which->next < 0;
+        return add_slot(s, l, which, 0, l->info.max_batch);
+    }
+    return 0;
+}
+
+/* Fill the batch: first a token of every answer, so that none waits for another's prompt; prompts share the rest. */
+static size_t gather(hyp_scheduler *s, lane *l, bool *ret_prompts) {
+    size_t n = 0, n_prompts = 0, room = l->info.max_batch;
+    for (size_t i = 0; i < l->slots.n; i++) {
+        l->slots.items[i].n_batched = 0;
+        l->slots.items[i].logits = -1;
+    }
+    if (l->info.recurrent) return gather_one(s, l, ret_prompts);
     for (size_t i = 0; i < l->slots.n; i++) {
         slot *which = &l->slots.items[i];
-        which->n_batched = 0;
-        which->logits = -1;
         if (!can_work(which)) continue;
-        *ret_prompts += which->next < 0;
-        if (which->next < 0 || !wanted || n == l->info.max_batch) continue;
-        which->logits = (int32_t)n;
-        which->n_batched = 1;
-        s->batch[n++] = (hyp_input){which->next, (int32_t)which->n_tokens, which->seq, true};
-    }
-    return n;
-}
-
-/* Parts of at most `n_prompts` prompts, in equal shares, beginning behind the slot that was served last. */
-static size_t gather_prompts(hyp_scheduler *s, lane *l, size_t n, size_t n_prompts) {
-    size_t room = l->info.max_batch, first = l->next_prompt;
-    for (size_t k = 0; k < l->slots.n && n_prompts > 0; k++) {
-        size_t i = (first + k) % l->slots.n;
-        slot *which = &l->slots.items[i];
-        if (which->next >= 0 || !can_work(which)) continue;
-        n = add_prompt(s, l, which, n, HYP_MAX((room - n) / n_prompts, (size_t)(room > n)));
-        n_prompts--;
-        l->next_prompt = i + 1;
-    }
-    return n;
-}
-
-/* Fill the batch: first a token of every answer, so that none waits for another's prompt; prompts share the rest.
- *
- * Not so where sequences have recurrent state: libllama 0.7 computes wrong states when a batch holds sequences of unequal
- * lengths (tests/server/test_engine.py shows it). There a batch is one prompt's part or all answers' tokens, in turn. */
-static size_t gather(hyp_scheduler *s, lane *l, bool *ret_prompts) {
-    size_t n_prompts = 0;
-    bool apart = l->info.needs_checkpoints, answers = !apart || !l->prompt_turn;
-    size_t n = gather_answers(s, l, answers, &n_prompts);
-    if (apart) {
-        l->prompt_turn = n > 0 && n_prompts > 0;
-        if (n == 0) n = gather_prompts(s, l, 0, n_prompts > 0 ? 1 : 0);
-        if (n == 0) n = gather_answers(s, l, true, &n_prompts); /* it was the prompts' turn, but they had left */
-        *ret_prompts = n_prompts > 0 && !l->prompt_turn;
-        return n;
+        if (which->next < 0)
+            n_prompts++;
+        else if (n < room)
+            n = add_slot(s, l, which, n, 1);
     }
     *ret_prompts = n_prompts > 0;
-    return gather_prompts(s, l, n, n_prompts);
+    for (size_t i = 0; i < l->slots.n && n_prompts > 0; i++) {
+        slot *which = &l->slots.items[i];
+        if (which->next >= 0 || !can_work(which)) continue;
+        n = add_slot(s, l, which, n, HYP_MAX((room - n) / n_prompts, (size_t)(room > n)));
+        n_prompts--;
+    }
+    return n;
 }
 
 static int by_logit(const void *a, const void *b) {

@@ -73,6 +73,7 @@ static int fake_open(void *self, const hyp_backend_open *request, void **ret_mod
         .n_vocab = N_VOCAB,
         .n_embd = N_EMBD,
         .needs_checkpoints = f->options->needs_checkpoints,
+        .recurrent = f->options->needs_checkpoints,
         .special = {.bos = BOS, .eos = EOG, .eot = EOG, .fim_pre = FIM_PRE, .fim_suf = FIM_SUF, .fim_mid = FIM_MID},
         .chat_template = hyp_model_meta_str(f->model, "tokenizer.chat_template", NULL),
         .mode = HYP_MODE_RESIDENT,

@@ -3,6 +3,7 @@
  * every line is also named at its end. */
 #include "base/mem.h"
 #include "bench/iobench.h"
+#include "bench/svg.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,8 +30,6 @@ typedef struct chart {
     uint32_t mark_size; /* a ring around this point, 0: none */
     double mark_rate;
 } chart;
-
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555"};
 
 /* --- collecting --- */
 
@@ -99,23 +98,10 @@ static double grid_step(double max) {
     return step * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
 }
 
-static void put_text(hyp_str *out, double x, double y, const char *attributes, const char *text) {
-    hyp_str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
-    for (const char *t = text; *t != '\0'; t++) {
-        if (*t == '&')
-            hyp_str_puts(out, "&amp;");
-        else if (*t == '<')
-            hyp_str_puts(out, "&lt;");
-        else
-            hyp_str_append(out, t, 1);
-    }
-    hyp_str_puts(out, "</text>\n");
-}
-
 static void draw_axes(const chart *c, hyp_str *out) {
     char text[64];
-    put_text(out, LEFT, c->top + 30, "font-size=\"16\" font-weight=\"bold\"", c->title);
-    put_text(out, LEFT, c->top + 50, "fill=\"#555\"", "MB/s over the size of a request");
+    hyp_svg_text(LEFT, c->top + 30, "font-size=\"16\" font-weight=\"bold\"", c->title, out);
+    hyp_svg_text(LEFT, c->top + 50, "fill=\"#555\"", "MB/s over the size of a request", out);
     double step = grid_step(c->max_rate);
     int n_steps = (int)(c->max_rate / step);
     for (int i = 0; i <= n_steps; i++) {
@@ -123,11 +109,11 @@ static void draw_axes(const chart *c, hyp_str *out) {
         hyp_str_printf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#ddd\"/>\n", LEFT, y,
                        WIDTH - RIGHT, y);
         snprintf(text, sizeof text, "%.0f", rate / 1e6);
-        put_text(out, LEFT - 8, y + 4, "text-anchor=\"end\" fill=\"#555\"", text);
+        hyp_svg_text(LEFT - 8, y + 4, "text-anchor=\"end\" fill=\"#555\"", text, out);
     }
     for (uint64_t size = c->min_size; size <= c->max_size; size *= 2)
-        put_text(out, x_of(c, (uint32_t)size), c->top + PANEL - BOTTOM + 20, "text-anchor=\"middle\" fill=\"#555\"",
-                 hyp_iobench_size_name(size, text, sizeof text));
+        hyp_svg_text(x_of(c, (uint32_t)size), c->top + PANEL - BOTTOM + 20, "text-anchor=\"middle\" fill=\"#555\"",
+                     hyp_iobench_size_name(size, text, sizeof text), out);
 }
 
 static double end_y(const chart *c, size_t i) {
@@ -153,9 +139,9 @@ static void draw_lines(const chart *c, hyp_str *out) {
     place_names(c, name_y);
     for (size_t i = 0; i < c->n_lines; i++) {
         const line *l = &c->lines[i];
-        const char *colour = colours[i % HYP_ARRAY_LEN(colours)];
+        const char *colour = hyp_svg_colours[i % HYP_SVG_N_COLOURS];
         hyp_str_printf(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s points=\"", colour,
-                       i < HYP_ARRAY_LEN(colours) ? "" : " stroke-dasharray=\"5 3\"");
+                       i < HYP_SVG_N_COLOURS ? "" : " stroke-dasharray=\"5 3\"");
         for (size_t j = 0; j < l->n; j++)
             hyp_str_printf(out, "%.1f,%.1f ", x_of(c, l->at[j].size), y_of(c, l->at[j].rate));
         hyp_str_puts(out, "\"/>\n");
@@ -164,13 +150,14 @@ static void draw_lines(const chart *c, hyp_str *out) {
                            y_of(c, l->at[j].rate), colour);
         char attributes[64];
         snprintf(attributes, sizeof attributes, "fill=\"%s\"", colour);
-        put_text(out, x_of(c, l->at[l->n - 1].size) + 10, name_y[i] + 4, attributes, l->name);
+        hyp_svg_text(x_of(c, l->at[l->n - 1].size) + 10, name_y[i] + 4, attributes, l->name, out);
     }
     if (c->mark_size == 0) return;
     hyp_str_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"8\" fill=\"none\" stroke=\"#000\" stroke-width=\"2\"/>\n",
                    x_of(c, c->mark_size), y_of(c, c->mark_rate));
-    put_text(out, x_of(c, c->mark_size), y_of(c, c->mark_rate) + 26,
-             "text-anchor=\"middle\" stroke=\"#fff\" stroke-width=\"4\" paint-order=\"stroke\"", "recommended");
+    hyp_svg_text(x_of(c, c->mark_size), y_of(c, c->mark_rate) + 26,
+                 "text-anchor=\"middle\" stroke=\"#fff\" stroke-width=\"4\" paint-order=\"stroke\"", "recommended",
+                 out);
 }
 
 static void draw(const chart *c, hyp_str *out) {
@@ -188,12 +175,8 @@ void hyp_iobench_write_svg(const hyp_iobench *bench, hyp_str *out) {
     collect_depths(r, &depths);
     collect_ways(r, &ways);
     depths.max_rate = ways.max_rate = 1.05 * HYP_MAX(HYP_MAX(depths.max_rate, ways.max_rate), 1);
-    hyp_str_printf(out,
-                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-                   "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" "
-                   "fill=\"#fff\"/>\n",
-                   WIDTH, 2 * PANEL, WIDTH, 2 * PANEL);
+    hyp_svg_begin(WIDTH, 2 * PANEL, out);
     draw(&depths, out);
     draw(&ways, out);
-    hyp_str_puts(out, "</svg>\n");
+    hyp_svg_end(out);
 }

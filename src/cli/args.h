@@ -21,7 +21,7 @@ enum {
 
 typedef struct hyp_args {
     const char *model, *prompt;
-    int max_tokens, context_tokens, threads, batch_tokens;
+    int prompt_tokens, max_tokens, context_tokens, threads, batch_tokens;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     int top_k, repeat_last_n, seed;
     hyp_option_list stop;
@@ -38,6 +38,9 @@ typedef struct hyp_args {
     const char *host, *port, *api_key, *keep_alive;
     int parallel, max_queue;
     double read_gb;       /* iobench */
+    int runs;             /* bench */
+    bool baseline;
+    const char *cache, *out;
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

@@ -48,6 +48,19 @@ const hyp_command hyp_commands[] = {
      "off --ram first. Belady's policy knows the future; with experts of several sizes it is an approximation of the "
      "optimum.",
      "hypura replay routing.trace --ram 16G --disk-rate 3G --policy all", hyp_command_replay},
+    {HYP_COMMAND_BENCH, "bench", "MODEL [--runs N] [--ram SIZE] [--out DIR] [OPTION...]",
+     "measure a model against plain llama.cpp",
+     "Runs the model in turns as hypura would and as plain llama.cpp does, which maps the file and leaves the rest to "
+     "the "
+     "kernel: the same program, libraries, prompt and number of tokens, each run a process of its own. Prints a "
+     "Markdown "
+     "table of medians and spreads, and whether the outputs are identical. With --ram both share a memory control "
+     "group of "
+     "a little more than that, where one can be made. A model beyond the machine's memory less 4 GiB runs with plain "
+     "mmap "
+     "only in such a group.",
+     "hypura bench models/mixtral-8x7b-q4_k_m.gguf --ram 12G --runs 5 --out results --svg mixtral.svg",
+     hyp_command_bench},
     {HYP_COMMAND_IOBENCH, "iobench", "FILE [--read-gb X] [--json] [--svg FILE]",
      "measure how fast a file's drive is for the engine",
      "Reads the file in every way the engine knows, from 64 KiB to 16 MiB at a time and with 1 to 32 reads in flight, "

@@ -28,6 +28,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err);
 int hyp_command_list(const hyp_args *args, hyp_err *err);
 int hyp_command_ps(const hyp_args *args, hyp_err *err);
 int hyp_command_stop(const hyp_args *args, hyp_err *err);
+int hyp_command_bench(const hyp_args *args, hyp_err *err);
 int hyp_command_iobench(const hyp_args *args, hyp_err *err);
 int hyp_command_estimate(const hyp_args *args, hyp_err *err);
 int hyp_command_profile(const hyp_args *args, hyp_err *err);

@@ -1,6 +1,7 @@
 /* run.c - `hypura run`: one prompt, one streamed answer. How it is reported is run_report.c. */
 #include "base/mem.h"
 #include "base/text.h"
+#include "bench/bench_prompt.h"
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/interrupt.h"
@@ -55,10 +56,30 @@ static hyp_sampling sampling_of(const hyp_args *args) {
     };
 }
 
+/* The first `n` tokens of a text that is the same everywhere, for measurements. */
+static int make_fixed_prompt(const hyp_engine *engine, size_t n, hyp_token **ret, size_t *ret_n, hyp_err *err) {
+    /* A word is a token at least, save where a tokenizer merges words. */
+    for (size_t words = n; words <= 8 * n; words *= 2) {
+        hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
+        hyp_bench_prompt_append(words, &text);
+        if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "no memory for a prompt of %zu tokens", n);
+        HYP_AUTOFREE hyp_token *tokens = NULL;
+        size_t n_tokens = 0;
+        int r = hyp_engine_tokenize(engine, text.data, text.length, true, true, &tokens, &n_tokens, err);
+        if (r != HYP_OK) return r;
+        if (n_tokens < n) continue;
+        *ret = HYP_TAKE(tokens);
+        *ret_n = n;
+        return HYP_OK;
+    }
+    return hyp_err_set(err, HYP_EENGINE, "the tokenizer makes no prompt of %zu tokens of English words", n);
+}
+
 /* The prompt as the model shall see it: with --chat inside its template. The caller frees `*ret`. */
 static int make_prompt(const hyp_args *args, const hyp_engine *engine, hyp_token **ret, size_t *ret_n, hyp_err *err) {
     HYP_AUTOFREE char *rendered = NULL;
     const char *text = args->prompt;
+    if (text == NULL) return make_fixed_prompt(engine, (size_t)args->prompt_tokens, ret, ret_n, err);
     if (args->chat) {
         hyp_chat_turn turns[2];
         size_t n = 0;
@@ -163,7 +184,7 @@ static int answer(const hyp_args *args, hyp_engine *engine, hyp_err *err) {
 int hyp_command_run(const hyp_args *args, hyp_err *err) {
     const char *path;
     if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
-    if (args->prompt == NULL) {
+    if (args->prompt == NULL && args->prompt_tokens == 0) {
         hyp_err_set(err, HYP_EINVAL, "there is no prompt");
         hyp_err_hint(err, "give one with --prompt \"...\"");
         return HYP_EXIT_USAGE;

@@ -1,0 +1,169 @@
+/* bench.c - `hypura bench`: this program against plain llama.cpp, in turns. */
+#include "bench/bench.h"
+
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "hw/cpu.h"
+#include "hw/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
+
+static void free_model(hyp_model **m) {
+    hyp_model_free(*m);
+}
+
+/* The file of this very program: the name it was called by may stand for another one meanwhile. */
+static const char *own_program(char *buf, size_t size) {
+#ifdef __APPLE__
+    uint32_t n = (uint32_t)size;
+    return _NSGetExecutablePath(buf, &n) == 0 ? buf : "hypura";
+#else
+    snprintf(buf, size, "/proc/self/exe");
+    return buf;
+#endif
+}
+
+static bool on_stop(void *user) {
+    (void)user;
+    return hyp_interrupt_seen();
+}
+
+static void on_progress(const char *name, const hyp_bench_run *run, void *user) {
+    (void)user;
+    if (run == NULL)
+        fprintf(stderr, "%s: ", name);
+    else
+        fprintf(stderr, "%s, decode %.2f tokens/s, prefill %.1f, first token after %.2f s\n", run->mode,
+                run->figures[HYP_BENCH_DECODE], run->figures[HYP_BENCH_PREFILL], run->figures[HYP_BENCH_TTFT]);
+    fflush(stderr);
+}
+
+static void on_warning(const char *warning, void *user) {
+    (void)user;
+    fprintf(stderr, "warning: %s\n", warning);
+}
+
+/* What this process could have if nothing else ran: the machine's RAM, or a control group's limit. */
+static uint64_t machine_bytes(const hyp_memory *memory) {
+    uint64_t bytes = memory->total_bytes;
+    for (size_t i = 0; i < memory->n_groups; i++)
+        bytes = HYP_MIN(bytes, memory->groups[i].limit_bytes);
+    return bytes;
+}
+
+static int make_config(const hyp_args *args, const hyp_model *model, const char *program, hyp_bench_config *ret,
+                       hyp_err *err) {
+    hyp_memory memory;
+    hyp_cpu cpu;
+    int r = hyp_memory_probe(&memory, err);
+    if (r != HYP_OK) return r;
+    hyp_cpu_probe(&cpu);
+    *ret = (hyp_bench_config){.model = model,
+                              .program = program,
+                              .machine_bytes = machine_bytes(&memory),
+                              .cores = cpu.cores,
+                              .runs = args->runs,
+                              .prompt_tokens = args->prompt_tokens,
+                              .max_tokens = args->max_tokens,
+                              .context_tokens = args->context_tokens,
+                              .batch_tokens = args->batch_tokens,
+                              .threads = args->threads,
+                              .io_depth = args->io_depth,
+                              .ram_bytes = args->ram_bytes,
+                              .vram_bytes = args->vram_bytes,
+                              .devices = args->device.items,
+                              .n_devices = args->device.n,
+                              .mode = args->mode,
+                              .policy = args->policy,
+                              .io_method = args->io_backend,
+                              .warm = strcmp(args->cache, "warm") == 0,
+                              .baseline_only = args->baseline,
+                              .force = args->force,
+                              .no_repack = args->no_repack,
+                              .no_prefetch = args->no_prefetch,
+                              .progress = args->quiet ? NULL : on_progress,
+                              .warned = on_warning,
+                              .stop = on_stop};
+    return HYP_OK;
+}
+
+/* --- results --- */
+
+static int save(const char *path, const hyp_str *text, hyp_err *err) {
+    if (text->failed || text->data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to write %s", path);
+    FILE *out = fopen(path, "we");
+    bool good = out != NULL && fwrite(text->data, 1, text->length, out) == text->length;
+    int sys = errno;
+    if (out != NULL && fclose(out) != 0 && good) good = false, sys = errno;
+    return good ? HYP_OK : hyp_err_set_sys(err, HYP_EIO, sys, "cannot write %s", path);
+}
+
+/* DIR/MODEL-DATE-TIME.json, so that results add up beside each other. */
+static int save_json(const char *dir, const hyp_model *model, const hyp_str *json, bool quiet, hyp_err *err) {
+    const char *slash = strrchr(model->path, '/'), *name = slash != NULL ? slash + 1 : model->path;
+    const char *dot = strrchr(name, '.');
+    size_t n = dot != NULL && dot > name ? (size_t)(dot - name) : strlen(name);
+    char path[4096], date[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(date, sizeof date, "%Y%m%d-%H%M%S", gmtime_r(&now, &utc));
+    if (snprintf(path, sizeof path, "%s/%.*s-%s.json", dir, (int)n, name, date) >= (int)sizeof path)
+        return hyp_err_set(err, HYP_EINVAL, "the path of --out is too long");
+    int r = save(path, json, err);
+    if (r == HYP_OK && !quiet) fprintf(stderr, "saved %s\n", path);
+    return r;
+}
+
+static int report(const hyp_args *args, const hyp_bench_config *config, const hyp_bench *bench, hyp_err *err) {
+    hyp_str json HYP_CLEANUP(hyp_str_free) = {0};
+    hyp_str markdown HYP_CLEANUP(hyp_str_free) = {0};
+    hyp_str svg HYP_CLEANUP(hyp_str_free) = {0};
+    int r = hyp_bench_write_json(config, bench, &json, err);
+    if (r != HYP_OK) return r;
+    hyp_bench_write_markdown(config, bench, &markdown);
+    const hyp_str *shown = args->json ? &json : &markdown;
+    if (shown->failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to print the result");
+    if (fwrite(shown->data, 1, shown->length, stdout) != shown->length || fflush(stdout) != 0)
+        return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write to standard output");
+    if (args->out != NULL) r = save_json(args->out, config->model, &json, args->quiet, err);
+    if (r != HYP_OK || args->svg == NULL) return r;
+    hyp_bench_write_svg(config, bench, &svg);
+    return save(args->svg, &svg, err);
+}
+
+/* Hours of measuring must not end at a folder that cannot be written. */
+static int make_folder(const char *dir, hyp_err *err) {
+    if (mkdir(dir, 0777) != 0 && errno != EEXIST) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot make %s", dir);
+    if (access(dir, W_OK | X_OK) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write into %s", dir);
+    return HYP_OK;
+}
+
+int hyp_command_bench(const hyp_args *args, hyp_err *err) {
+    const char *path;
+    if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
+    HYP_CLEANUP(free_model) hyp_model *model = NULL;
+    if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
+    char program[4096];
+    hyp_bench_config config;
+    if (make_config(args, model, own_program(program, sizeof program), &config, err) != HYP_OK ||
+        (args->out != NULL && make_folder(args->out, err) != HYP_OK))
+        return HYP_EXIT_FAILED;
+    hyp_interrupt_watch(NULL);
+    hyp_bench bench;
+    int r = hyp_bench_measure(&config, &bench, err);
+    if (r == HYP_ECANCELED) return HYP_EXIT_INTERRUPTED;
+    if (r == HYP_EINVAL) return HYP_EXIT_USAGE;
+    if (r != HYP_OK) return HYP_EXIT_FAILED;
+    r = report(args, &config, &bench, err);
+    if (r == HYP_OK && hyp_bench_output_wrong(&bench))
+        hyp_err_set(err, HYP_EENGINE, "the outputs differ where they must not: see the line \"identical output\"");
+    hyp_bench_free(&bench);
+    return err->code == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;
+}

@@ -32,8 +32,9 @@ def main():
     p.add_argument("--prompt-tokens", type=int, default=32)
     p.add_argument("--variants", default="experts,mmap")
     p.add_argument("--cold", action="store_true", help="drop the file's page cache before every run (default: as it is)")
-    p.add_argument("extra", nargs="*")
-    a = p.parse_args()
+    argv, _, extra = " ".join(sys.argv[1:]).partition(" -- ")
+    a = p.parse_args(argv.split())
+    a.extra = extra.split()
     variants = a.variants.split(",")
     ram = a.ram or int(a.limit * 0.95)
     results = {v: [] for v in variants}

@@ -169,7 +169,7 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         hyp_err_set(err, r, "a budget of %s is too small for this model in mode %s",
                     hyp_text_format_bytes(e->info.budget_bytes, have, sizeof have), hyp_mode_name(e->info.mode));
         hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
-                     hyp_text_format_bytes((taken - page_tables + least) / 50 * 51, need, sizeof need));
+                     hyp_text_format_bytes((taken - page_tables + least) / 20 * 21, need, sizeof need));
     }
     return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
 }
@@ -213,6 +213,7 @@ static void free_context(hyp_engine *e) {
     if (e->ctx != NULL) llama_free(e->ctx);
     e->batch = (struct llama_batch){0};
     e->ctx = NULL;
+    hyp_process_trim_heap();
 }
 
 /* The context first, since only then it is known what it takes; should it leave too little for the frames (some architectures'

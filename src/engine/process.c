@@ -5,6 +5,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* Is `cpu` the first of its core's hyper-threads? True where the system does not tell. */
 static int leads_its_core(int cpu) {
@@ -76,4 +79,10 @@ uint64_t hyp_process_anonymous_bytes(void) {
         if (sscanf(line, "RssAnon: %llu", &kib) == 1) break;
     if (f != NULL) fclose(f);
     return kib * 1024;
+}
+
+void hyp_process_trim_heap(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

@@ -19,3 +19,6 @@ uint64_t hyp_process_data_bytes(void);
 
 /* Private memory that is resident now (heap, buffers, stacks; neither files nor frames), bytes. */
 uint64_t hyp_process_anonymous_bytes(void);
+
+/* Give freed heap memory back to the system, where the C library can: what follows is measured against what is resident. */
+void hyp_process_trim_heap(void);

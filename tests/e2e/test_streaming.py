@@ -34,7 +34,7 @@ def least_budget(model, mode):
     """The least budget in bytes, as refusals name it. The planner's formula may be exceeded by what a context really takes:
     then the engine's refusal names more."""
     budget = 1_000_000
-    for _ in range(3):
+    for _ in range(5):
         done = run("run", model, "-p", "x", "-n", "1", "-c", "1024", "--mode", mode, "--ram", str(budget), "--no-memory")
         if done.returncode == 0:
             return budget

@@ -71,7 +71,6 @@ static void grow(hyp_frames *f, hyp_frame_class *c) {
     uint64_t n = HYP_MAX(want / c->bytes, 1u);
     n = HYP_MIN(n, room(f) / c->bytes);
     n = HYP_MIN(n, c->n_slots - c->n_fresh);
-    hyp_arena_prepare(f->arena, c->base + c->n_fresh * c->bytes, n * c->bytes);
     for (uint64_t i = n; i > 0; i--) /* the first one is taken first */
         c->free[c->n_free++] = c->n_fresh + (uint32_t)i - 1;
     c->n_fresh += (uint32_t)n;
@@ -80,7 +79,6 @@ static void grow(hyp_frames *f, hyp_frame_class *c) {
 
 static void fill_hole(hyp_frames *f, hyp_frame_class *c) {
     uint32_t slot = c->holes[--c->n_holes];
-    hyp_arena_prepare(f->arena, c->base + slot * c->bytes, c->bytes);
     c->free[c->n_free++] = slot;
     f->allocated_bytes += c->bytes;
 }

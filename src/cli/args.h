@@ -37,8 +37,8 @@ typedef struct hyp_args {
     const char *prefetch;
     const char *host, *port, *api_key, *keep_alive;
     int parallel, max_queue;
-    double read_gb;       /* iobench */
-    int runs;             /* bench */
+    double read_gb; /* iobench */
+    int runs;       /* bench */
     bool baseline;
     const char *cache, *out;
     const char *words[4]; /* what is not an option */

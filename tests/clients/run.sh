@@ -32,6 +32,7 @@ check() { # check NAME COMMAND...
     if "$@"; then echo "clients: $label passed"; else echo "clients: $label FAILED"; failed=1; fi
 }
 
+# shellcheck disable=SC2016 # expanded by the inner shell
 check curl sh -c 'curl -sf "$HYPURA_URL/api/chat" -d "{\"model\":\"$HYPURA_MODEL\",\"stream\":false,\"options\":{\"num_predict\":4},\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}" | grep -q "\"done\":true"'
 
 if { [ -x "$clients/venv/bin/python" ] || python3 -m venv "$clients/venv"; } >/dev/null 2>&1 &&

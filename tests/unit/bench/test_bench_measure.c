@@ -118,6 +118,7 @@ static void different_logits_are_compared_alike(void **state) {
     hyp_bench_free(&bench);
     config.vram_bytes = 1;
     HYP_AUTOFREE char *other = measured(&config, &bench);
+    assert_non_null(other);
     assert_int_equal(bench.same_alike, HYP_BENCH_NO);
     assert_true(hyp_bench_output_wrong(&bench));
     hyp_bench_free(&bench);

@@ -124,8 +124,8 @@ static void the_table_holds_every_figure(void **state) {
     hyp_bench_write_markdown(&config, &b, &text);
     assert_false(text.failed);
     static const char *const parts[] = {
-        "A?[31m <model> (Q4_0, 26.4 GB), 3 runs each, in turns, cold page cache: prompt of 512 tokens, answer of 128, "
-        "context of 2048\n",
+        ("A?[31m <model> (Q4_0, 26.4 GB), 3 runs each, in turns, cold page cache: prompt of 512 tokens, answer of 128, "
+         "context of 2048\n"),
         "memory, page cache included: 12.6 GB in a control group\n",
         "| median (least to most) | hypura (experts) | llama.cpp mmap | ratio |\n|---|---|---|---|\n",
         "| decode, tokens/s | 6.00 (2.00 to 16.00) | 2.00 (1.00 to 4.00) | 3.00 |\n",

@@ -122,8 +122,8 @@ static void hostile_templates_hit_limits(void **state) {
         "{% set l = [1] %}{% set _ = l.append(l) %}{{ l | tojson }}",
         "{% set l = [1] %}{% set m = [1] %}{% set _ = l.append(m) %}{% set _ = m.append(l) %}{{ l == m }}",
         "{% set l = [1] %}{% for x in range(100) %}{% set _ = l.extend(l) %}{% endfor %}",
-        "{% set l = [1] %}{% for x in l %}{% set _ = l.append(x) %}{% endfor %}{{ l | length }}"
-        "{% for x in range(64) %}{% set _ = l.extend(l) %}{% endfor %}",
+        ("{% set l = [1] %}{% for x in l %}{% set _ = l.append(x) %}{% endfor %}{{ l | length }}"
+         "{% for x in range(64) %}{% set _ = l.extend(l) %}{% endfor %}"),
         "{% set ns = namespace(s='x') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
         "{{ 9223372036854775807 + 1 }}",
         "{{ 2 ** 64 }}",

@@ -306,8 +306,8 @@ static void every_template_takes_every_plain_conversation(void **state) {
     static const char *const conversations[] = {
         "[{\"role\":\"user\",\"content\":\"zqA\"}]",
         "[{\"role\":\"system\",\"content\":\"zqS\"},{\"role\":\"user\",\"content\":\"zqA\"}]",
-        "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\","
-        "\"content\":\"zqA\"}]",
+        ("[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"},{\"role\":\"user\","
+         "\"content\":\"zqA\"}]"),
         "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"zqA\"}]",
         "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"zqA\"}]}]"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -7,10 +7,12 @@
 #include <string.h>
 
 const hyp_command hyp_commands[] = {
-    {HYP_COMMAND_RUN, "run", "MODEL --prompt TEXT [OPTION...]", "generate text with a model",
+    {HYP_COMMAND_RUN, "run", "MODEL [--prompt TEXT] [OPTION...]", "generate text with a model, or chat with it",
      "Loads the GGUF file, answers or continues the prompt, and streams the text to standard output. Notes and "
      "progress "
-     "go to standard error. Ctrl-C stops the answer and still prints what --json asks for.",
+     "go to standard error. Ctrl-C stops the answer and still prints what --json asks for. Without --prompt, what is "
+     "piped "
+     "in is the prompt; on a terminal a chat begins, in which /? lists the commands.",
      "hypura run models/smollm2-135m-instruct-q4_1.gguf --chat --prompt \"Why is the sky blue?\"", hyp_command_run},
     {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of and how it would run",
      "Reads only the GGUF header, so a file much larger than memory takes well under a second.",

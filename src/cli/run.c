@@ -2,8 +2,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "bench/bench_prompt.h"
+#include "cli/chat_session.h"
 #include "cli/command.h"
 #include "cli/faults.h"
+#include "cli/interactive.h"
 #include "cli/interrupt.h"
 #include "cli/machine.h"
 #include "cli/progress.h"
@@ -75,24 +77,31 @@ static int make_fixed_prompt(const hyp_engine *engine, size_t n, hyp_token **ret
     return hyp_err_set(err, HYP_EENGINE, "the tokenizer makes no prompt of %zu tokens of English words", n);
 }
 
-/* The prompt as the model shall see it: with --chat inside its template. The caller frees `*ret`. */
-static int make_prompt(const hyp_args *args, const hyp_engine *engine, hyp_token **ret, size_t *ret_n, hyp_err *err) {
-    HYP_AUTOFREE char *rendered = NULL;
-    const char *text = args->prompt;
-    if (text == NULL) return make_fixed_prompt(engine, (size_t)args->prompt_tokens, ret, ret_n, err);
-    if (args->chat) {
-        hyp_chat_turn turns[2];
-        size_t n = 0;
-        if (args->system != NULL) turns[n++] = (hyp_chat_turn){"system", args->system};
-        turns[n++] = (hyp_chat_turn){"user", args->prompt};
-        bool fallback = false;
-        int r = hyp_engine_apply_builtin_template(engine, NULL, turns, n, &rendered, &fallback, err);
-        if (r != HYP_OK) return r;
-        if (fallback && !args->quiet)
-            fputs("note: this model has no chat template that is known here; ChatML is used\n", stderr);
-        text = rendered;
-    }
-    return hyp_engine_tokenize(engine, text, strlen(text), true, true, ret, ret_n, err);
+static void close_session(hyp_chat_session **session) {
+    hyp_chat_session_free(*session);
+}
+static void free_transcript(hyp_transcript *said) {
+    hyp_transcript_free(said);
+}
+static void free_text(hyp_str *text) {
+    hyp_str_free(text);
+}
+
+/* The prompt as the model shall see it: with --chat inside its template; NULL is --prompt-tokens. The caller frees `*ret`. */
+static int make_prompt(const hyp_args *args, hyp_engine *engine, const char *prompt, hyp_token **ret, size_t *ret_n,
+                       hyp_err *err) {
+    if (prompt == NULL) return make_fixed_prompt(engine, (size_t)args->prompt_tokens, ret, ret_n, err);
+    if (!args->chat) return hyp_engine_tokenize(engine, prompt, strlen(prompt), true, true, ret, ret_n, err);
+    HYP_CLEANUP(close_session) hyp_chat_session *session = NULL;
+    HYP_CLEANUP(free_transcript) hyp_transcript said = {0};
+    HYP_CLEANUP(free_text) hyp_str text = {0};
+    const hyp_chat_settings settings = {0};
+    const char *warning = NULL;
+    int r = hyp_chat_session_open(engine, &session, &warning, err);
+    if (r == HYP_OK && args->system != NULL) r = hyp_transcript_set_system(&said, args->system, err);
+    if (r == HYP_OK) r = hyp_transcript_add(&said, "user", prompt, NULL, err);
+    if (r == HYP_OK && warning != NULL && !args->quiet) fprintf(stderr, "note: %s\n", warning);
+    return r == HYP_OK ? hyp_chat_session_render(session, &said, &settings, 0, &text, ret, ret_n, err) : r;
 }
 
 /* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */
@@ -145,10 +154,10 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
     return r;
 }
 
-static int answer(const hyp_args *args, hyp_engine *engine, hyp_err *err) {
+static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hyp_err *err) {
     HYP_AUTOFREE hyp_token *prompt = NULL;
     size_t n_prompt = 0;
-    int r = make_prompt(args, engine, &prompt, &n_prompt, err);
+    int r = make_prompt(args, engine, text, &prompt, &n_prompt, err);
     if (r != HYP_OK) return r;
     output out = {.json = args->json};
     hyp_generate_request request = {
@@ -181,14 +190,37 @@ static int answer(const hyp_args *args, hyp_engine *engine, hyp_err *err) {
     return result.stop == HYP_STOP_INTERRUPTED && hyp_interrupt_seen() ? HYP_EXIT_INTERRUPTED : HYP_EXIT_OK;
 }
 
-int hyp_command_run(const hyp_args *args, hyp_err *err) {
-    const char *path;
-    if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
-    if (args->prompt == NULL && args->prompt_tokens == 0) {
+/* What is to be answered: --prompt, else what is piped in. Neither, on a terminal or with --interactive, is a chat:
+ * `*ret` stays NULL. The caller frees `*ret_piped`. */
+static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped, hyp_err *err) {
+    *ret = args->prompt;
+    if (args->interactive || args->prompt != NULL || args->prompt_tokens > 0) return HYP_OK;
+    bool terminal = isatty(STDIN_FILENO);
+    if (terminal && isatty(STDOUT_FILENO) && !args->json) return HYP_OK;
+    size_t n = 0, room = 0;
+    ssize_t got = terminal ? 0 : getdelim(ret_piped, &room, '\0', stdin);
+    for (n = got > 0 ? (size_t)got : 0; n > 0 && (*ret_piped)[n - 1] == '\n';)
+        (*ret_piped)[--n] = '\0';
+    if (n == 0) {
         hyp_err_set(err, HYP_EINVAL, "there is no prompt");
-        hyp_err_hint(err, "give one with --prompt \"...\"");
-        return HYP_EXIT_USAGE;
+        return hyp_err_hint(err, "give one with --prompt \"...\"");
     }
+    *ret = *ret_piped;
+    return HYP_OK;
+}
+
+static int check_interactive(const hyp_args *args, hyp_err *err) {
+    const char *other = args->prompt != NULL ? "--prompt" : args->prompt_tokens > 0 ? "--prompt-tokens" : "--json";
+    if (!args->interactive || (args->prompt == NULL && args->prompt_tokens == 0 && !args->json)) return HYP_OK;
+    return hyp_err_set(err, HYP_EINVAL, "--interactive goes without %s", other);
+}
+
+int hyp_command_run(const hyp_args *args, hyp_err *err) {
+    const char *path, *prompt;
+    HYP_AUTOFREE char *piped = NULL;
+    if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
+    if (check_interactive(args, err) != HYP_OK || find_prompt(args, &prompt, &piped, err) != HYP_OK)
+        return HYP_EXIT_USAGE;
     if (args->logits_digest && !args->json) {
         hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
         return HYP_EXIT_USAGE;
@@ -205,6 +237,10 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     int r = open_engine(args, model, &engine, err);
     if (r != HYP_OK) return r == HYP_ECANCELED ? HYP_EXIT_INTERRUPTED : HYP_EXIT_FAILED;
     hyp_interrupt_watch(engine);
-    r = answer(args, engine, err);
+    if (prompt == NULL && args->prompt_tokens == 0) {
+        const hyp_sampling sampling = sampling_of(args);
+        return hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, &sampling, err);
+    }
+    r = answer(args, engine, prompt, err);
     return r < 0 ? HYP_EXIT_FAILED : r;
 }

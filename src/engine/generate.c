@@ -62,10 +62,10 @@ static int take_token(answer *a, hyp_token token, hyp_err *err) {
     }
     res->tokens[res->n_output++] = token;
     char stack[256], *piece = stack;
-    int n = hyp_engine_piece(a->engine, token, false, stack, sizeof stack);
+    int n = hyp_engine_piece(a->engine, token, a->request->special, stack, sizeof stack);
     HYP_AUTOFREE char *heap = n < 0 ? malloc((size_t)-n) : NULL;
     if (n < 0 && heap == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the answer");
-    if (n < 0) piece = heap, n = hyp_engine_piece(a->engine, token, false, heap, (size_t)-n);
+    if (n < 0) piece = heap, n = hyp_engine_piece(a->engine, token, a->request->special, heap, (size_t)-n);
     const char *text;
     size_t text_n;
     bool stopped = hyp_stops_push(&a->stops, piece, n > 0 ? (size_t)n : 0, &text, &text_n);

@@ -1,0 +1,310 @@
+#include "cli/interactive.h"
+
+#include "base/mem.h"
+#include "base/paths.h"
+#include "cli/chat_session.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/line_input.h"
+#include "cli/run_report.h"
+#include "cli/status.h"
+
+#include <string.h>
+
+typedef struct chat {
+    hyp_engine *engine;
+    const char *name;
+    hyp_chat_session *session;
+    hyp_chat_settings settings;
+    hyp_transcript said;
+    hyp_line_input *input;
+    bool quiet, dim; /* dim: the terminal shows reasoning fainter */
+    size_t n_forgotten;
+} chat;
+
+/* --- an answer --- */
+
+typedef struct screen {
+    const chat *chat;
+    bool thinking, wrote, within_line;
+    hyp_status status;
+} screen;
+
+static void set_thinking(screen *s, bool thinking) {
+    if (s->thinking == thinking) return;
+    s->thinking = thinking;
+    if (s->chat->dim)
+        fputs(thinking ? "\033[2m" : "\033[0m\n\n", stdout);
+    else
+        fputs(thinking ? "Thinking...\n" : "\n...done thinking.\n\n", stdout);
+}
+
+static void on_text(void *user, const char *bytes, size_t n, bool thinking) {
+    screen *s = user;
+    hyp_status_token(&s->status);
+    /* Blank lines around the reasoning are the template's, not the answer's. */
+    while (n > 0 && (!s->wrote || s->thinking != thinking) && (*bytes == '\n' || *bytes == ' '))
+        bytes++, n--;
+    if (n == 0) return;
+    set_thinking(s, thinking);
+    s->wrote = true;
+    fwrite(bytes, 1, n, stdout);
+    fflush(stdout);
+}
+
+static void tell_end(chat *c, const hyp_chat_result *result) {
+    if (c->quiet) return;
+    if (result->n_forgotten > c->n_forgotten)
+        printf("(the context is full: the %zu oldest messages are forgotten)\n", result->n_forgotten);
+    c->n_forgotten = result->n_forgotten;
+    if (result->generated.stop == HYP_STOP_INTERRUPTED) puts("(stopped)");
+    if (result->generated.stop == HYP_STOP_LENGTH)
+        printf("(stopped after %zu tokens; \"/set num_predict -1\" lifts the limit)\n", result->generated.n_output);
+}
+
+/* The model's turn. A failure is told and takes the user's message back. */
+static void answer(chat *c) {
+    screen s = {.chat = c};
+    hyp_chat_sink sink = {.user = &s, .text = on_text};
+    hyp_chat_result result;
+    hyp_err err = HYP_ERR_NONE;
+    size_t before = c->said.n;
+    hyp_status_start(&s.status, c->engine, c->quiet);
+    hyp_interrupt_chat(c->engine);
+    int r = hyp_chat_session_answer(c->session, &c->said, &c->settings, &sink, &result, &err);
+    hyp_interrupt_chat(NULL);
+    hyp_engine_clear_interrupt(c->engine);
+    hyp_status_end(&s.status);
+    if (s.thinking && c->dim) fputs("\033[0m", stdout);
+    if (s.wrote) fputs("\n", stdout);
+    if (r == HYP_OK)
+        tell_end(c, &result);
+    else
+        hyp_err_print(&err, stderr);
+    /* A message without an answer would stand beside the next one, which many templates refuse. */
+    if (c->said.n == before) hyp_transcript_cut(&c->said, before - 1);
+    if (r == HYP_OK && c->settings.verbose)
+        hyp_run_report_text(c->engine, result.n_evaluated, &result.generated, stderr);
+    fputs("\n", stdout);
+}
+
+/* --- commands --- */
+
+static void help(const char *topic) {
+    if (strcmp(topic, "set") == 0)
+        fputs("  /set parameter NAME VALUE  temperature, top_k, top_p, min_p, typical_p, repeat_penalty,\n"
+              "                             presence_penalty, frequency_penalty, repeat_last_n, seed,\n"
+              "                             num_predict (-1: no limit), stop (may be set several times)\n"
+              "  /set NAME VALUE            the same\n"
+              "  /set system TEXT           the system message; without TEXT there is none\n"
+              "  /set think [LEVEL]         let the model reason: low, medium, high where it knows levels\n"
+              "  /set nothink               answer at once\n"
+              "  /set verbose, /set quiet   figures after each answer, or none\n"
+              "  /set history, nohistory    remember what is typed, or not\n",
+              stdout);
+    else if (strcmp(topic, "show") == 0)
+        fputs("  /show info                 the model and how it runs\n"
+              "  /show parameters           the settings\n"
+              "  /show system               the system message\n"
+              "  /show template             the chat template\n"
+              "  /show messages             the conversation so far\n",
+              stdout);
+    else
+        fputs("  /set               change a setting (\"/? set\" lists them)\n"
+              "  /show              show the model, settings, template, conversation (\"/? show\")\n"
+              "  /clear             begin the conversation anew\n"
+              "  /save FILE         save the conversation\n"
+              "  /load FILE         go on with a saved one\n"
+              "  /bye               leave (Ctrl-D too)\n"
+              "  /?, /help          this help\n"
+              "  \"\"\"                begin a message of several lines; \"\"\" ends it\n"
+              "  Ctrl-C             stop the answer\n",
+              stdout);
+}
+
+static void tell(const char *text) {
+    fputs(text, stdout);
+    if (text[0] != '\0' && text[strlen(text) - 1] != '\n') fputs("\n", stdout);
+}
+
+static void show_info(const chat *c) {
+    const hyp_engine_info *info = hyp_engine_get_info(c->engine);
+    const hyp_model *model = hyp_engine_model(c->engine);
+    printf("  model              %s\n", c->name);
+    printf("  architecture       %s\n", model->arch);
+    printf("  mode               %s (%s)\n", hyp_mode_name(info->mode), info->reason);
+    printf("  context            %u tokens, %d in use\n", info->context_tokens, hyp_engine_seq_length(c->engine, 0));
+    printf("  threads            %d\n", info->threads);
+    printf("  messages           %zu\n", c->said.n);
+}
+
+static void show(const chat *c, const char *what) {
+    HYP_CLEANUP(hyp_str_free) hyp_str text = {0};
+    bool all = what[0] == '\0';
+    if (all || strcmp(what, "info") == 0) show_info(c);
+    if (all || strcmp(what, "parameters") == 0) {
+        hyp_chat_show_parameters(&c->settings, &text);
+        tell(text.data);
+    } else if (strcmp(what, "system") == 0) {
+        const char *system = hyp_transcript_system(&c->said);
+        tell(system != NULL ? system : "No system message was specified for this model.");
+    } else if (strcmp(what, "template") == 0) {
+        tell(hyp_chat_session_template(c->session));
+    } else if (strcmp(what, "messages") == 0) {
+        for (size_t i = 0; i < c->said.n; i++)
+            printf("%s: %s\n", c->said.items[i].role, c->said.items[i].content);
+    } else if (strcmp(what, "info") != 0) {
+        printf("there is nothing to show called \"%s\"\n", what);
+        help("show");
+    }
+}
+
+static int set(chat *c, const char *what, hyp_err *err) {
+    HYP_CLEANUP(hyp_str_free) hyp_str told = {0};
+    static const char system[] = "system";
+    size_t n = sizeof system - 1;
+    if (what[0] == '\0') {
+        help("set");
+        return HYP_OK;
+    }
+    if (strncmp(what, system, n) == 0 && (what[n] == '\0' || what[n] == ' ')) {
+        const char *text = what + n + strspn(what + n, " \t");
+        int r = hyp_transcript_set_system(&c->said, text, err);
+        if (r == HYP_OK) tell(text[0] != '\0' ? "Set system message." : "Removed system message.");
+        return r;
+    }
+    if (strcmp(what, "history") == 0 || strcmp(what, "nohistory") == 0) {
+        hyp_line_input_keep_history(c->input, what[0] == 'h');
+        tell(what[0] == 'h' ? "Set 'history' mode" : "Set 'nohistory' mode");
+        return HYP_OK;
+    }
+    int r = hyp_chat_set(&c->settings, what, &told, err);
+    if (r == HYP_OK && told.data != NULL) tell(told.data);
+    return r;
+}
+
+static int clear(chat *c, hyp_err *err) {
+    const char *system = hyp_transcript_system(&c->said);
+    (void)err;
+    hyp_transcript_cut(&c->said, system != NULL);
+    hyp_chat_session_reset(c->session);
+    c->n_forgotten = 0;
+    tell("Cleared session context");
+    return HYP_OK;
+}
+
+static int need_file(const char *path, const char *command, hyp_err *err) {
+    if (path[0] != '\0') return HYP_OK;
+    hyp_err_set(err, HYP_EINVAL, "%s needs a file's name", command);
+    hyp_err_hint(err, "for instance: %s chat.json", command);
+    return HYP_EINVAL;
+}
+
+static int save(chat *c, const char *path, hyp_err *err) {
+    int r = need_file(path, "/save", err);
+    if (r == HYP_OK) r = hyp_transcript_save(&c->said, c->name, path, err);
+    if (r == HYP_OK) printf("Saved %zu messages in %s\n", c->said.n, path);
+    return r;
+}
+
+static int load(chat *c, const char *path, hyp_err *err) {
+    hyp_transcript loaded;
+    int r = need_file(path, "/load", err);
+    if (r == HYP_OK) r = hyp_transcript_load(path, &loaded, err);
+    if (r != HYP_OK) return r;
+    hyp_transcript_free(&c->said);
+    c->said = loaded;
+    hyp_chat_session_reset(c->session);
+    c->n_forgotten = 0;
+    printf("Loaded %zu messages from %s\n", c->said.n, path);
+    return HYP_OK;
+}
+
+/* Carry out one line. Returns false when the chat is over. */
+static bool obey(chat *c, char *line, bool quoted) {
+    const char *rest = line;
+    hyp_err err = HYP_ERR_NONE;
+    int r = HYP_OK;
+    hyp_chat_verb verb = quoted ? HYP_CHAT_SAY : hyp_chat_parse(line, &rest);
+    if (verb != HYP_CHAT_SAY) /* an argument ends with its last letter */
+        for (size_t n = strlen(line); n > 0 && strchr(" \t\r\n", line[n - 1]) != NULL;)
+            line[--n] = '\0';
+    switch (verb) {
+    case HYP_CHAT_NOTHING: break;
+    case HYP_CHAT_SAY:
+        r = hyp_transcript_add(&c->said, "user", line, NULL, &err);
+        if (r == HYP_OK) answer(c);
+        break;
+    case HYP_CHAT_SET: r = set(c, rest, &err); break;
+    case HYP_CHAT_SHOW: show(c, rest); break;
+    case HYP_CHAT_CLEAR: r = clear(c, &err); break;
+    case HYP_CHAT_SAVE: r = save(c, rest, &err); break;
+    case HYP_CHAT_LOAD: r = load(c, rest, &err); break;
+    case HYP_CHAT_HELP: help(rest[0] == '/' ? rest + 1 : rest); break;
+    case HYP_CHAT_BYE: return false;
+    case HYP_CHAT_UNKNOWN: printf("Unknown command '%s'. Type /? for help\n", rest); break;
+    }
+    fflush(stdout);
+    if (r != HYP_OK) hyp_err_print(&err, stderr);
+    return true;
+}
+
+static int loop(chat *c) {
+    hyp_str line = {0};
+    for (;;) {
+        bool quoted = false;
+        hyp_line_end end = hyp_line_input_read(c->input, &line, &quoted);
+        if (end == HYP_LINE_END || line.failed) break;
+        if (end == HYP_LINE_CANCELED) {
+            puts("Use Ctrl-D or /bye to exit.");
+            continue;
+        }
+        if (!obey(c, line.data, quoted)) break;
+    }
+    bool failed = line.failed;
+    hyp_str_free(&line);
+    return failed ? HYP_ENOMEM : HYP_OK;
+}
+
+static int chat_open(chat *c, const hyp_args *args, hyp_err *err) {
+    const char *warning = NULL;
+    char history[4096 + 32];
+    int r = hyp_chat_session_open(c->engine, &c->session, &warning, err);
+    if (r != HYP_OK) return r;
+    if (warning != NULL && !args->quiet) fprintf(stderr, "note: %s\n", warning);
+    for (size_t i = 0; r == HYP_OK && i < args->stop.n; i++) {
+        c->settings.stops[i] = strdup(args->stop.items[i]);
+        if (c->settings.stops[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a stop word");
+        c->settings.n_stops++;
+    }
+    if (args->system != NULL) r = hyp_transcript_set_system(&c->said, args->system, err);
+    if (r != HYP_OK) return r;
+    hyp_err ignored = HYP_ERR_NONE;
+    bool remembered = hyp_paths_cache_dir(history, 4096, &ignored) == HYP_OK;
+    if (remembered) strcat(history, "/chat-history");
+    return hyp_line_input_open(remembered ? history : NULL, &c->input, err);
+}
+
+int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, const hyp_sampling *sampling,
+                    hyp_err *err) {
+    bool on_terminal = isatty(STDOUT_FILENO);
+    chat c = {
+        .engine = engine,
+        .name = name,
+        .settings = {.sampling = *sampling, .max_tokens = args->max_tokens, .verbose = args->stats},
+        .quiet = args->quiet,
+        .dim = on_terminal && getenv("NO_COLOR") == NULL,
+    };
+    hyp_interrupt_chat(NULL);
+    int r = chat_open(&c, args, err);
+    if (r == HYP_OK) {
+        if (on_terminal && !args->quiet) puts("Type a message, /? for help, /bye to leave.");
+        fflush(stdout);
+        r = loop(&c);
+    }
+    hyp_line_input_close(c.input);
+    hyp_transcript_free(&c.said);
+    hyp_chat_settings_free(&c.settings);
+    hyp_chat_session_free(c.session);
+    return r == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;
+}

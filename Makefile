@@ -42,6 +42,11 @@ fuzz: ## build the libFuzzer targets and run each for a minute
 lint: all ## clang-tidy, cppcheck, the format, and who includes whom
 	@tools/lint.sh $(BUILD)
 
+bench: ## the short set of benchmarks, under ten minutes
+	@$(call setup,tests,$(BUILD))
+	@ninja -C $(BUILD)
+	@HYPURA_DEPS="$(DEPS)" bench/short.sh $(BUILD)
+
 install: all ## install under PREFIX; DESTDIR is honoured
 	@meson install -C $(BUILD) --no-rebuild
 

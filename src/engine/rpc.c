@@ -118,6 +118,21 @@ static int no_server(const char *address, hyp_err *err) {
     return hyp_err_hint(err, "run the ggml-rpc-server of the same llama.cpp version there");
 }
 
+/* Returns the clock that the condition waits by: a calendar that is set meanwhile must not prolong it. */
+static clockid_t init_condition(pthread_cond_t *cond) {
+#ifdef __APPLE__
+    pthread_cond_init(cond, NULL);
+    return CLOCK_REALTIME;
+#else
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return CLOCK_MONOTONIC;
+#endif
+}
+
 static int greet(const char *address, add_server add, ggml_backend_reg_t *ret, hyp_err *err) {
     hello *h = calloc(1, sizeof *h);
     pthread_t thread;
@@ -125,14 +140,14 @@ static int greet(const char *address, add_server add, ggml_backend_reg_t *ret, h
     snprintf(h->address, sizeof h->address, "%s", address);
     h->add = add;
     pthread_mutex_init(&h->lock, NULL);
-    pthread_cond_init(&h->done_cond, NULL);
+    clockid_t clock = init_condition(&h->done_cond);
     if (pthread_create(&thread, NULL, say_hello, h) != 0) {
         free_hello(h);
         return hyp_err_set(err, HYP_ENOMEM, "no thread to reach %s with", address);
     }
     pthread_detach(thread);
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(clock, &until);
     until.tv_sec += (time_t)HELLO_S;
     pthread_mutex_lock(&h->lock);
     int wait = 0;

@@ -309,6 +309,8 @@ static bool solve(program *g, bool *ret_optimal) {
     bool good = Highs_setBoolOptionValue(highs, "output_flag", 0) == 0 &&
                 Highs_setIntOptionValue(highs, "threads", 1) == 0 &&
                 Highs_setIntOptionValue(highs, "random_seed", 0) == 0 &&
+                /* After a restart HiGHS 1.x can fail an assertion of its own about the bound, and abort. */
+                Highs_setBoolOptionValue(highs, "mip_allow_restart", 0) == 0 &&
                 Highs_setDoubleOptionValue(highs, "time_limit", limit) == 0 &&
                 Highs_setDoubleOptionValue(highs, "mip_rel_gap", 1e-6) == 0 &&
                 Highs_setDoubleOptionValue(highs, "mip_feasibility_tolerance", 1e-9) == 0 &&

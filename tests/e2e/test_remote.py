@@ -1,0 +1,138 @@
+"""Other machines' memory: two RPC servers on this one. Their absence and their death are sentences, not crashes."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from devices import RpcServer, Serve, free_port
+from support import HYPURA, demo_model, run, run_json
+
+PROMPT = "The capital of France is"
+ARGS = ("-p", PROMPT, "-n", "16", "--temp", "0", "--ignore-eos", "-t", "1", "-c", "256", "-b", "64", "--no-repack")
+FOREVER = ("-p", PROMPT, "-n", "100000", "-c", "8192", "--temp", "0", "--ignore-eos", "-t", "1", "-q")
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(word) for word in f.read().split()]
+
+
+class Remote(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = demo_model()
+
+    def servers(self, n):
+        made = []
+        for _ in range(n):
+            made.append(RpcServer())
+            self.addCleanup(made[-1].stop)
+        return made
+
+    def test_two_servers_give_the_same_logits(self):
+        a, b = self.servers(2)
+        size = os.path.getsize(self.model)
+        wanted = run_json(self.model, *ARGS, "--device", "none", "--logits-digest")
+        # Each has room for its buffers and about two thirds of the model.
+        got = run_json(self.model, *ARGS, "--device", "none", "--logits-digest", "--rpc", f"{a.address},{b.address}", "--vram",
+                       str(size * 2 // 3 + 25_000_000), "--ram", "90M")
+        self.assertEqual(got["text"], wanted["text"])
+        self.assertEqual(got["logits_digest"], wanted["logits_digest"])
+
+    def test_each_server_holds_a_part(self):
+        servers = self.servers(2)
+        size = os.path.getsize(self.model)
+        process = subprocess.Popen([HYPURA, "run", self.model, *FOREVER, "--rpc", servers[0].address, "--rpc", servers[1].address,
+                                    "--vram", str(size * 2 // 3 + 150_000_000), "--ram", "200M"], stdout=subprocess.PIPE)
+        try:
+            self.assertTrue(process.stdout.read(8))
+            for server in servers:
+                self.assertGreater(server.resident_bytes() - server.idle_bytes, size // 10)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+    def test_an_address_where_nobody_listens(self):
+        address = f"127.0.0.1:{free_port()}"
+        done = run("run", self.model, *ARGS, "--rpc", address, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, rf"^hypura: cannot reach the RPC server {address}: Connection refused\nhint: .*\n$")
+        self.assertEqual(done.stdout, "")
+
+    def test_what_is_no_address(self):
+        for word in ("127.0.0.1", ":50052", "host:port", "a:b:c"):
+            done = run("run", self.model, *ARGS, "--rpc", word, timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("is no address of an RPC server", done.stderr)
+
+    def test_a_server_of_something_else(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            done = run("run", self.model, *ARGS, "--rpc", address, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"what listens at {address} is no RPC server that this ggml understands", done.stderr)
+
+    def test_a_server_that_dies_ends_the_answer(self):
+        kept, lost = self.servers(2)
+        process = subprocess.Popen([HYPURA, "run", self.model, *FOREVER, "--rpc", f"{kept.address},{lost.address}", "--vram", "250M"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertTrue(process.stdout.read(8))
+        # The planner is free to use one of them alone.
+        if lost.resident_bytes() - lost.idle_bytes < 5_000_000:
+            kept, lost = lost, kept
+        lost.process.kill()
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, err)
+        self.assertRegex(err, rf"^hypura: the RPC server {lost.address} went away\nhint: .*\n$")
+
+    def test_signals_reach_the_child(self):
+        server, = self.servers(1)
+        process = subprocess.Popen([HYPURA, "run", self.model, *FOREVER, "--rpc", server.address], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.assertTrue(process.stdout.read(8))
+        child, = children_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertFalse(os.path.exists(f"/proc/{child}"))
+
+    def test_the_child_does_not_outlive_its_parent(self):
+        server, = self.servers(1)
+        process = subprocess.Popen([HYPURA, "run", self.model, *FOREVER, "--rpc", server.address], stdout=subprocess.PIPE)
+        self.assertTrue(process.stdout.read(8))
+        child, = children_of(process.pid)
+        process.kill()
+        process.communicate(timeout=60)
+        deadline = time.monotonic() + 30
+        while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertFalse(os.path.exists(f"/proc/{child}"))
+
+    def test_the_server_comes_back_after_a_death(self):
+        rpc, = self.servers(1)
+        serve = Serve(self.model, "-c", "256", "-t", "1", "--parallel", "1", "--rpc", rpc.address)
+        body = {"prompt": PROMPT, "max_tokens": 8, "temperature": 0}
+        try:
+            status, answer = serve.post("/v1/completions", body)
+            self.assertEqual(status, 200, answer)
+            threading.Timer(1, rpc.process.kill).start()
+            status, _ = serve.post("/v1/completions", {**body, "max_tokens": 200}, timeout=60)
+            self.assertIn(status, (0, 200, 500))
+            if status == 200:  # it was done before the server died: the next request finds out
+                serve.post("/v1/completions", body, timeout=60)
+            serve.url = serve.next_url()
+            status, answer = serve.post("/v1/completions", body, timeout=60)
+            self.assertEqual(status, 500, answer)
+            self.assertIn("cannot reach the RPC server", str(answer))
+        finally:
+            status, err = serve.stop()
+        self.assertIn(f"the RPC server {rpc.address} went away", err)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -41,22 +41,27 @@ class Gpu(unittest.TestCase):
         self.assertGreater(got["cache"]["miss_bytes"], 0)
         self.assertGreater(got["cache"]["hit_bytes"], 0)
 
+    def logprobs(self, *args, env=None):
+        server = Serve(self.mixture, "-c", "256", "-b", "32", "-t", "1", "--parallel", "1", "--no-repack", *args, env=env)
+        try:
+            status, answer = server.post("/v1/completions", {"prompt": PROMPT, "max_tokens": 12, "temperature": 0, "logprobs": 5})
+        finally:
+            server.stop()
+        self.assertEqual(status, 200, answer)
+        return answer["choices"][0]["logprobs"]["content"]
+
     def test_three_tiers_give_the_cpus_probabilities(self):
-        budget = self.three_tiers()
-        answers = []
-        for args, env in ((("--device", "none"), None), (budget, self.env)):
-            server = Serve(self.mixture, "-c", "256", "-b", "32", "-t", "1", "--parallel", "1", "--no-repack", *args, env=env)
-            try:
-                status, answer = server.post("/v1/completions", {"prompt": PROMPT, "max_tokens": 12, "temperature": 0, "logprobs": 5})
-            finally:
-                server.stop()
-            self.assertEqual(status, 200, answer)
-            answers.append(answer["choices"][0]["logprobs"]["content"])
-        cpu, gpu = answers
+        """The device rounds otherwise than the CPU: how far that alone goes is what the whole model on the device shows, without
+        any streaming. Three tiers, where some layers change sides, may be off by twice as much."""
+        cpu = self.logprobs("--device", "none")
         self.assertGreater(len(cpu), 4)
-        self.assertEqual([t["token"] for t in cpu], [t["token"] for t in gpu])
-        for a, b in zip(cpu, gpu):
-            self.assertAlmostEqual(a["logprob"], b["logprob"], delta=0.1)
+        apart = []
+        for args in (("--device", VULKAN), self.three_tiers()):
+            got = self.logprobs(*args, env=self.env)
+            self.assertEqual([t["token"] for t in got], [t["token"] for t in cpu])
+            apart.append(max(abs(a["logprob"] - b["logprob"]) for a, b in zip(got, cpu)))
+        self.assertLess(apart[0], 0.3)
+        self.assertLess(apart[1], 2 * apart[0] + 0.02)
 
     def test_a_dense_ffn_streams_beside_the_device(self):
         where = ("--mode", "ffn", "--vram", "45M", "--device", VULKAN)

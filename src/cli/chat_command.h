@@ -31,7 +31,7 @@ typedef struct hyp_chat_settings {
     size_t n_stops;
     hyp_think think;
     const char *effort; /* "low", "medium", "high" or NULL; static */
-    bool verbose;
+    bool verbose, ignore_eog;
 } hyp_chat_settings;
 
 void hyp_chat_settings_free(hyp_chat_settings *s);

@@ -246,6 +246,7 @@ static int generate(hyp_chat_session *s, const hyp_token *prompt, size_t n, cons
             .max_tokens = settings->max_tokens,
             .stops = (const char *const *)settings->stops,
             .n_stops = settings->n_stops,
+            .ignore_eog = settings->ignore_eog,
             .special = s->format.think != HYP_THINK_NONE || s->format.tools != HYP_TOOLS_NONE,
             .sampling = settings->sampling,
             .sink = on_piece,

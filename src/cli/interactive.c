@@ -291,7 +291,10 @@ int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, 
     chat c = {
         .engine = engine,
         .name = name,
-        .settings = {.sampling = *sampling, .max_tokens = args->max_tokens, .verbose = args->stats},
+        .settings = {.sampling = *sampling,
+                     .max_tokens = args->max_tokens,
+                     .verbose = args->stats,
+                     .ignore_eog = args->ignore_eos},
         .quiet = args->quiet,
         .dim = on_terminal && getenv("NO_COLOR") == NULL,
     };

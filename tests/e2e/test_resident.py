@@ -64,10 +64,17 @@ class Resident(unittest.TestCase):
         self.assertRegex(done.stderr, r"^hypura: the prompt has \d+ tokens, more than the context of 256\nhint: try --context \d+\n$")
 
     def test_chat_uses_the_models_template(self):
-        r = run_json(self.model, "--chat", "-p", "What is the capital of France?", "-n", "40", "--temp", "0")
-        if is_real(self.model):
-            self.assertIn("Paris", r["text"])
-            self.assertEqual(r["stop_reason"], "stop")
+        if not is_real(self.model):
+            self.skipTest("the demo model could not be fetched")
+        # What SmolLM2's own template makes of the message, its default system message included, written out.
+        rendered = ("<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+                    "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n")
+        chat = run_json(self.model, "--chat", "-p", "What is the capital of France?", "-n", "24", "--temp", "0")
+        raw = run_json(self.model, "-p", rendered, "-n", "24", "--temp", "0")
+        self.assertEqual((chat["text"], chat["prompt_tokens"]), (raw["text"], raw["prompt_tokens"]))
+        theirs = reference("llama-completion", "-m", self.model, "-p", rendered, "-n", "24", "--temp", "0", "-no-cnv",
+                           "--no-display-prompt", "-t", "2", "-c", "4096").stdout
+        self.assertEqual(chat["text"].rstrip("\n"), theirs.rstrip("\n"))
 
     def test_ctrl_c_ends_the_answer_and_reports(self):
         out, err, status = interrupt_after(["run", self.model, "-p", PROMPTS[0], "-n", "100000", "-c", "100000", "--ignore-eos", "--json"], 4)

@@ -129,3 +129,36 @@ hyp_plan_request hyp_machine_request(const hyp_args *args) {
         if (strcmp(args->mode, hyp_mode_name((hyp_mode)m)) == 0) request.mode = (hyp_mode)m;
     return request;
 }
+
+/* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */
+static int index_of(const char *word, const char *(*name)(int), int n) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(word, name(i)) == 0) return i;
+    return 0;
+}
+static const char *mode_name(int i) {
+    return hyp_mode_name((hyp_mode)i);
+}
+static const char *policy_name(int i) {
+    return hyp_policy_name((hyp_policy_kind)i);
+}
+static const char *io_name(int i) {
+    return hyp_io_backend_name((hyp_io_backend)i);
+}
+
+hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices) {
+    return (hyp_engine_config){
+        .batch_tokens = (uint32_t)args->batch_tokens,
+        .threads = args->threads,
+        .no_repack = args->no_repack,
+        .ram_bytes = args->ram_bytes,
+        .vram_bytes = args->vram_bytes,
+        .devices = devices,
+        .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
+        .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
+        .no_prefetch = args->no_prefetch,
+        .no_memory = args->no_memory,
+        .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
+               .depth = (uint32_t)args->io_depth},
+    };
+}

@@ -2,6 +2,7 @@
 #pragma once
 #include "cli/args.h"
 #include "engine/devices.h"
+#include "engine/engine.h"
 #include "gguf/model.h"
 #include "hw/profile.h"
 #include "plan/plan.h"
@@ -24,3 +25,7 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args);
 
 /* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
 hyp_plan_request hyp_machine_request(const hyp_args *args);
+
+/* How an engine is to be opened by the options that `run` and `serve` share. The model, the context, progress and what only
+ * one of them takes are the caller's to add; `devices` must outlive the opening. Pure. */
+hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices);

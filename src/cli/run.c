@@ -104,48 +104,19 @@ static int make_prompt(const hyp_args *args, hyp_engine *engine, const char *pro
     return r == HYP_OK ? hyp_chat_session_render(session, &said, &settings, 0, &text, ret, ret_n, err) : r;
 }
 
-/* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */
-static int index_of(const char *word, const char *(*name)(int), int n) {
-    for (int i = 0; i < n; i++)
-        if (strcmp(word, name(i)) == 0) return i;
-    return 0;
-}
-static const char *mode_name(int i) {
-    return hyp_mode_name((hyp_mode)i);
-}
-static const char *policy_name(int i) {
-    return hyp_policy_name((hyp_policy_kind)i);
-}
-static const char *io_name(int i) {
-    return hyp_io_backend_name((hyp_io_backend)i);
-}
-
 static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine **ret, hyp_err *err) {
     hyp_progress progress;
     hyp_io_faults faults;
     if (args->io_faults != NULL && hyp_faults_parse(args->io_faults, &faults, err) != HYP_OK) return HYP_EINVAL;
     hyp_progress_start(&progress, "loading", args->quiet);
     const hyp_device_choice devices = hyp_machine_devices(args);
-    hyp_engine_config config = {
-        .model = model,
-        .context_tokens = (uint32_t)args->context_tokens,
-        .batch_tokens = (uint32_t)args->batch_tokens,
-        .threads = args->threads,
-        .no_repack = args->no_repack,
-        .ram_bytes = args->ram_bytes,
-        .vram_bytes = args->vram_bytes,
-        .devices = &devices,
-        .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
-        .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
-        .no_prefetch = args->no_prefetch,
-        .no_memory = args->no_memory,
-        .trace_path = args->trace,
-        .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
-               .depth = (uint32_t)args->io_depth,
-               .faults = args->io_faults != NULL ? &faults : NULL},
-        .progress = on_load,
-        .progress_user = &progress,
-    };
+    hyp_engine_config config = hyp_machine_engine_config(args, &devices);
+    config.model = model;
+    config.context_tokens = (uint32_t)args->context_tokens;
+    config.trace_path = args->trace;
+    config.io.faults = args->io_faults != NULL ? &faults : NULL;
+    config.progress = on_load;
+    config.progress_user = &progress;
     int r = hyp_engine_open(&config, ret, err);
     hyp_progress_end(&progress);
     if (r == HYP_OK && !args->quiet && hyp_engine_get_info(*ret)->mode != HYP_MODE_RESIDENT)

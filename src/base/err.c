@@ -20,8 +20,14 @@ static void fill(hyp_err *err, int code, int sys, const char *format, va_list ar
         if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
 }
 
+/* The first failure wins; from then on hints belong to one that is not kept. */
+static bool is_closed(hyp_err *err) {
+    err->closed = err->code != 0;
+    return err->closed;
+}
+
 int hyp_err_set(hyp_err *err, int code, const char *format, ...) {
-    if (err == NULL || err->code != 0) return code;
+    if (err == NULL || is_closed(err)) return code;
     va_list args;
     va_start(args, format);
     fill(err, code, 0, format, args);
@@ -30,7 +36,7 @@ int hyp_err_set(hyp_err *err, int code, const char *format, ...) {
 }
 
 int hyp_err_set_sys(hyp_err *err, int code, int sys, const char *format, ...) {
-    if (err == NULL || err->code != 0) return code;
+    if (err == NULL || is_closed(err)) return code;
     va_list args;
     va_start(args, format);
     fill(err, code, sys, format, args);
@@ -38,13 +44,18 @@ int hyp_err_set_sys(hyp_err *err, int code, int sys, const char *format, ...) {
     return code;
 }
 
-int hyp_err_hint(hyp_err *err, const char *format, ...) {
-    if (err == NULL || err->code == 0) return err == NULL ? 0 : err->code;
+void hyp_err_hint(hyp_err *err, const char *format, ...) {
+    if (err == NULL || err->code == 0 || err->closed) return;
     va_list args;
     va_start(args, format);
     vsnprintf(err->hint, sizeof err->hint, format, args);
     va_end(args);
-    return err->code;
+}
+
+int hyp_err_pass(hyp_err *err, const hyp_err *failure) {
+    if (failure->code == 0) return HYP_OK;
+    if (err != NULL && !is_closed(err)) *err = *failure;
+    return failure->code;
 }
 
 void hyp_err_print(const hyp_err *err, FILE *out) {

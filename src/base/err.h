@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define HYP_NODISCARD __attribute__((warn_unused_result))
+#define HYP_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
 #define HYP_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 enum {
@@ -34,6 +35,7 @@ typedef struct hyp_err {
     int sys;           /* errno, or 0 */
     char message[320]; /* one line, no full stop, names the object */
     char hint[200];    /* what to do about it, or empty */
+    bool closed;       /* a later failure was left out: so are its hints */
 } hyp_err;
 
 #define HYP_ERR_NONE ((hyp_err){0})
@@ -51,8 +53,14 @@ int hyp_err_set_sys(hyp_err *err, int code, int sys, const char *format, ...) HY
 #define hyp_err_set_sys(err, code, ...) ((void)(hyp_err_set_sys)(err, code, __VA_ARGS__), (code))
 #endif
 
-/* Add what the user can do. Does nothing when `err` is NULL or holds no failure. Returns the code in `err` (0 if NULL). */
-int hyp_err_hint(hyp_err *err, const char *format, ...) HYP_PRINTF(2, 3);
+/* Add what the user can do about the failure that was set last; when that was left out because `err` was filled already,
+ * or `err` is NULL or holds no failure, nothing happens. It returns nothing, so that nobody takes what it would find in a
+ * caller's `err` (NULL perhaps) for the result of what failed. */
+void hyp_err_hint(hyp_err *err, const char *format, ...) HYP_PRINTF(2, 3);
+
+/* Pass on a failure that was gathered apart: copied into `err` (may be NULL) unless that is filled. Returns the code of
+ * `failure`, 0 when it holds none. */
+int hyp_err_pass(hyp_err *err, const hyp_err *failure);
 
 /* Print "hypura: message" and, if there is one, "hint: ..." to `out`, a line each. */
 void hyp_err_print(const hyp_err *err, FILE *out);

@@ -153,7 +153,7 @@ int hyp_template_render(const hyp_template *tmpl, const hyp_chat_request *reques
     if (rc == HYP_EINVAL && has_neighbours_of_one_role(request->messages) &&
         render_once(tmpl, request, true, out, NULL) == HYP_OK)
         return HYP_OK;
-    if (rc < 0 && err != NULL && err->code == 0) *err = first;
+    if (rc < 0) hyp_err_pass(err, &first);
     return rc;
 }
 

@@ -24,7 +24,10 @@ int hyp_endpoint_read(const hyp_args *args, hyp_endpoint *ret, hyp_err *err) {
     if (environment != NULL && environment[0] != '\0') {
         char host[sizeof ret->host];
         int r = hyp_guard_split_host(environment, host, sizeof host, &ret->port, err);
-        if (r != HYP_OK) return hyp_err_hint(err, "the environment variable OLLAMA_HOST holds this");
+        if (r != HYP_OK) {
+            hyp_err_hint(err, "the environment variable OLLAMA_HOST holds this");
+            return r;
+        }
         if (host[0] != '\0') memcpy(ret->host, host, sizeof host);
         if (ret->port == 0) ret->port = OLLAMA_PORT;
     }

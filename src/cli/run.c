@@ -174,7 +174,8 @@ static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped,
         (*ret_piped)[--n] = '\0';
     if (n == 0) {
         hyp_err_set(err, HYP_EINVAL, "there is no prompt");
-        return hyp_err_hint(err, "give one with --prompt \"...\"");
+        hyp_err_hint(err, "give one with --prompt \"...\"");
+        return HYP_EINVAL;
     }
     *ret = *ret_piped;
     return HYP_OK;

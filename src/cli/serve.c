@@ -18,7 +18,8 @@ static int read_keep_alive(const char *text, int64_t *ret_ns, hyp_err *err) {
         *ret_ns = seconds < 0 || seconds > 9e9 ? HYP_FOREVER : (int64_t)(seconds * 1e9);
     else if (hyp_duration_parse(text, ret_ns) != HYP_OK) {
         hyp_err_set(err, HYP_EINVAL, "--keep-alive needs a duration, not \"%s\"", text);
-        return hyp_err_hint(err, "for instance 10m, 1h30m, 0 (unload at once) or -1 (never)");
+        hyp_err_hint(err, "for instance 10m, 1h30m, 0 (unload at once) or -1 (never)");
+        return HYP_EINVAL;
     }
     if (*ret_ns < 0) *ret_ns = HYP_FOREVER;
     return HYP_OK;

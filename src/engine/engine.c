@@ -231,7 +231,7 @@ static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *confi
         if (r == HYP_OK && is_streaming(e)) r = make_stream(e, config, bases, taken, &failure);
         if (r == HYP_OK) return r;
         if (r != HYP_ENOMEM || ubatch < 16 || !is_streaming(e)) {
-            if (err != NULL && err->code == 0) *err = failure;
+            hyp_err_pass(err, &failure);
             return r;
         }
         free_context(e);

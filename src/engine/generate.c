@@ -147,7 +147,7 @@ int hyp_generate(hyp_engine *e, const hyp_generate_request *q, hyp_generate_resu
         ret->stop = HYP_STOP_INTERRUPTED;
         return HYP_OK;
     }
-    if (r != HYP_OK && err != NULL && err->code == 0) *err = failure;
+    if (r != HYP_OK) hyp_err_pass(err, &failure);
     return r;
 }
 

@@ -29,7 +29,8 @@ static int split_address(const char *address, char *host, size_t size, const cha
     if (n == 0 || n >= size || colon[1] == '\0' || memchr(address, ':', n) != NULL ||
         strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
         hyp_err_set(err, HYP_EINVAL, "\"%s\" is no address of an RPC server", address);
-        return hyp_err_hint(err, "write HOST:PORT, as in 192.168.1.20:50052");
+        hyp_err_hint(err, "write HOST:PORT, as in 192.168.1.20:50052");
+        return HYP_EINVAL;
     }
     memcpy(host, address, n);
     host[n] = '\0';
@@ -115,7 +116,8 @@ static void *say_hello(void *arg) {
 
 static int no_server(const char *address, hyp_err *err) {
     hyp_err_set(err, HYP_EENGINE, "what listens at %s is no RPC server that this ggml understands", address);
-    return hyp_err_hint(err, "run the ggml-rpc-server of the same llama.cpp version there");
+    hyp_err_hint(err, "run the ggml-rpc-server of the same llama.cpp version there");
+    return HYP_EENGINE;
 }
 
 /* Returns the clock that the condition waits by: a calendar that is set meanwhile must not prolong it. */

@@ -135,8 +135,7 @@ int hyp_stream_end(hyp_stream *s, double seconds, uint32_t n_tokens, hyp_err *er
         if (n_tokens == 1 && s->failure.code == 0) hyp_gate_report(&s->experts.gate, seconds);
     }
     s->layer = STREAM_NO_LAYER;
-    if (s->failure.code != 0 && err != NULL && err->code == 0) *err = s->failure;
-    return s->failure.code;
+    return hyp_err_pass(err, &s->failure);
 }
 
 bool hyp_stream_failed(const hyp_stream *s) {

@@ -98,8 +98,9 @@ static int check_budget(const hyp_pager *p, hyp_err *err) {
     if (p->budget_bytes >= least) return HYP_OK;
     hyp_err_set(err, HYP_ENOMEM, "a budget of %llu bytes for weights is too small: the least is %llu",
                 (unsigned long long)p->budget_bytes, (unsigned long long)least);
-    return hyp_err_hint(err, "%llu bytes are needed at all times, and %llu for the largest unit that is streamed",
-                        (unsigned long long)p->always_bytes, (unsigned long long)largest);
+    hyp_err_hint(err, "%llu bytes are needed at all times, and %llu for the largest unit that is streamed",
+                 (unsigned long long)p->always_bytes, (unsigned long long)largest);
+    return HYP_ENOMEM;
 }
 
 static int make_frames(hyp_pager *p, hyp_err *err) {
@@ -139,7 +140,8 @@ static int compare_page(const hyp_pager *p, const mapped_file *f, uint64_t page,
     }
     if (memcmp(buf, f->base + offset, want) == 0) return HYP_OK;
     hyp_err_set(err, HYP_EIO, "%s is not the file that was loaded", f->path);
-    return hyp_err_hint(err, "do not change a model's file while it is being loaded; start again");
+    hyp_err_hint(err, "do not change a model's file while it is being loaded; start again");
+    return HYP_EIO;
 }
 
 static int check_files(hyp_pager *p, hyp_err *err) {
@@ -174,7 +176,8 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
         info.dev == (uint64_t)st.st_dev)
         return HYP_OK;
     hyp_err_set(err, HYP_EIO, "%s was replaced or changed its size while it was being loaded", from->path);
-    return hyp_err_hint(err, "start again");
+    hyp_err_hint(err, "start again");
+    return HYP_EIO;
 }
 
 static int open_files(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
@@ -247,7 +250,8 @@ static int take_over_mapping(hyp_pager *p, hyp_err *err) {
     int sys = show_files(p);
     if (sys == 0) return HYP_OK;
     hyp_err_set_sys(err, HYP_EIO, sys, "cannot replace the mapping of the model");
-    return hyp_err_hint(err, "raise vm.max_map_count");
+    hyp_err_hint(err, "raise vm.max_map_count");
+    return HYP_EIO;
 }
 
 /* A resident span can cut a mapping twice: once where it begins, once where it ends. */

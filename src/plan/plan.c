@@ -98,7 +98,7 @@ static int draft_mode(draft *d, hyp_mode mode, uint64_t *ret_least, hyp_err *err
         bool last = width <= LEAST_UBATCH;
         if (r == HYP_OK && (last || width_fits_cache(d))) return HYP_OK;
         if (r != HYP_OK && (last || d->cost.layers == NULL)) {
-            if (err != NULL && err->code == 0) *err = why;
+            hyp_err_pass(err, &why);
             free_draft(d);
             *d = (draft){.model = d->model, .hardware = d->hardware, .request = d->request};
             return r;

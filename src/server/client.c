@@ -29,7 +29,8 @@ static int dial(const hyp_client *client, int *ret_fd, hyp_err *err) {
     freeaddrinfo(list);
     if (fd < 0) {
         hyp_err_set_sys(err, HYP_EIO, sys, "no server answers at %s port %d", client->host, client->port);
-        return hyp_err_hint(err, "start one with \"hypura serve MODEL\", or name its address with --host and --port");
+        hyp_err_hint(err, "start one with \"hypura serve MODEL\", or name its address with --host and --port");
+        return HYP_EIO;
     }
     double seconds = client->timeout_s > 0 ? client->timeout_s : 30;
     struct timeval limit = {.tv_sec = (time_t)seconds,

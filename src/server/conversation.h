@@ -30,22 +30,24 @@ hyp_conversation *hyp_conversation_new(void);
 void hyp_conversation_free(hyp_conversation *c); /* accepts NULL */
 
 /* Append a message; strings are copied. Errors: HYP_ENOMEM. */
-HYP_NODISCARD int hyp_conversation_add(hyp_conversation *c, const char *role, const char *content, hyp_err *err);
+HYP_NODISCARD HYP_NONNULL(4) int hyp_conversation_add(hyp_conversation *c, const char *role, const char *content,
+                                                      hyp_err *err);
 /* The same before all others. */
-HYP_NODISCARD int hyp_conversation_add_first(hyp_conversation *c, const char *role, const char *content, hyp_err *err);
+HYP_NODISCARD HYP_NONNULL(4) int hyp_conversation_add_first(hyp_conversation *c, const char *role, const char *content,
+                                                            hyp_err *err);
 
 /* Append Ollama's messages: missing content, ids and arguments are accepted, arguments are objects. Errors: HYP_EFORMAT. */
-HYP_NODISCARD int hyp_conversation_add_ollama(hyp_conversation *c, yyjson_val *messages, hyp_err *err);
+HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_add_ollama(hyp_conversation *c, yyjson_val *messages, hyp_err *err);
 /* Append OpenAI's: content may be a list of parts, arguments are strings, tool results carry tool_call_id. */
-HYP_NODISCARD int hyp_conversation_add_openai(hyp_conversation *c, yyjson_val *messages, hyp_err *err);
+HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_add_openai(hyp_conversation *c, yyjson_val *messages, hyp_err *err);
 
 /* Take the tools (a JSON array; empty counts as none). Errors: HYP_EFORMAT. */
-HYP_NODISCARD int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *err);
+HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *err);
 /* Take Ollama's `format`: "json", a schema object, or empty. Errors: HYP_EFORMAT ("invalid format: ..."), also for schemas
  * that no grammar can express. */
-HYP_NODISCARD int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err *err);
+HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err *err);
 /* Take Ollama's `think`: a bool or "low", "medium", "high", "max". Errors: HYP_EFORMAT. */
-HYP_NODISCARD int hyp_conversation_set_think(hyp_conversation *c, yyjson_val *think, hyp_err *err);
+HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_think(hyp_conversation *c, yyjson_val *think, hyp_err *err);
 
 bool hyp_conversation_has_images(const hyp_conversation *c);
 

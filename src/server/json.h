@@ -19,7 +19,7 @@ HYP_NODISCARD int hyp_json_parse(const char *data, size_t n, yyjson_doc **ret, h
 typedef struct hyp_fields {
     yyjson_val *object; /* may be NULL: everything is unset */
     const char *name;   /* of the object, for messages: "ChatRequest" */
-    hyp_err *err;
+    hyp_err *err;       /* not NULL: later calls look there */
 } hyp_fields;
 
 yyjson_val *hyp_field(const hyp_fields *f, const char *key); /* NULL when missing or null */

@@ -151,10 +151,7 @@ static void refresh(hyp_registry *registry, bool now) {
 }
 
 static int nothing_found(const hyp_registry *registry, const hyp_err *why, hyp_err *err) {
-    if (why->code != 0) {
-        *err = *why;
-        return err->code;
-    }
+    if (why->code != 0) return hyp_err_pass(err, why);
     if (registry->root == NULL)
         hyp_err_set(err, HYP_ENOTFOUND, "no model was found on this machine");
     else

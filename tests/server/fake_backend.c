@@ -59,7 +59,8 @@ static int fake_open(void *self, const hyp_backend_open *request, void **ret_mod
     }
     if (r == HYP_OK && hyp_model_meta_u64(f->model, "fake.broken", 0) != 0) {
         hyp_err_set(err, HYP_EENGINE, "this model is broken");
-        r = hyp_err_hint(err, "take another");
+        hyp_err_hint(err, "take another");
+        r = HYP_EENGINE;
     }
     if (r != HYP_OK) {
         hyp_model_free(f->model);

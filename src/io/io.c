@@ -122,7 +122,8 @@ void hyp_io_close(hyp_io *io) {
 
 /* --- requests --- */
 
-void hyp_io_submit(hyp_io *io, hyp_io_request *request) {
+/* Fill in what is the io layer's in a request, without the lock. */
+static void prepare_request(const hyp_io *io, hyp_io_request *request) {
     uint64_t size = io->files[request->file].bytes;
     uint64_t left = request->offset < size ? size - request->offset : 0;
     uint64_t device = HYP_MIN(request->bytes, (left + HYP_IO_PAGE - 1) / HYP_IO_PAGE * HYP_IO_PAGE);
@@ -134,19 +135,31 @@ void hyp_io_submit(hyp_io *io, hyp_io_request *request) {
     request->io.queue = (uint8_t)request->cls;
     /* Pages wholly beyond the end of the file never reach the device; the rest of its last page is zeroed after the read. */
     if (device < request->bytes) memset((char *)request->buf + device, 0, request->bytes - device);
-    io->n_outstanding++;
+}
+
+void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        prepare_request(io, requests[i]);
+    io->n_outstanding += n;
     bool wake = false;
     pthread_mutex_lock(&io->lock);
-    if (device == 0) {
-        hyp_io_push_done(io, request);
-    } else {
-        request->io.state = HYP_IO_STATE_QUEUED;
-        hyp_io_queue_append(&io->queues[request->cls], request);
-        wake = io->n_sleepers > 0 && hyp_io_can_start(io);
-        if (wake) io->n_sleepers--;
+    for (size_t i = 0; i < n; i++) {
+        if (requests[i]->io.device_bytes == 0) {
+            hyp_io_push_done(io, requests[i]);
+            continue;
+        }
+        requests[i]->io.state = HYP_IO_STATE_QUEUED;
+        hyp_io_queue_append(&io->queues[requests[i]->cls], requests[i]);
+        wake = true;
     }
+    wake = wake && io->n_sleepers > 0 && hyp_io_can_start(io);
+    if (wake) io->n_sleepers--;
     pthread_mutex_unlock(&io->lock);
     if (wake) io->method->wake(io);
+}
+
+void hyp_io_submit(hyp_io *io, hyp_io_request *request) {
+    hyp_io_submit_many(io, &request, 1);
 }
 
 hyp_io_request *hyp_io_reap(hyp_io *io, bool wait) {

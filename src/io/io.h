@@ -77,6 +77,11 @@ void hyp_io_close(hyp_io *io);
 /* Queue a request; never blocks (plain: reads at once). The request and its buffer belong to the io layer until reaped. */
 void hyp_io_submit(hyp_io *io, hyp_io_request *request);
 
+/* Queue `requests[0..n)` as one: nothing starts before all are queued, so that those which stand next to each other in a
+ * file are read together, scattered into their buffers (a vectored read serves up to 8 of them, and about a chunk). Each is
+ * reaped, promoted and cancelled by itself. They are of one class. */
+void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n);
+
 /* The next finished request in order of completion, or NULL: with `wait`, only when none is outstanding. */
 HYP_NODISCARD hyp_io_request *hyp_io_reap(hyp_io *io, bool wait);
 

@@ -79,12 +79,14 @@ static uint64_t cut_bytes(const hyp_io *io, const hyp_io_request *request) {
     return left - HYP_MIN(left, io->chunk_bytes) < io->chunk_bytes / 4 ? left : io->chunk_bytes;
 }
 
-/* Append whole requests that stand next in the queue and begin where the piece ends, up to a chunk in all. */
+/* Append whole requests that stand next in the queue and begin where the piece ends, up to a chunk in all, or a quarter
+ * more as in cut_bytes(). */
 static void add_neighbours(hyp_io *io, hyp_io_piece *piece, hyp_io_queue *queue, uint64_t bytes) {
+    uint64_t most = io->chunk_bytes + io->chunk_bytes / 4;
     while (piece->n_segments < HYP_IO_MAX_SEGMENTS) {
         hyp_io_request *next = queue->head;
         if (next == NULL || next->io.started_bytes != 0 || &io->files[next->file] != piece->file ||
-            next->offset != piece->offset + bytes || bytes + next->io.device_bytes > io->chunk_bytes)
+            next->offset != piece->offset + bytes || bytes + next->io.device_bytes > most)
             return;
         bytes += next->io.device_bytes;
         add_segment(io, piece, next, next->io.device_bytes);

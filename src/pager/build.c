@@ -70,8 +70,11 @@ static int make_spans(hyp_pager *p, const item *items, size_t n, hyp_err *err) {
             s->last = last;
         } else {
             s = &p->spans[p->n_spans++];
-            *s = (pager_span){
-                .file = e->file, .unit = items[i].always ? NONE : items[i].unit, .first = first, .last = last};
+            *s = (pager_span){.file = e->file,
+                              .unit = items[i].always ? NONE : items[i].unit,
+                              .first = first,
+                              .last = last,
+                              .packed_at = NOT_PACKED};
         }
         s->file_bytes += e->bytes;
         p->span_of[items[i].index] = (uint32_t)(p->n_spans - 1);

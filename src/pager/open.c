@@ -180,8 +180,20 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
     return HYP_EIO;
 }
 
+/* `paths`: of the files, with room for one more. */
+static int open_io(hyp_pager *p, const hyp_pager_config *c, const char **paths, hyp_err *err) {
+    if (c->packed != NULL) {
+        paths[c->n_files] = c->packed->path;
+        int r = packed_attach(p, c, &p->packed_failure);
+        if (r == HYP_OK) r = hyp_io_open(paths, c->n_files + 1, &c->io, &p->io, &p->packed_failure);
+        if (r == HYP_OK) return HYP_OK;
+        p->packed_on = false;
+    }
+    return hyp_io_open(paths, c->n_files, &c->io, &p->io, err);
+}
+
 static int open_files(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
-    HYP_AUTOFREE const char **paths = calloc(c->n_files, sizeof *paths);
+    HYP_AUTOFREE const char **paths = calloc(c->n_files + 1, sizeof *paths);
     p->files = calloc(c->n_files, sizeof *p->files);
     if (paths == NULL || p->files == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", c->n_files);
     for (size_t i = 0; i < c->n_files; i++) {
@@ -189,7 +201,7 @@ static int open_files(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
         p->files[i].fd = -1;
     }
     p->n_files = c->n_files;
-    int r = hyp_io_open(paths, c->n_files, &c->io, &p->io, err);
+    int r = open_io(p, c, paths, err);
     for (size_t i = 0; i < c->n_files && r == HYP_OK; i++)
         r = open_file(&p->files[i], &c->files[i], p->io, (uint32_t)i, err);
     return r != HYP_OK ? r : check_files(p, err);
@@ -303,6 +315,7 @@ void hyp_pager_close(hyp_pager *p) {
     free(p->starved);
     free(p->arrived);
     free(p->pinned);
+    free(p->packed_order);
     tables_free(p);
     free(p);
 }

@@ -68,6 +68,7 @@ static void serve_starved(hyp_pager *p) {
         if (wants) p->starved[kept++] = s;
     }
     p->n_starved = kept;
+    packed_flush(p);
 }
 
 /* --- failures --- */
@@ -133,6 +134,24 @@ static void fetch(hyp_pager *p, uint32_t s) {
     }
 }
 
+/* All first parts first, then all second ones: the first matrix is computed while the rest is read. */
+static void fetch_parts(hyp_pager *p, const uint32_t *units, size_t n) {
+    for (uint32_t part = 0; part < HYP_UNIT_MAX_EXTENTS; part++)
+        for (size_t i = 0; i < n; i++) {
+            const pager_unit *u = &p->units[units[i]];
+            if (!u->always && part < u->n_extents) fetch(p, unit_span(p, u, part));
+        }
+}
+
+/* Unit by unit, as they stand in the packed file. */
+static void fetch_units(hyp_pager *p, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const pager_unit *u = &p->units[p->packed_order[i].unit];
+        for (uint32_t part = 0; part < u->n_extents && !u->always; part++)
+            fetch(p, unit_span(p, u, part));
+    }
+}
+
 int hyp_pager_demand(hyp_pager *p, uint32_t layer, const uint32_t *units, const uint32_t *n_tokens, size_t n,
                      hyp_err *err) {
     if (layer >= p->n_layers) return hyp_err_set(err, HYP_EINVAL, "no streamed layer %u", layer);
@@ -151,11 +170,11 @@ int hyp_pager_demand(hyp_pager *p, uint32_t layer, const uint32_t *units, const 
         count_demand(p, u);
     }
     serve_starved(p);
-    for (uint32_t part = 0; part < HYP_UNIT_MAX_EXTENTS; part++)
-        for (size_t i = 0; i < n; i++) {
-            const pager_unit *u = &p->units[units[i]];
-            if (!u->always && part < u->n_extents) fetch(p, unit_span(p, u, part));
-        }
+    if (packed_sort(p, units, n))
+        fetch_units(p, n);
+    else
+        fetch_parts(p, units, n);
+    packed_flush(p);
     return HYP_OK;
 }
 
@@ -305,6 +324,7 @@ bool hyp_pager_prefetch(hyp_pager *p, uint32_t index) {
     bool any = u->always;
     for (uint32_t part = 0; part < u->n_extents && !u->always; part++)
         any = prefetch_part(p, unit_span(p, u, part), TAKE_WORTH) || any;
+    packed_flush(p);
     return any;
 }
 
@@ -315,6 +335,7 @@ uint8_t hyp_pager_prefetch_free(hyp_pager *p, uint32_t index, uint8_t mask) {
     for (uint32_t part = 0; part < u->n_extents; part++)
         if ((mask >> part & 1) != 0 && (u->always || prefetch_part(p, unit_span(p, u, part), TAKE_FREE)))
             held |= (uint8_t)(1u << part);
+    packed_flush(p);
     return held;
 }
 

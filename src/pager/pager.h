@@ -37,6 +37,21 @@ typedef struct hyp_pager_file {
     uint64_t bytes;
 } hyp_pager_file;
 
+/* A copy of extents' pages in one more file, the packed one, where the parts of a unit stand one after the other: one
+ * vectored read brings them all. What an extent's outward rounding takes in of its neighbours stands there too. An extent
+ * that is in no run is read from its own file. */
+typedef struct hyp_packed_run {
+    hyp_extent extent;
+    uint64_t at;       /* of its first page in the packed file; a multiple of the page */
+    uint64_t checksum; /* hyp_hash_pages() of its pages */
+} hyp_packed_run;
+
+typedef struct hyp_pager_packed {
+    const char *path;
+    const hyp_packed_run *runs; /* ascending by the extents' file and offset; used only by hyp_pager_open() */
+    size_t n_runs;
+} hyp_pager_packed;
+
 typedef struct hyp_pager_config {
     const hyp_pager_file *files; /* copied */
     size_t n_files;
@@ -48,6 +63,7 @@ typedef struct hyp_pager_config {
     uint64_t budget_bytes; /* for every frame: pinned, cached and in flight */
     hyp_policy_kind policy;
     hyp_io_config io;
+    const hyp_pager_packed *packed; /* NULL: none. One that cannot be opened or read is done without */
 } hyp_pager_config;
 
 typedef struct hyp_pager_stats {
@@ -56,6 +72,7 @@ typedef struct hyp_pager_stats {
     uint64_t prefetch_issued_bytes, prefetch_used_bytes, prefetch_wasted_bytes;
     uint64_t n_demands, n_prefetch_hits; /* prefetch hits: demanded units that a prefetch had brought or was bringing */
     double stall_s;                      /* time spent in hyp_pager_wait() */
+    uint64_t packed_bytes;               /* frame bytes that came from the packed file */
     hyp_io_stats io;
 } hyp_pager_stats;
 
@@ -120,6 +137,11 @@ void hyp_pager_cancel_prefetches(hyp_pager *pager);
 void hyp_pager_poll(hyp_pager *pager);
 
 hyp_policy *hyp_pager_policy(hyp_pager *pager);
+
+/* Is the packed file being read? When it is not any more, or never was though one was given, `*ret_why` (may be NULL) says
+ * why, else it stays NULL. A copy that failed once, or whose bytes were not the model's, is not read again. */
+bool hyp_pager_packed_in_use(const hyp_pager *pager, const hyp_err **ret_why);
+
 void hyp_pager_get_stats(const hyp_pager *pager, hyp_pager_stats *ret);
 
 /* Frame bytes that `unit` takes when resident (its extents rounded outward to pages). */

@@ -8,6 +8,7 @@
  *   state.c  the state of spans, pins of units, what the policy is told, finished reads
  *   map.c    which pages of the mapping show a frame; shared edges
  *   load.c   the `always` units
+ *   packed.c reading from the packed file
  *   pager.c  the public operations
  *   check.c  contradictions, for tests */
 #pragma once
@@ -15,7 +16,8 @@
 #include "pager/frames.h"
 #include "pager/pager.h"
 
-enum { NONE = UINT32_MAX, MAX_STRETCHES = 16 };
+enum { NONE = UINT32_MAX, MAX_STRETCHES = 16, MAX_BATCH = 64 };
+#define NOT_PACKED UINT64_MAX
 
 /* on disk -> reading -> arrived -> resident, and from each of them back to on disk; nothing else. */
 typedef enum span_state {
@@ -33,6 +35,8 @@ typedef struct pager_span {
     uint64_t first, last; /* pages of the file, both included */
     uint64_t file_bytes;  /* before rounding */
     uint64_t frame;       /* offset in the arena, unless SPAN_ON_DISK */
+    uint64_t packed_at;   /* its place in the packed file, or NOT_PACKED */
+    uint64_t checksum;    /* of its pages, when packed */
     uint8_t state;        /* span_state; changed by span_set_state() alone */
     bool owns_first : 1;  /* the mapping's page `first` (`last`) shows this frame, not that of a neighbour */
     bool owns_last : 1;   /* equal to owns_first when first == last */
@@ -41,6 +45,8 @@ typedef struct pager_span {
     bool starved : 1;     /* demanded, found no frame */
     bool in_starved : 1;  /* listed in pager->starved */
     bool in_arrived : 1;  /* listed in pager->arrived */
+    bool from_packed : 1; /* while reading: out of the packed file */
+    bool proven : 1;      /* the packed file's bytes have been checked once */
     bool failed : 1;      /* a demanded read failed and nobody was told */
 } pager_span;
 
@@ -65,6 +71,12 @@ typedef struct mapped_file {
     hyp_stretch stretches[MAX_STRETCHES]; /* where the file is mapped, spans or not; for joining mappings */
     size_t n_stretches;
 } mapped_file;
+
+/* A unit's place in the packed file. */
+typedef struct packed_unit {
+    uint64_t at;
+    uint32_t unit;
+} packed_unit;
 
 struct hyp_pager {
     hyp_io *io;
@@ -95,6 +107,12 @@ struct hyp_pager {
     size_t n_starved;
     uint32_t *arrived; /* spans to map: arrived and of pinned units when listed; each once; some may have moved on */
     size_t n_arrived;
+    /* The packed file. */
+    bool packed_on;
+    hyp_err packed_failure;
+    hyp_io_request *batch[MAX_BATCH]; /* neighbours in it, made and not yet submitted; empty between two operations */
+    size_t n_batch;
+    packed_unit *packed_order; /* scratch for a demand: n_units */
     uint32_t epoch;
     size_t n_failed;       /* spans with `failed` */
     hyp_pager_stats stats; /* the counters; gauges are filled in when asked */
@@ -129,6 +147,26 @@ void span_list_arrived(hyp_pager *p, uint32_t s);
 
 /* Forget that the reads of `s` failed. */
 void span_forget_failure(hyp_pager *p, uint32_t s);
+
+/* --- packed.c --- */
+
+/* Give every cached span whose extent is in config->packed its place there. Errors: HYP_ENOMEM, HYP_EINVAL (runs out of
+ * order). */
+HYP_NODISCARD int packed_attach(hyp_pager *p, const hyp_pager_config *config, hyp_err *err);
+
+/* Aim the request of a span at the packed file, if the span is there. */
+void packed_aim(hyp_pager *p, uint32_t s, hyp_io_request *request);
+
+/* Submit a request, or keep it back while it may be a neighbour of the next. packed_flush() submits what was kept back: every
+ * operation calls it before it ends, or looks for finished reads. */
+void packed_submit(hyp_pager *p, uint32_t s);
+void packed_flush(hyp_pager *p);
+
+/* A read out of the packed file has ended: are these the model's bytes? If not, the packed file is done with. */
+bool packed_check(hyp_pager *p, uint32_t s, const hyp_io_request *request);
+
+/* Read a demand's units one after the other in the order of the packed file? Puts them into packed_order. */
+bool packed_sort(hyp_pager *p, const uint32_t *units, size_t n);
 
 /* --- map.c --- */
 

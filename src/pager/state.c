@@ -95,11 +95,21 @@ void read_start(hyp_pager *p, uint32_t s, hyp_io_class cls) {
                                 .bytes = span_bytes(p, span),
                                 .buf = p->arena.view + span->frame,
                                 .cls = cls};
+    packed_aim(p, s, request);
     span->guessed = cls == HYP_IO_PREFETCH;
     span->doomed = false;
     span_forget_failure(p, s);
     if (span->guessed) p->stats.prefetch_issued_bytes += span->file_bytes;
     span_set_state(p, s, SPAN_READING);
+    packed_submit(p, s);
+}
+
+/* The packed file failed: the same pages out of the model's own. */
+static void read_original(hyp_pager *p, uint32_t s, hyp_io_request *request) {
+    pager_span *span = &p->spans[s];
+    span->from_packed = false;
+    request->file = span->file;
+    request->offset = span->first * p->page;
     hyp_io_submit(p->io, request);
 }
 
@@ -126,7 +136,9 @@ static void read_done(hyp_pager *p, hyp_io_request *request) {
     uint32_t s = (uint32_t)(request - p->requests);
     pager_span *span = &p->spans[s];
     assert(span->state == SPAN_READING);
-    if (request->result != HYP_OK)
+    if (span->from_packed && request->result != HYP_ECANCELED && !packed_check(p, s, request) && !span->doomed)
+        read_original(p, s, request);
+    else if (request->result != HYP_OK)
         read_failed(p, s, request);
     else
         span_set_state(p, s, span->doomed ? SPAN_ON_DISK : SPAN_ARRIVED);
@@ -134,6 +146,7 @@ static void read_done(hyp_pager *p, hyp_io_request *request) {
 
 bool reads_collect(hyp_pager *p, bool wait) {
     bool any = false;
+    packed_flush(p);
     for (;;) {
         hyp_io_request *request = hyp_io_reap(p->io, wait && !any);
         if (request == NULL) return any;

@@ -63,8 +63,31 @@ static void the_function_is_fixed(void **state) {
     assert_string_equal(hex, "da5ba325b76b849567b0682649d0aa702a34ed7dae3e4403592fa80931ee64b6");
 }
 
+/* The checksum of pages: fixed too, since it stands in files; every bit counts, and so does the order of words. */
+static void pages_have_a_checksum(void **state) {
+    (void)state;
+    unsigned char page[4096];
+    for (size_t i = 0; i < sizeof page; i++)
+        page[i] = (unsigned char)(i * 7 + i / 256);
+    const uint64_t sum = hyp_hash_pages(page, sizeof page);
+    assert_int_equal(sum, 0xc7525c7b470012d1u);
+    assert_int_not_equal(hyp_hash_pages(page, 2048), sum);
+    for (size_t bit = 0; bit < sizeof page * 8; bit += 5) {
+        page[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        int changed = __builtin_popcountll(hyp_hash_pages(page, sizeof page) ^ sum);
+        assert_true(changed >= 8 && changed <= 56);
+        page[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+    unsigned char swapped[sizeof page];
+    memcpy(swapped, page, sizeof page);
+    memcpy(swapped, page + 64, 64);
+    memcpy(swapped + 64, page, 64);
+    assert_int_not_equal(hyp_hash_pages(swapped, sizeof swapped), sum);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(cutting_does_not_matter), cmocka_unit_test(every_bit_counts),
-                                       cmocka_unit_test(the_function_is_fixed)};
+                                       cmocka_unit_test(the_function_is_fixed),
+                                       cmocka_unit_test(pages_have_a_checksum)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

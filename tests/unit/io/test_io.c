@@ -308,6 +308,61 @@ static void neighbours_are_merged(void **state) {
     fixture_close(&f);
 }
 
+/* Submitted as one, neighbours are one read from the start, into buffers that are not neighbours. */
+static void many_at_once_are_one_read(void **state) {
+    fixture f;
+    fixture_make(&f, *state);
+    const hyp_io_faults faults = {.fail_every = 2, .only_class = -1};
+    fixture_open(&f, (hyp_io_config){.depth = 4, .faults = &faults});
+    hyp_io_request r[14], *list[14];
+    for (int i = 0; i < 14; i++) {
+        r[i] = fixture_request((uint64_t)(10 + 3 * i + (i >= 7 ? 100 : 0)), 3); /* two runs of seven */
+        list[i] = &r[i];
+    }
+    hyp_io_submit_many(f.io, list, 7); /* read 1 */
+    assert_int_equal(hyp_io_outstanding(f.io), 7);
+    fixture_reap_all(&f, 7, NULL);
+    hyp_io_stats stats;
+    hyp_io_get_stats(f.io, &stats);
+    assert_int_equal(stats.n_reads, 1);
+    hyp_io_submit_many(f.io, list + 7, 7); /* read 2 fails; of 3 to 9, one by one, the even ones */
+    fixture_reap_all(&f, 7, NULL);
+    for (int i = 0; i < 14; i++) {
+        bool bad = i == 8 || i == 10 || i == 12;
+        assert_int_equal(r[i].result, bad ? HYP_EIO : HYP_OK);
+        if (!bad) assert_true(fixture_matches(r[i].buf, r[i].offset, r[i].bytes));
+    }
+    hyp_io_submit_many(f.io, list, 0);
+    assert_int_equal(hyp_io_outstanding(f.io), 0);
+    for (int i = 0; i < 14; i++)
+        free(r[i].buf);
+    fixture_close(&f);
+}
+
+/* What stands together may be larger than a chunk by a quarter, as what is cut may. */
+static void a_group_is_about_a_chunk(void **state) {
+    fixture f;
+    fixture_make(&f, *state);
+    fixture_open(&f, (hyp_io_config){.chunk_bytes = 16 * PAGE});
+    hyp_io_request r[6], *list[6];
+    for (int i = 0; i < 6; i++) {
+        r[i] = fixture_request((uint64_t)(20 * i), i % 3 == 0 ? 4 : 8); /* 4, 8, 8 pages; not neighbours: 6 reads */
+        list[i] = &r[i];
+    }
+    r[1].offset = r[0].offset + r[0].bytes, r[2].offset = r[1].offset + r[1].bytes; /* 20 pages: one read */
+    r[5].offset = r[4].offset + r[4].bytes;                                         /* 16 pages: one read */
+    hyp_io_submit_many(f.io, list, 6);
+    fixture_reap_all(&f, 6, NULL);
+    hyp_io_stats stats;
+    hyp_io_get_stats(f.io, &stats);
+    assert_int_equal(stats.n_reads, 3);
+    for (int i = 0; i < 6; i++) {
+        assert_true(r[i].result == HYP_OK && fixture_matches(r[i].buf, r[i].offset, r[i].bytes));
+        free(r[i].buf);
+    }
+    fixture_close(&f);
+}
+
 /* --- failures --- */
 
 static void failed_reads_are_told(void **state) {
@@ -521,6 +576,8 @@ static const struct {
     ROW(prefetches_leave_room),
     ROW(prefetches_are_bounded_by_bytes),
     ROW(neighbours_are_merged),
+    ROW(many_at_once_are_one_read),
+    ROW(a_group_is_about_a_chunk),
     ROW(failed_reads_are_told),
     ROW(a_failed_chunk_fails_its_request),
     ROW(short_reads_are_continued),

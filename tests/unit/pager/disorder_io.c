@@ -62,6 +62,11 @@ void hyp_io_submit(hyp_io *io, hyp_io_request *r) {
     io->outstanding[io->n++] = r;
 }
 
+void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        hyp_io_submit(io, requests[i]);
+}
+
 static void finish(hyp_io *io, hyp_io_request *r) {
     if (r->result != HYP_OK) return; /* cancelled */
     io->stats.n_reads++;

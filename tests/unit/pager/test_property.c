@@ -1,7 +1,7 @@
 /* Random operations on random layouts under random budgets and faults. After every operation every byte of the mappings
  * must be the file's, and the pager's counts must agree with what can be counted. A failure prints its seed; a run with
  * HYPURA_SEED=N replays that one. */
-#include "fixture.h"
+#include "packed_file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -202,6 +202,15 @@ static void run(uint64_t seed, hyp_io_backend backend, int n_operations) {
     for (size_t i = 0; i < t.f.config.n_extents; i++)
         all += t.f.extents[i].bytes + 2 * PAGE;
     uint64_t spread = fixture_random(&t.f, 3) == 0 ? 1 : fixture_random(&t.f, 2) == 0 ? 20 * PAGE : all;
+    packed_file packed = {
+        0}; /* in half of the runs; sometimes with gaps, sometimes with a wrong byte, cut short or gone */
+    if (fixture_random(&t.f, 2) == 0) {
+        packed_file_make(&packed, &t.f, "property", true, fixture_random(&t.f, 3) == 0 ? 4 : 0);
+        if (packed.bytes > 0 && fixture_random(&t.f, 3) == 0)
+            packed_file_spoil(&packed, fixture_random(&t.f, packed.bytes));
+        if (fixture_random(&t.f, 6) == 0) assert_int_equal(truncate(packed.path, (off_t)packed.bytes / 2), 0);
+        if (fixture_random(&t.f, 12) == 0) packed_file_done(&packed);
+    }
     fixture_open(&t.f, always + largest + fixture_random(&t.f, spread));
     load(&t);
     if (fixture_random(&t.f, 3) == 0) /* fewer mappings than frames */
@@ -220,6 +229,7 @@ static void run(uint64_t seed, hyp_io_backend backend, int n_operations) {
     hyp_pager_get_stats(t.f.pager, &stats);
     assert_int_equal(stats.hit_bytes + stats.miss_bytes, t.demanded_bytes);
     fixture_done(&t.f);
+    if (t.f.config.packed != NULL) packed_file_done(&packed);
 }
 
 static void run_backend(hyp_io_backend backend, uint64_t n_seeds, int n_operations) {

@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include "base/mem.h"
+#include "engine/argmax.h"
 #include "engine/engine_priv.h"
 #include "engine/runtime.h"
 
@@ -83,20 +84,12 @@ static llama_token_data_array candidates_of(hyp_sampler *s, const float *logits)
     return (llama_token_data_array){s->candidates, (size_t)s->n_vocab, -1, false};
 }
 
-/* The first of the largest, as llama_sampler_init_greedy() chooses. */
-static hyp_token likeliest(const float *logits, int32_t n) {
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return best;
-}
-
 /* The grammar is slow over a whole vocabulary, so the chain draws first and the grammar only checks that one token; if it
  * refuses, the draw is repeated over what the grammar allows. This is what llama.cpp's own tools do. */
 hyp_token hyp_sampler_sample(hyp_sampler *s, hyp_engine *e, int32_t index) {
     const float *logits = hyp_engine_logits(e, index);
     if (logits == NULL) return HYP_EENGINE;
-    if (s->greedy) return likeliest(logits, s->n_vocab);
+    if (s->greedy) return hyp_argmax(logits, s->n_vocab);
     llama_token_data_array all = candidates_of(s, logits);
     llama_sampler_apply(s->chain, &all);
     hyp_token token = all.data[all.selected].id;

@@ -1,5 +1,6 @@
 /* faults.c - reads that fail, stop short or dawdle on purpose, for tests. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "io/io_priv.h"
 
 #include <errno.h>
@@ -19,18 +20,43 @@ static bool due(uint64_t count, uint64_t every, uint64_t seed, uint64_t kind) {
     return (count + phase) % every == 0;
 }
 
-hyp_io_fault hyp_io_fault_next(hyp_io *io, hyp_io_class cls) {
-    const hyp_io_faults *f = &io->faults;
-    hyp_io_fault fault = {0};
-    if ((f->fail_every | f->short_every | f->truncate_every | f->delay_every) == 0) return fault;
-    if (f->only_class >= 0 && f->only_class != (int)cls) return fault;
-    uint64_t count = atomic_fetch_add(&io->n_started, 1) + 1;
-    fault.fail = due(count, f->fail_every, f->seed, 1);
-    fault.cut = due(count, f->short_every, f->seed, 2);
-    fault.truncate = due(count, f->truncate_every, f->seed, 3);
+void hyp_io_faults_set(hyp_io *io, const hyp_io_faults *faults) {
+    for (; faults != NULL && io->n_rules < HYP_IO_MAX_RULES; faults = faults->next) {
+        io->rules[io->n_rules].faults = *faults;
+        io->rules[io->n_rules++].faults.next = NULL;
+    }
+}
+
+/* A disk that serves one read after the other at its rate: how long until this one would be done? */
+static uint32_t queue_us(hyp_io_fault_rule *rule, uint64_t bytes) {
+    uint64_t now = (uint64_t)(hyp_text_now_s() * 1e9);
+    uint64_t takes = (uint64_t)((double)bytes / (double)rule->faults.bytes_per_s * 1e9);
+    uint64_t from = atomic_load(&rule->busy_until_ns), until;
+    do {
+        until = HYP_MAX(from, now) + takes;
+    } while (!atomic_compare_exchange_weak(&rule->busy_until_ns, &from, until));
+    return (uint32_t)HYP_MIN((until - now) / 1000, (uint64_t)UINT32_MAX);
+}
+
+static void apply_rule(hyp_io_fault_rule *rule, const hyp_io_piece *piece, hyp_io_fault *fault) {
+    const hyp_io_faults *f = &rule->faults;
+    if (f->only_class >= 0 && f->only_class != (int)piece->cls) return;
+    if (f->sources != 0 && (f->sources >> piece->source & 1) == 0) return;
+    uint64_t count = atomic_fetch_add(&rule->n_started, 1) + 1;
+    bool dead = f->die_after > 0 && count >= f->die_after;
+    fault->fail = fault->fail || dead || due(count, f->fail_every, f->seed, 1);
+    fault->cut = fault->cut || due(count, f->short_every, f->seed, 2);
+    fault->truncate = fault->truncate || due(count, f->truncate_every, f->seed, 3);
+    if (f->bytes_per_s > 0 && !dead) fault->delay_us += queue_us(rule, piece->read.bytes);
     if (due(count, f->delay_every, f->seed, 4))
-        fault.delay_us =
+        fault->delay_us +=
             f->random_delay ? (uint32_t)(scramble(f->seed + count) % ((uint64_t)f->delay_us + 1)) : f->delay_us;
+}
+
+hyp_io_fault hyp_io_fault_next(hyp_io *io, const hyp_io_piece *piece) {
+    hyp_io_fault fault = {0};
+    for (uint32_t i = 0; i < io->n_rules; i++)
+        apply_rule(&io->rules[i], piece, &fault);
     return fault;
 }
 

@@ -105,9 +105,10 @@ bool hyp_io_file_degrade(hyp_io_file *file, hyp_io_mode refused) {
 }
 
 int hyp_io_verify(const hyp_io *io, hyp_err *err) {
-    for (size_t i = 0; i < io->n_files; i++) {
+    for (size_t i = 0; i < io->n_files * io->n_sources; i++) {
         const hyp_io_file *file = &io->files[i];
         struct stat st;
+        if (file->path == NULL) continue;
         if (fstat(file->fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", file->path);
         const char *what = NULL;
         if ((uint64_t)st.st_size != file->bytes)

@@ -48,44 +48,82 @@ static int start(hyp_io *io, hyp_io_backend wanted, hyp_err *err) {
     return start_method(io, HYP_IO_THREADS, err);
 }
 
+/* Each source can be kept busy by so much. */
 static uint32_t default_prefetch_depth(const hyp_io *io) {
-    uint32_t n = HYP_MAX(PREFETCH_BYTES_IN_FLIGHT / io->chunk_bytes, 2u);
+    uint32_t n = io->n_sources * HYP_MAX(PREFETCH_BYTES_IN_FLIGHT / io->chunk_bytes, 2u);
     return HYP_MIN(n, HYP_MAX(io->depth / 2, 1u));
 }
 
 static int configure(hyp_io *io, const hyp_io_config *config, hyp_err *err) {
     io->depth = config->depth != 0 ? config->depth : DEFAULT_DEPTH;
     io->chunk_bytes = config->chunk_bytes != 0 ? config->chunk_bytes : DEFAULT_CHUNK;
+    if (config->n_mirrors >= HYP_IO_MAX_SOURCES) {
+        hyp_err_set(err, HYP_EINVAL, "%u mirrors are too many", config->n_mirrors);
+        hyp_err_hint(err, "at most %d can be used", HYP_IO_MAX_SOURCES - 1);
+        return HYP_EINVAL;
+    }
+    io->n_sources = config->n_mirrors + 1;
     if (io->depth > HYP_IO_MAX_DEPTH || io->chunk_bytes % HYP_IO_PAGE != 0 || io->chunk_bytes > MAX_CHUNK)
         return hyp_err_set(err, HYP_EINVAL, "reads of %u bytes, %u at a time, are not possible", io->chunk_bytes,
                            io->depth);
     io->prefetch_depth = config->prefetch_depth != 0 ? config->prefetch_depth : default_prefetch_depth(io);
     io->prefetch_places = HYP_MAX(io->prefetch_depth, io->depth - HYP_MAX(io->depth / 4, 1u));
-    if (config->faults != NULL) io->faults = *config->faults;
+    hyp_io_faults_set(io, config->faults);
     return HYP_OK;
 }
 
-static int prepare(hyp_io *io, const char *const *paths, size_t n, bool buffered, hyp_err *err) {
-    io->files = calloc(n, sizeof *io->files);
+static int open_file(hyp_io_file *file, const char *path, bool buffered, hyp_err *err) {
+    int r = hyp_io_file_open(file, path, buffered, err);
+    if (r == HYP_OK) return r;
+    hyp_io_file_close(file);
+    *file = (hyp_io_file){.fd = -1, .direct_fd = -1};
+    return r;
+}
+
+/* A copy must be as long as its original, and another file. */
+static int check_copy(const hyp_io_file *copy, const hyp_io_file *original, hyp_err *err) {
+    bool same = copy->dev == original->dev && copy->ino == original->ino;
+    if (copy->bytes == original->bytes && !same) return HYP_OK;
+    if (same)
+        hyp_err_set(err, HYP_EINVAL, "%s is the model's own file, not a copy of it", copy->path);
+    else
+        hyp_err_set(err, HYP_EINVAL, "%s is not a copy of %s: it has %llu bytes instead of %llu", copy->path,
+                    original->path, (unsigned long long)copy->bytes, (unsigned long long)original->bytes);
+    hyp_err_hint(err, "a mirror is a second copy of the model on another disk");
+    return HYP_EINVAL;
+}
+
+static int open_files(hyp_io *io, const char *const *paths, size_t n, const hyp_io_config *config, hyp_err *err) {
+    int r = HYP_OK;
+    for (size_t i = 0; i < n && r == HYP_OK; i++)
+        r = open_file(&io->files[i], paths[i], config->buffered, err);
+    for (uint32_t source = 1; source < io->n_sources; source++)
+        for (size_t i = 0; i < n && r == HYP_OK; i++) {
+            const char *path = config->mirrors[source - 1].paths[i];
+            hyp_io_file *copy = hyp_io_copy(io, source, (uint32_t)i);
+            if (path == NULL) continue;
+            r = open_file(copy, path, config->buffered, err);
+            if (r == HYP_OK) r = check_copy(copy, &io->files[i], err);
+        }
+    return r;
+}
+
+static int prepare(hyp_io *io, const char *const *paths, size_t n, const hyp_io_config *config, hyp_err *err) {
+    io->files = calloc(n * io->n_sources, sizeof *io->files);
     io->pieces = calloc(io->depth, sizeof *io->pieces);
     if (io->files == NULL || io->pieces == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading files");
     for (uint32_t i = 0; i < io->depth; i++) {
         io->pieces[i].next = io->free_pieces;
         io->free_pieces = &io->pieces[i];
     }
-    for (; io->n_files < n; io->n_files++) {
-        hyp_io_file *file = &io->files[io->n_files];
-        int r = hyp_io_file_open(file, paths[io->n_files], buffered, err);
-        if (r != HYP_OK) {
-            hyp_io_file_close(file);
-            return r;
-        }
-    }
-    return HYP_OK;
+    io->n_files = n;
+    for (size_t i = 0; i < n * io->n_sources; i++)
+        io->files[i] = (hyp_io_file){.fd = -1, .direct_fd = -1};
+    return open_files(io, paths, n, config, err);
 }
 
 static void destroy(hyp_io *io) {
-    for (size_t i = 0; i < io->n_files; i++)
+    for (size_t i = 0; i < io->n_files * io->n_sources; i++)
         hyp_io_file_close(&io->files[i]);
     free(io->files);
     free(io->pieces);
@@ -101,7 +139,7 @@ int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config,
     pthread_mutex_init(&io->lock, NULL);
     pthread_cond_init(&io->done, NULL);
     int r = configure(io, config, err);
-    if (r == HYP_OK) r = prepare(io, paths, n, config->buffered, err);
+    if (r == HYP_OK) r = prepare(io, paths, n, config, err);
     if (r == HYP_OK) r = start(io, config->backend, err);
     if (r != HYP_OK) {
         destroy(io);
@@ -206,6 +244,40 @@ void hyp_io_cancel(hyp_io *io, hyp_io_request *request) {
     pthread_mutex_unlock(&io->lock);
 }
 
+/* --- sources --- */
+
+uint32_t hyp_io_holders(const hyp_io *io, uint32_t index) {
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < io->n_sources; i++)
+        if (hyp_io_copy(io, i, index)->path != NULL) mask |= 1u << i;
+    return mask;
+}
+
+void hyp_io_drop(hyp_io *io, uint32_t source, int sys_errno) {
+    bool others = false;
+    for (uint32_t i = 0; i < io->n_sources; i++)
+        others = others || (i != source && !io->balance.sources[i].dropped);
+    if (!others || io->balance.sources[source].dropped) return;
+    io->balance.sources[source].dropped = true;
+    io->stats.sources[source].dropped_errno = sys_errno;
+}
+
+void hyp_io_drop_source(hyp_io *io, uint32_t source, int sys_errno) {
+    pthread_mutex_lock(&io->lock);
+    if (source < io->n_sources) hyp_io_drop(io, source, sys_errno);
+    pthread_mutex_unlock(&io->lock);
+}
+
+int hyp_io_living_fd(const hyp_io *io, uint32_t file) {
+    pthread_mutex_t *lock = &((hyp_io *)io)->lock; /* asking changes nothing that the caller sees */
+    int fd = -1;
+    pthread_mutex_lock(lock);
+    for (uint32_t i = 0; i < io->n_sources && fd < 0; i++)
+        if (!io->balance.sources[i].dropped) fd = hyp_io_copy(io, i, file)->fd;
+    pthread_mutex_unlock(lock);
+    return fd;
+}
+
 /* --- asking --- */
 
 size_t hyp_io_outstanding(const hyp_io *io) {
@@ -218,6 +290,11 @@ void hyp_io_get_stats(const hyp_io *io, hyp_io_stats *ret) {
     *ret = io->stats;
     if (io->in_flight[HYP_IO_DEMAND] + io->in_flight[HYP_IO_PREFETCH] > 0)
         ret->busy_s += hyp_text_now_s() - io->busy_since_s;
+    ret->n_sources = io->n_sources;
+    for (uint32_t i = 0; i < io->n_sources; i++) {
+        ret->sources[i].bytes = io->balance.sources[i].total_bytes;
+        ret->sources[i].bytes_per_s = hyp_balance_rate(&io->balance, i);
+    }
     pthread_mutex_unlock(lock);
 }
 

@@ -5,6 +5,10 @@
  * where the file system allows it (O_DIRECT with the alignment that statx reports), else they are buffered. The files are
  * only ever read.
  *
+ * A file may have copies on other disks (mirrors). Each piece of a request is then read from the copy that should have it
+ * first (balance.h). A source (a disk: the primary is 0, the mirrors follow) whose read fails is dropped, and the read is
+ * made from another: a request fails only when no copy can be read.
+ *
  * Backends: io_uring (a single thread submits and reaps with few system calls), a pool of threads doing pread, and plain
  * (pread inside submit, for tests and as the reference). All pass the same tests.
  *
@@ -13,6 +17,8 @@
 #include "base/err.h"
 
 typedef struct hyp_io hyp_io;
+
+enum { HYP_IO_MAX_SOURCES = 4 }; /* the primary and up to three mirrors */
 
 typedef enum hyp_io_backend { HYP_IO_AUTO, HYP_IO_URING, HYP_IO_THREADS, HYP_IO_PLAIN } hyp_io_backend;
 typedef enum hyp_io_class {
@@ -24,15 +30,25 @@ typedef enum hyp_io_class {
 /* Fault injection, for tests: every Nth started read (0 = never) fails with EIO, returns half of what was asked for (a
  * real short read, to be continued), ends early as if the file had been truncated, or waits `delay_us` first (a random
  * share of it when `random_delay`). Counted over all reads that reach the device, those that continue a short read among
- * them; `only_class` >= 0 counts and hits that class alone. The Nth, 2Nth, ... are hit; a `seed` other than 0 starts each
- * of the four counts somewhere else and draws the random delays. */
+ * them; `only_class` >= 0 and `sources` other than 0 count and hit those alone. The Nth, 2Nth, ... are hit; a `seed` other
+ * than 0 starts each of the four counts somewhere else and draws the random delays. */
 typedef struct hyp_io_faults {
     uint64_t fail_every, short_every, truncate_every, delay_every;
+    uint64_t die_after;   /* from this read on every one fails with EIO, as if the disk were gone; 0 = never */
+    uint64_t bytes_per_s; /* a disk no faster than this: reads wait for those before them; 0 = no limit */
     uint32_t delay_us;
     bool random_delay;
     uint64_t seed;
-    int only_class; /* hyp_io_class, or -1 for both */
+    int only_class;                   /* hyp_io_class, or -1 for both */
+    uint32_t sources;                 /* bit i: source i; 0 = all */
+    const struct hyp_io_faults *next; /* more of them with counts of their own, or NULL; the first four are heeded */
 } hyp_io_faults;
+
+/* Copies of the files in another place. The size of each must be its original's; that the content is the same is the
+ * caller's word. */
+typedef struct hyp_io_mirror {
+    const char *const *paths; /* parallel to those given at open; NULL: no copy of that file */
+} hyp_io_mirror;
 
 typedef struct hyp_io_config {
     hyp_io_backend backend; /* AUTO: io_uring where the kernel allows it, else threads */
@@ -40,9 +56,11 @@ typedef struct hyp_io_config {
     /* Chunks of prefetches in flight. Reads smaller than a chunk count by their bytes, and leave a quarter of `depth` to
      * demands. 0 = as many as make 2 MiB, 2 to `depth` / 2. */
     uint32_t prefetch_depth;
-    uint32_t chunk_bytes;        /* a request is read in pieces of about this size; 0 = 1 MiB */
-    bool buffered;               /* never O_DIRECT; what is read stays in the page cache */
-    const hyp_io_faults *faults; /* NULL = none; copied */
+    uint32_t chunk_bytes;         /* a request is read in pieces of about this size; 0 = 1 MiB */
+    bool buffered;                /* never O_DIRECT; what is read stays in the page cache */
+    const hyp_io_faults *faults;  /* NULL = none; copied */
+    const hyp_io_mirror *mirrors; /* used at open only; `prefetch_depth` of 0 then counts for each source */
+    uint32_t n_mirrors;           /* less than HYP_IO_MAX_SOURCES */
 } hyp_io_config;
 
 typedef struct hyp_io_request {
@@ -62,14 +80,23 @@ typedef struct hyp_io_request {
     } io; /* private to io/; need not be initialised */
 } hyp_io_request;
 
+typedef struct hyp_io_source_stats {
+    uint64_t bytes;     /* read from it */
+    double bytes_per_s; /* lately, while it was busy */
+    int dropped_errno;  /* why it is not read any more; 0: it is */
+} hyp_io_source_stats;
+
 typedef struct hyp_io_stats {
     uint64_t demand_bytes, prefetch_bytes; /* read from the device, by the class they were started as */
     uint64_t n_reads, n_cancelled;
     double busy_s; /* time with at least one read in flight */
+    hyp_io_source_stats sources[HYP_IO_MAX_SOURCES];
+    uint32_t n_sources;
 } hyp_io_stats;
 
 /* Open `paths[0..n)` for reading. `*ret` is freed with hyp_io_close(), which waits for what is in flight.
- * Errors: HYP_EIO (a file cannot be opened), HYP_EUNSUPPORTED (the named backend cannot work here), HYP_ENOMEM. */
+ * Errors: HYP_EIO (a file cannot be opened), HYP_EUNSUPPORTED (the named backend cannot work here), HYP_ENOMEM, HYP_EINVAL
+ * (sizes that are not possible, a mirror that is no copy). */
 HYP_NODISCARD int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config, hyp_io **ret,
                               hyp_err *err);
 void hyp_io_close(hyp_io *io);
@@ -106,6 +133,13 @@ typedef struct hyp_io_file_info {
 
 /* Which file was opened: for comparing with the one that is mapped. */
 void hyp_io_get_file(const hyp_io *io, uint32_t file, hyp_io_file_info *ret);
+
+/* Do not read from `source` any more: something else has found, for `sys_errno`, that it fails. No effect on the last one. */
+void hyp_io_drop_source(hyp_io *io, uint32_t source, int sys_errno);
+
+/* A descriptor of `file` on a source that still works, for mapping it; -1 when there is no copy but one that was dropped. It
+ * belongs to the io and is not positioned. */
+int hyp_io_living_fd(const hyp_io *io, uint32_t file);
 
 /* Tell in `err` why a reaped request failed: file, offset, reason and hint. Returns request->result. */
 int hyp_io_describe(const hyp_io *io, const hyp_io_request *request, hyp_err *err);

@@ -7,7 +7,7 @@
  * One mutex, `lock`, guards the queues, the counts and the list of finished requests. It is held for a few dozen
  * instructions at a time and never across a read, a wait for the device or a wake-up. */
 #pragma once
-#include "io/io.h"
+#include "io/balance.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,6 +24,7 @@ enum {
     HYP_IO_MAX_DEPTH = 256,
     HYP_IO_MAX_RETRIES = 64, /* reads in a row that bring nothing, before it is an error */
     HYP_IO_THREAD_STACK = 256 << 10,
+    HYP_IO_MAX_RULES = 4,
 };
 
 /* How a file is read; on EINVAL or EOPNOTSUPP the next one is tried, for good. */
@@ -52,6 +53,12 @@ typedef struct hyp_io_segment {
     int sys_errno; /* 0, or why it failed */
 } hyp_io_segment;
 
+typedef struct hyp_io_fault_rule {
+    hyp_io_faults faults;
+    _Atomic uint64_t n_started;     /* reads that the rule counts */
+    _Atomic uint64_t busy_until_ns; /* of the disk that bytes_per_s imagines */
+} hyp_io_fault_rule;
+
 typedef struct hyp_io_fault {
     bool fail, cut, truncate;
     uint32_t delay_us;
@@ -61,7 +68,10 @@ typedef struct hyp_io_fault {
  * hyp_io_take() until hyp_io_piece_result() returns false. */
 typedef struct hyp_io_piece {
     struct hyp_io_piece *next; /* free list; guarded by lock */
-    hyp_io_file *file;
+    hyp_io_file *file;         /* the copy that is being read */
+    uint32_t index;            /* of the file, whichever the copy */
+    uint32_t source;
+    uint32_t tried;   /* sources that failed to read the window: bit i = source i */
     hyp_io_class cls; /* the queue it came from */
     hyp_io_segment segments[HYP_IO_MAX_SEGMENTS];
     uint32_t n_segments;
@@ -70,6 +80,8 @@ typedef struct hyp_io_piece {
     uint64_t done_bytes;  /* read so far of [first, last]; a multiple of the block in direct mode */
     uint32_t n_retries;
     uint64_t n_reads, read_bytes; /* for the statistics */
+    uint64_t source_bytes;        /* read_bytes of this source; what the balance was told of it in the beginning: */
+    uint64_t announced_bytes;
 
     /* The read to make now. */
     struct {
@@ -102,17 +114,18 @@ struct hyp_io {
     /* Set at open, constant afterwards. */
     const hyp_io_method *method;
     hyp_io_backend backend;
-    hyp_io_file *files;
+    hyp_io_file
+        *files; /* n_sources times n_files: the primary's, then each mirror's; path NULL where there is no copy */
     size_t n_files;
+    uint32_t n_sources;
     uint32_t depth, prefetch_depth, chunk_bytes;
     uint32_t
         prefetch_places; /* pieces that prefetches smaller than a chunk may take: demands keep a quarter of depth */
     hyp_io_piece *pieces;
-    hyp_io_faults faults;
+    hyp_io_fault_rule rules[HYP_IO_MAX_RULES]; /* injected faults */
+    uint32_t n_rules;
     void *method_data;
     size_t n_outstanding; /* the owner's */
-
-    _Atomic uint64_t n_started; /* for the faults */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t done;  /* a request was finished while owner_waits */
@@ -124,7 +137,8 @@ struct hyp_io {
     uint64_t prefetch_bytes_in_flight;
     uint32_t n_sleepers; /* threads of the method that wait for wake() */
     double busy_since_s;
-    hyp_io_stats stats;
+    hyp_balance balance; /* kept for one source too: its rate */
+    hyp_io_stats stats;  /* the sources' are filled in when asked, but for dropped_errno */
 };
 
 /* --- file.c --- */
@@ -135,6 +149,19 @@ void hyp_io_file_close(hyp_io_file *file);
 
 /* The mode `refused` did not work: change to the next one. False when there is none. Thread-safe. */
 bool hyp_io_file_degrade(hyp_io_file *file, hyp_io_mode refused);
+
+/* --- io.c --- */
+
+/* The copy of file `index` on `source`. */
+static inline hyp_io_file *hyp_io_copy(const hyp_io *io, uint32_t source, uint32_t index) {
+    return &io->files[source * io->n_files + index];
+}
+
+/* The sources that hold a copy of file `index`: bit i = source i. */
+uint32_t hyp_io_holders(const hyp_io *io, uint32_t index);
+
+/* `source` fails: no new read is to start there, unless it is the last. With the lock. */
+void hyp_io_drop(hyp_io *io, uint32_t source, int sys_errno);
 
 /* --- piece.c --- */
 
@@ -162,8 +189,10 @@ enum { HYP_IO_STATE_QUEUED = 1, HYP_IO_STATE_STARTED, HYP_IO_STATE_DONE }; /* st
 
 /* --- faults.c --- */
 
-/* What happens to the read that starts now. Thread-safe. */
-hyp_io_fault hyp_io_fault_next(hyp_io *io, hyp_io_class cls);
+void hyp_io_faults_set(hyp_io *io, const hyp_io_faults *faults);
+
+/* What happens to the read that `piece` describes. Thread-safe. */
+hyp_io_fault hyp_io_fault_next(hyp_io *io, const hyp_io_piece *piece);
 
 /* The result that the read of `piece` has under its fault. Spoils the bytes that were not "read". */
 int64_t hyp_io_fault_apply(hyp_io_piece *piece, int64_t result);

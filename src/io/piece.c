@@ -85,7 +85,7 @@ static void add_neighbours(hyp_io *io, hyp_io_piece *piece, hyp_io_queue *queue,
     uint64_t most = io->chunk_bytes + io->chunk_bytes / 4;
     while (piece->n_segments < HYP_IO_MAX_SEGMENTS) {
         hyp_io_request *next = queue->head;
-        if (next == NULL || next->io.started_bytes != 0 || &io->files[next->file] != piece->file ||
+        if (next == NULL || next->io.started_bytes != 0 || next->file != piece->index ||
             next->offset != piece->offset + bytes || bytes + next->io.device_bytes > most)
             return;
         bytes += next->io.device_bytes;
@@ -142,7 +142,29 @@ static void describe_read(hyp_io *io, hyp_io_piece *piece) {
         if (take > skip) add_iov(piece, segment->buf + skip, take - skip);
         at += segment->bytes;
     }
-    piece->read.fault = hyp_io_fault_next(io, piece->cls);
+    piece->read.fault = hyp_io_fault_next(io, piece);
+}
+
+/* --- which copy; all with the lock --- */
+
+static uint64_t all_bytes(const hyp_io_piece *piece) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < piece->n_segments; i++)
+        bytes += piece->segments[i].bytes;
+    return bytes;
+}
+
+/* Read what is left of the piece, `bytes`, from one of `candidates`. */
+static void enter_source(hyp_io *io, hyp_io_piece *piece, uint32_t candidates, uint64_t bytes, double now_s) {
+    piece->source = hyp_balance_choose(&io->balance, candidates, bytes, now_s);
+    piece->file = hyp_io_copy(io, piece->source, piece->index);
+    piece->source_bytes = 0;
+    piece->announced_bytes = bytes;
+    hyp_balance_start(&io->balance, piece->source, bytes, now_s);
+}
+
+static void leave_source(hyp_io *io, hyp_io_piece *piece, double now_s) {
+    hyp_balance_end(&io->balance, piece->source, piece->announced_bytes, piece->source_bytes, now_s);
 }
 
 hyp_io_piece *hyp_io_take(hyp_io *io, bool *ret_more) {
@@ -156,15 +178,17 @@ hyp_io_piece *hyp_io_take(hyp_io *io, bool *ret_more) {
     hyp_io_piece *piece = io->free_pieces;
     io->free_pieces = piece->next;
     hyp_io_queue *queue = &io->queues[request->io.queue];
-    piece->file = &io->files[request->file];
+    piece->index = request->file;
     piece->cls = (hyp_io_class)request->io.queue;
     piece->offset = request->offset + request->io.started_bytes;
-    piece->n_segments = piece->n_retries = 0;
+    piece->n_segments = piece->n_retries = piece->tried = 0;
     piece->done_bytes = piece->n_reads = piece->read_bytes = 0;
     uint64_t bytes = cut_bytes(io, request);
     add_segment(io, piece, request, bytes);
     if (request->io.state == HYP_IO_STATE_STARTED) add_neighbours(io, piece, queue, bytes);
-    if (io->in_flight[HYP_IO_DEMAND] + io->in_flight[HYP_IO_PREFETCH] == 0) io->busy_since_s = hyp_text_now_s();
+    double now_s = hyp_text_now_s();
+    enter_source(io, piece, hyp_io_holders(io, piece->index), all_bytes(piece), now_s);
+    if (io->in_flight[HYP_IO_DEMAND] + io->in_flight[HYP_IO_PREFETCH] == 0) io->busy_since_s = now_s;
     io->in_flight[piece->cls]++;
     for (uint32_t i = 0; i < piece->n_segments && piece->cls == HYP_IO_PREFETCH; i++)
         io->prefetch_bytes_in_flight += piece->segments[i].bytes;
@@ -207,12 +231,19 @@ static void credit(hyp_io *io, const hyp_io_segment *segment) {
     if (request->io.state == HYP_IO_STATE_STARTED && request->io.in_flight == 0) hyp_io_push_done(io, request);
 }
 
-static void complete(hyp_io *io, hyp_io_piece *piece) {
+static void drop_cached(const hyp_io_piece *piece) {
 #ifdef POSIX_FADV_DONTNEED
     if (piece->read.mode == HYP_IO_DROPPED)
         posix_fadvise(piece->file->fd, (off_t)piece->offset, (off_t)window_bytes(piece), POSIX_FADV_DONTNEED);
 #endif
+    (void)piece;
+}
+
+static void complete(hyp_io *io, hyp_io_piece *piece) {
+    drop_cached(piece);
     pthread_mutex_lock(&io->lock);
+    double now_s = hyp_text_now_s();
+    leave_source(io, piece, now_s);
     for (uint32_t i = 0; i < piece->n_segments; i++)
         credit(io, &piece->segments[i]);
     if (piece->cls == HYP_IO_DEMAND)
@@ -224,7 +255,7 @@ static void complete(hyp_io *io, hyp_io_piece *piece) {
     for (uint32_t i = 0; i < piece->n_segments && piece->cls == HYP_IO_PREFETCH; i++)
         io->prefetch_bytes_in_flight -= piece->segments[i].bytes;
     if (io->in_flight[HYP_IO_DEMAND] + io->in_flight[HYP_IO_PREFETCH] == 0)
-        io->stats.busy_s += hyp_text_now_s() - io->busy_since_s;
+        io->stats.busy_s += now_s - io->busy_since_s;
     piece->next = io->free_pieces;
     io->free_pieces = piece;
     bool wake = io->owner_waits && io->done_head != NULL;
@@ -239,8 +270,27 @@ static bool next_window(hyp_io_piece *piece) {
     piece->offset += window_bytes(piece);
     piece->first = piece->last = piece->last + 1;
     piece->done_bytes = 0;
-    piece->n_retries = 0;
+    piece->n_retries = piece->tried = 0;
     return true;
+}
+
+/* The window cannot be read where it was tried, for `sys_errno`: begin it again on a source that was not tried. False when
+ * there is none. */
+static bool change_source(hyp_io *io, hyp_io_piece *piece, int sys_errno) {
+    if (io->n_sources == 1) return false;
+    piece->tried |= 1u << piece->source;
+    uint32_t left = hyp_io_holders(io, piece->index) & ~piece->tried;
+    pthread_mutex_lock(&io->lock);
+    hyp_io_drop(io, piece->source, sys_errno);
+    if (left != 0) {
+        double now_s = hyp_text_now_s();
+        leave_source(io, piece, now_s);
+        enter_source(io, piece, left, window_bytes(piece), now_s);
+    }
+    pthread_mutex_unlock(&io->lock);
+    piece->done_bytes = 0;
+    piece->n_retries = 0;
+    return left != 0;
 }
 
 /* The window cannot be read, for `sys_errno`. True: read its segments one at a time. False: its one segment has failed. */
@@ -251,7 +301,7 @@ static bool narrow(hyp_io_piece *piece, int sys_errno) {
     }
     piece->last = piece->first;
     piece->done_bytes = 0;
-    piece->n_retries = 0;
+    piece->n_retries = piece->tried = 0;
     return true;
 }
 
@@ -267,6 +317,7 @@ static verdict judge(hyp_io_piece *piece, int64_t result, int *ret_errno) {
     }
     piece->n_reads++;
     piece->read_bytes += (uint64_t)result;
+    piece->source_bytes += (uint64_t)result;
     uint64_t got = piece->done_bytes + (uint64_t)result;
     if (got >= wanted_bytes(piece)) return WINDOW_READ;
     /* Short. Direct reads go on at the block in which they stopped; one that gets no further has met the file's end. */
@@ -286,7 +337,7 @@ bool hyp_io_piece_result(hyp_io *io, hyp_io_piece *piece, int64_t result) {
     case READ_AGAIN: describe_read(io, piece); return true;
     case WINDOW_READ: zero_tail(piece); break;
     case WINDOW_FAILED:
-        if (narrow(piece, sys_errno)) {
+        if (change_source(io, piece, sys_errno) || narrow(piece, sys_errno)) {
             describe_read(io, piece);
             return true;
         }

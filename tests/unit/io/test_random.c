@@ -17,6 +17,9 @@ typedef struct job {
 typedef struct run {
     fixture f;
     uint64_t random;
+    char mirror[256];
+    const char *mirror_path;
+    hyp_io_mirror copies;
     hyp_io_faults faults;
     job jobs[N_REQUESTS];
     size_t n_submitted, n_reaped;
@@ -41,7 +44,12 @@ static hyp_io_config draw_config(run *r) {
                                 .random_delay = draw(r, 2) != 0,
                                 .seed = draw(r, 1000),
                                 .only_class = (int)draw(r, 3) - 1};
-    return (hyp_io_config){.depth = 1 + (uint32_t)draw(r, 20),
+    /* With a mirror, faults of one source alone may fail nothing. */
+    bool mirrored = draw(r, 2) != 0;
+    if (mirrored) r->faults.sources = 1u << draw(r, 2);
+    return (hyp_io_config){.mirrors = &r->copies,
+                           .n_mirrors = mirrored ? 1 : 0,
+                           .depth = 1 + (uint32_t)draw(r, 20),
                            .prefetch_depth = (uint32_t)draw(r, 8),
                            .chunk_bytes = PAGE * (1 + (uint32_t)draw(r, 40)),
                            .faults = &r->faults};
@@ -67,7 +75,9 @@ static void submit_one(run *r) {
 
 static void check(const run *r, const job *j) {
     const hyp_io_request *q = &j->request;
-    bool may_fail = r->faults.only_class < 0 || r->faults.only_class == (int)q->cls || q->cls == HYP_IO_PREFETCH;
+    bool one_lives = r->faults.sources != 0;
+    bool may_fail =
+        !one_lives && (r->faults.only_class < 0 || r->faults.only_class == (int)q->cls || q->cls == HYP_IO_PREFETCH);
     switch (q->result) {
     case HYP_OK: assert_true(fixture_matches(q->buf, q->offset, q->bytes)); break;
     case HYP_ECANCELED: assert_true(j->cancelled); break;
@@ -134,7 +144,12 @@ static void random_requests(void **state) {
     run *r = calloc(1, sizeof *r);
     assert_non_null(r);
     char *memory = fixture_buffer((uint64_t)N_REQUESTS * MAX_PAGES * PAGE);
+    fixture copy;
+    fixture_make(&copy, *state);
     fixture_make(&r->f, *state);
+    snprintf(r->mirror, sizeof r->mirror, "%s", copy.path);
+    r->mirror_path = r->mirror;
+    r->copies.paths = &r->mirror_path;
     uint64_t seed = number("HYPURA_TEST_SEED", 1), rounds = number("HYPURA_TEST_ROUNDS", 20);
     for (uint64_t i = 0; i < rounds; i++) {
         print_message("seed %llu\n", (unsigned long long)(seed + i));
@@ -142,6 +157,7 @@ static void random_requests(void **state) {
         one_run(r, memory);
     }
     unlink(r->f.path);
+    unlink(r->mirror);
     free(memory);
     free(r);
 }

@@ -4,7 +4,7 @@ BUILD ?= build
 MESON_TEST = meson test --print-errorlogs --no-rebuild
 PREFIX ?= /usr/local
 
-.PHONY: all libs test-libs demo test asan tsan fuzz lint bench install clean help
+.PHONY: all libs test-libs demo test asan tsan fuzz cross lint bench install clean help
 
 all: $(BUILD)/build.ninja ## build build/hypura
 	@ninja -C $(BUILD)
@@ -38,6 +38,9 @@ fuzz: ## build the libFuzzer targets and run each for a minute
 	@[ -n "$$(command -v clang)" ] || { echo "make fuzz needs clang"; exit 1; }
 	@export CC=clang; $(call setup,libs,$(BUILD)-fuzz,-Dfuzz=true -Db_sanitize=address$(comma)undefined -Db_lundef=false)
 	@tests/fuzz/run.sh $(BUILD)-fuzz
+
+cross: ## build for 64-bit ARM with zig, and try that under an emulator
+	@tools/cross.sh aarch64-linux
 
 lint: all ## clang-tidy, cppcheck, the format, and who includes whom
 	@tools/lint.sh $(BUILD)

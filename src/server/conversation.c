@@ -210,6 +210,15 @@ int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *
     return c->tools != NULL ? HYP_OK : no_memory(err);
 }
 
+int hyp_conversation_set_template(hyp_conversation *c, const char *text, hyp_err *err) {
+    if (text == NULL) return HYP_OK;
+    char *copy = strdup(text);
+    if (copy == NULL) return no_memory(err);
+    free(c->template_text);
+    c->template_text = copy;
+    return HYP_OK;
+}
+
 int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err *err) {
     if (format == NULL || yyjson_is_null(format)) return HYP_OK;
     if (yyjson_is_str(format) && yyjson_get_len(format) == 0) return HYP_OK;

@@ -43,6 +43,8 @@ HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_add_openai(hyp_conversation *c
 
 /* Take the tools (a JSON array; empty counts as none). Errors: HYP_EFORMAT. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *err);
+/* Render with this Jinja template, copied, instead of the model's own; NULL leaves things as they are. Errors: HYP_ENOMEM. */
+HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_template(hyp_conversation *c, const char *text, hyp_err *err);
 /* Take Ollama's `format`: "json", a schema object, or empty. Errors: HYP_EFORMAT ("invalid format: ..."), also for schemas
  * that no grammar can express. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err *err);

@@ -6,6 +6,10 @@ enum { MAX_DEPTH = 32 };
 
 static const char blanks[] = " \t\r\n";
 
+bool hyp_gotemplate_is_jinja(const char *text) {
+    return strstr(text, "{%") != NULL || strstr(text, "messages") != NULL;
+}
+
 static const char *value_of(const hyp_gotemplate_values *v, const char *name, size_t n) {
     const struct {
         const char *name, *value;

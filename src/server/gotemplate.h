@@ -3,6 +3,11 @@
 #pragma once
 #include "base/text.h"
 
+#include <stdbool.h>
+
+/* Is this template Jinja (as in GGUF files) rather than Go's text/template (as in Ollama's Modelfiles)? */
+bool hyp_gotemplate_is_jinja(const char *text);
+
 typedef struct hyp_gotemplate_values {
     const char *system, *prompt, *suffix, *response; /* never NULL */
 } hyp_gotemplate_values;

@@ -117,6 +117,7 @@ static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
     if (c == NULL) return api_error(a, 500, "out of memory");
     if (!add_messages(a, c, messages)) return false;
     if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
+    if (hyp_conversation_set_template(c, hyp_entry_chat_template(entry), &a->err) != HYP_OK) return api_fail(a);
     if (hyp_conversation_set_think(c, hyp_field(f, "think"), &a->err) != HYP_OK) return api_fail(a);
     if (c->think == HYP_THINK_ON && (can & HYP_CAN_THINK) == 0)
         return api_error(a, 400, "\"%s\" does not support thinking", a->model);

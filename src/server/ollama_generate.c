@@ -72,10 +72,8 @@ static bool read_context(api *a, hyp_job *job) {
 
 /* `template`: Ollama's own templates are Go's, ours are Jinja; a template in either language is understood. */
 static bool apply_template(api *a, hyp_job *job, const char *text, const char *system, const char *prompt) {
-    if (strstr(text, "{%") != NULL || strstr(text, "messages") != NULL) {
-        job->conversation->template_text = strdup(text);
-        return job->conversation->template_text != NULL || api_error(a, 500, "out of memory");
-    }
+    if (hyp_gotemplate_is_jinja(text))
+        return hyp_conversation_set_template(job->conversation, text, &a->err) == HYP_OK || api_fail(a);
     hyp_str out = {0};
     hyp_gotemplate_values values = {.system = system, .prompt = prompt, .suffix = "", .response = ""};
     if (hyp_gotemplate_render(text, &values, &out, &a->err) != HYP_OK || out.failed) {

@@ -190,6 +190,7 @@ static bool fill(api *a, hyp_job *job) {
         return api_fail(a);
     if (hyp_conversation_has_images(c)) return api_error(a, 400, "\"%s\" does not support images", a->model);
     if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
+    if (hyp_conversation_set_template(c, hyp_entry_chat_template(entry), &a->err) != HYP_OK) return api_fail(a);
     return read_tool_choice(a, c) && read_format(a, c) && read_thinking(a, c) && openai_read_sampling(a, job);
 }
 

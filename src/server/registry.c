@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "server/gotemplate.h"
 #include "server/registry_priv.h"
 
 #include <errno.h>
@@ -283,6 +284,10 @@ static char *copy_or(const char *text, const char *fallback) {
     return from != NULL ? strdup(from) : NULL;
 }
 
+const char *hyp_entry_chat_template(const hyp_entry *entry) {
+    return entry->template_text != NULL && hyp_gotemplate_is_jinja(entry->template_text) ? entry->template_text : NULL;
+}
+
 static hyp_entry *alias_entry(const hyp_alias *alias, const hyp_name *name, const hyp_entry *from, hyp_err *err) {
     hyp_entry *entry = entry_new(name, from->path);
     if (entry == NULL) return NULL;
@@ -294,6 +299,10 @@ static hyp_entry *alias_entry(const hyp_alias *alias, const hyp_name *name, cons
     entry->system = copy_or(alias->system, from->system);
     entry->template_text = copy_or(alias->template_text, from->template_text);
     entry->messages = copy_or(alias->messages, from->messages);
+    if (hyp_entry_chat_template(entry) != NULL) {
+        entry->summary.capabilities &= ~(unsigned)(HYP_CAN_TOOLS | HYP_CAN_THINK);
+        entry->summary.capabilities |= summary_template_capabilities(entry->template_text);
+    }
     hyp_params_free(&entry->params);
     if (hyp_params_copy(&entry->params, alias->params != NULL ? alias->params : &from->params, err) == HYP_OK)
         return entry;

@@ -45,6 +45,9 @@ typedef struct hyp_entry {
     void *refs;
 } hyp_entry;
 
+/* The chat template that an alias brings, borrowed; NULL: the file's own counts. Go templates are for /api/generate alone. */
+const char *hyp_entry_chat_template(const hyp_entry *entry);
+
 hyp_entry *hyp_entry_ref(hyp_entry *entry);
 void hyp_entry_unref(hyp_entry *entry); /* accepts NULL */
 

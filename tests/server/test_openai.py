@@ -151,6 +151,27 @@ class Manage(ServerTest):
         self.assertEqual(self.server.post("/api/copy", {"source": "plain", "destination": "../x"}).json["error"], 'destination "../x" is invalid')
         self.assertEqual(self.server.post("/api/copy", {"source": "plain", "destination": "tools"}).status, 400, "a file's name is taken")
 
+    def test_create_with_template(self):
+        """An alias's chat template is rendered, and decides what the alias can do."""
+        from harness import CHATML, TOOLS
+        weather = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+        call = 'say <tool_call>{"name": "weather", "arguments": {}}</tool_call>'
+        self.assertEqual(self.chat(call, tools=[weather]).status, 400)
+        self.assertEqual(self.server.post("/api/create", {"model": "tooled", "from": "plain", "template": TOOLS}).status, 200)
+        self.assertEqual(self.server.post("/api/show", {"model": "tooled"}).json["capabilities"], ["completion", "tools"])
+        message = self.chat(call, model="tooled", tools=[weather], stream=False).json["message"]
+        self.assertEqual(message["tool_calls"][0]["function"]["name"], "weather")
+        reply = self.chat(call, model="tooled", tools=[weather], path="/v1/chat/completions").json
+        self.assertEqual(reply["choices"][0]["finish_reason"], "tool_calls")
+        shouting = CHATML.replace("{{ m.content }}", "say loud {{ m.content }}")
+        self.assertEqual(self.server.post("/api/create", {"model": "loud", "from": "tools", "template": shouting}).status, 200)
+        self.assertEqual(self.server.post("/api/show", {"model": "loud"}).json["capabilities"], ["completion"])
+        self.assertEqual(self.answer("x", model="loud"), "loud x")
+        self.assertEqual(self.server.post("/api/create", {"model": "go", "from": "plain", "template": "{{ .Prompt }}"}).status, 200)
+        self.assertEqual(self.answer("say own", model="go"), "own", "Go templates are for /api/generate")
+        for name in ("tooled", "loud", "go"):
+            self.assertEqual(self.server.request("DELETE", "/api/delete", {"model": name}).status, 200)
+
     def test_create(self):
         reply = self.server.post("/api/create", {"model": "made", "from": "plain", "system": "s", "parameters": {"stop": ["lo"], "temperature": 0.1},
                                                  "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]})

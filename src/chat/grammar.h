@@ -31,12 +31,17 @@ typedef struct hyp_tool_grammar {
     size_t n_patterns;
 } hyp_tool_grammar;
 
-/* Make the grammar of calls of `tools` in a format; `template_text` tells dialects of one format apart. `required`: the
- * model must call (no patterns). A tool whose schema cannot be expressed gets any object as arguments.
+enum {
+    HYP_CALLS_REQUIRED = 1, /* the model must call: no patterns */
+    HYP_CALLS_ONE = 2       /* one call, not several */
+};
+
+/* Make the grammar of calls of `tools` in a format; `template_text` tells dialects of one format apart. `flags`: of
+ * HYP_CALLS_*. A tool whose schema cannot be expressed gets any object as arguments.
  * Errors: HYP_EUNSUPPORTED (the format has no grammar: calls are then merely parsed), HYP_EINVAL, HYP_ELIMIT,
  * HYP_ENOMEM. */
 HYP_NODISCARD int hyp_grammar_for_tools(hyp_tool_format format, const char *template_text, yyjson_val *tools,
-                                        bool required, hyp_tool_grammar *ret, hyp_err *err);
+                                        unsigned flags, hyp_tool_grammar *ret, hyp_err *err);
 
 /* Frees what the grammar holds, not the struct. */
 void hyp_tool_grammar_clear(hyp_tool_grammar *grammar);

@@ -118,7 +118,7 @@ static void one_call(hyp_grammar *g, const frame *f, yyjson_mut_val *fn, hyp_str
     hyp_str_free(&text);
 }
 
-static void build(hyp_grammar *g, const frame *f, hyp_str *out) {
+static void build(hyp_grammar *g, const frame *f, bool several, hyp_str *out) {
     yyjson_mut_val *tools = g->root, *tool;
     hyp_str calls = {0};
     size_t i, max;
@@ -128,13 +128,13 @@ static void build(hyp_grammar *g, const frame *f, hyp_str *out) {
         one_call(g, f, fn != NULL ? fn : tool, &calls);
     }
     hyp_str_printf(out, "root ::= %s call", f->open);
-    if (f->join != NULL) hyp_str_printf(out, " (%s call)*", f->join);
+    if (several && f->join != NULL) hyp_str_printf(out, " (%s call)*", f->join);
     hyp_str_printf(out, " %s\ncall ::= %s\n%s%s", f->end, calls.data != NULL ? calls.data : "\"\"",
                    g->rules.data != NULL ? g->rules.data : "", hyp_grammar_common);
     hyp_str_free(&calls);
 }
 
-int hyp_grammar_for_tools(hyp_tool_format format, const char *template_text, yyjson_val *tools, bool required,
+int hyp_grammar_for_tools(hyp_tool_format format, const char *template_text, yyjson_val *tools, unsigned flags,
                           hyp_tool_grammar *ret, hyp_err *err) {
     const frame *f = frame_of(format, template_text);
     if (!yyjson_is_arr(tools) || yyjson_arr_size(tools) == 0)
@@ -143,7 +143,8 @@ int hyp_grammar_for_tools(hyp_tool_format format, const char *template_text, yyj
     hyp_grammar g;
     hyp_str out = {0}, pattern = {0};
     hyp_grammar_begin(&g, tools, err);
-    if (g.code == 0) build(&g, f, &out);
+    bool required = (flags & HYP_CALLS_REQUIRED) != 0;
+    if (g.code == 0) build(&g, f, (flags & HYP_CALLS_ONE) == 0, &out);
     hyp_tool_grammar made = {0};
     if (!required && f->trigger != NULL) hyp_str_printf(&pattern, "[\\s\\S]*?(%s)[\\s\\S]*", f->trigger);
     if (!required && f->trigger == NULL) { /* Llama: a bare call is one only at the very beginning */

@@ -70,7 +70,10 @@ struct gen {
     hyp_server *server;
     hyp_request *request;
     hyp_job *job;
-    bool stream, started;
+    bool stream;
+    bool started;                /* the status is sent */
+    bool spoke;                  /* a chunk was made of an event */
+    int64_t last_sign_ns;        /* monotonic; when the client last got something */
     hyp_str content, thinking;   /* gathered when not streaming */
     hyp_event *kept, *kept_last; /* events with tool calls, logprobs or vectors, when not streaming */
     size_t n_calls;

@@ -20,6 +20,7 @@ typedef struct hyp_conversation {
     size_t n, capacity;
     char *tools;         /* JSON array of {"type":"function","function":{...}}, or NULL */
     char *tool_choice;   /* "auto", "none", "required" or a function's name; NULL: auto */
+    bool one_call;       /* parallel_tool_calls is false */
     char *grammar;       /* GBNF that the answer must match, made of the request's format; or NULL */
     char *template_text; /* Jinja, instead of the model's own; or NULL */
     hyp_think think;

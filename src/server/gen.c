@@ -31,11 +31,27 @@ static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_
     if (g->started) hyp_str_puts(out, g->ops->openai ? "\n\n" : "\n");
 }
 
+/* A long prompt on a slow machine, or a long queue: clients give up on a silent server (Node's fetch after 300 s, many
+ * proxies after 60), so a stream says something that adds nothing: an empty piece of text, or a comment. The price is that
+ * an error which comes later finds the status sent. */
+static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
+    int64_t now = hyp_mono_ns();
+    if (!g->stream || (double)(now - g->last_sign_ns) < g->server->config.sign_of_life_s * 0.5e9) return false;
+    if (!g->started) head->content_type = g->ops->stream_type;
+    if (g->ops->openai)
+        hyp_str_puts(out, ": working\n\n");
+    else
+        g->ops->chunk(g, &(hyp_event){.kind = HYP_EVENT_DELTA}, out);
+    g->started = true;
+    g->last_sign_ns = now;
+    return true;
+}
+
 static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
     gen *g = source;
     for (;;) {
         hyp_event *event = hyp_job_take(g->job);
-        if (event == NULL) return HYP_PULL_WAIT;
+        if (event == NULL) return sign_of_life(g, head, out) ? HYP_PULL_MORE : HYP_PULL_WAIT;
         if (!g->started) head->content_type = g->stream ? g->ops->stream_type : g->ops->plain_type;
         if (event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR) {
             if (event->kind == HYP_EVENT_ERROR)
@@ -54,7 +70,8 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
         g->ops->chunk(g, event, out);
         hyp_event_free(event);
         if (out->length == 0) continue;
-        g->started = true;
+        g->started = g->spoke = true;
+        g->last_sign_ns = hyp_mono_ns();
         return HYP_PULL_MORE;
     }
 }
@@ -96,6 +113,7 @@ gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
                .request = a->request,
                .job = job,
                .stream = stream,
+               .last_sign_ns = job->created_ns,
                .created_s = hyp_wall_ns() / 1000000000};
     hyp_job_set_notify(job, notify, a->request);
     hyp_err err = HYP_ERR_NONE;

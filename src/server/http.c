@@ -256,6 +256,7 @@ int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) 
     http->config = config;
     http->listen_fd = http->epoll_fd = http->stop_fd = -1;
     http->max_body_bytes = config->max_body_bytes > 0 ? config->max_body_bytes : (size_t)MAX_BODY_DEFAULT;
+    http->sign_of_life_s = config->sign_of_life_s;
     http->request_timeout_s = config->request_timeout_s > 0 ? config->request_timeout_s : REQUEST_TIMEOUT_DEFAULT_S;
     pthread_mutex_init(&http->lock, NULL);
     int family = AF_INET;

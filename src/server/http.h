@@ -31,6 +31,7 @@ typedef struct hyp_http_config {
     void *context;            /* handed to every handler */
     size_t max_body_bytes;    /* 0: 32 MiB */
     double request_timeout_s; /* for the whole of a request to arrive, and for a client that takes no data; 0: 60 */
+    double sign_of_life_s;    /* how often a source that has nothing is asked all the same; 0: never */
     unsigned max_connections; /* 0: 512 */
 } hyp_http_config;
 
@@ -68,7 +69,7 @@ void hyp_request_reply(hyp_request *request, int status, const char *content_typ
 void hyp_request_reply_str(hyp_request *request, int status, const char *content_type, hyp_str *body);
 
 typedef enum hyp_pull {
-    HYP_PULL_WAIT, /* nothing yet: hyp_request_wake() will be called */
+    HYP_PULL_WAIT, /* nothing yet: hyp_request_wake() will be called, if only for a sign of life */
     HYP_PULL_MORE, /* appended something to send at once; the reply is streamed */
     HYP_PULL_END,  /* appended the rest, perhaps nothing; the reply ends well */
 } hyp_pull;

@@ -14,6 +14,7 @@ typedef struct connection {
     uint64_t serial;      /* what epoll reports: a closed connection's pointer could be another's by then */
     double deadline_s;    /* monotonic; the client is cut off then. 0: none */
     hyp_request *waiting; /* whose `gone` to call when the client leaves, or NULL */
+    double wake_s;        /* monotonic; when `waiting` is woken although nobody did */
     bool in_epoll;
     struct connection *prev, *next;
 } connection;
@@ -47,7 +48,7 @@ struct hyp_http {
     int listen_fd, port;
     bool on_loopback;
     size_t max_body_bytes;
-    double request_timeout_s;
+    double request_timeout_s, sign_of_life_s;
 
     pthread_mutex_t lock;
     connection *connections; /* guarded by lock */

@@ -3,7 +3,8 @@
  * A suspended connection is not polled by libmicrohttpd, so a client that hangs up while it waits for a token would go
  * unnoticed: its socket is put into an epoll set of our own for EPOLLRDHUP. (As in Go's server, which Ollama runs on, a
  * client that closes its sending side counts as gone.) And libmicrohttpd's timeout restarts at every byte: a request that
- * trickles in is ended by a deadline for the whole. */
+ * trickles in is ended by a deadline for the whole. And it wakes those that wait for long, so that they can give their
+ * clients a sign of life. */
 #include "server/http_priv.h"
 
 #include <errno.h>
@@ -55,6 +56,7 @@ void http_connection_set_deadline(hyp_http *http, connection *c, double seconds)
 void http_connection_watch(hyp_http *http, connection *c, hyp_request *waiting) {
     pthread_mutex_lock(&http->lock);
     c->waiting = waiting;
+    c->wake_s = hyp_text_now_s() + http->sign_of_life_s;
     if (waiting == NULL)
         leave_epoll(http, c);
     else if (!c->in_epoll) {
@@ -86,6 +88,10 @@ static void sweep(hyp_http *http, const struct epoll_event *events, int n) {
     for (connection *c = http->connections; c != NULL; c = c->next) {
         for (int i = 0; i < n; i++)
             if (events[i].data.u64 == c->serial) abandon(c);
+        if (c->waiting != NULL && http->sign_of_life_s > 0 && now > c->wake_s) {
+            c->wake_s = now + http->sign_of_life_s;
+            hyp_request_wake(c->waiting);
+        }
         if (c->deadline_s > 0 && now > c->deadline_s) {
             shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd then sees the end and cleans up */
             c->deadline_s = 0;

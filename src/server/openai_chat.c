@@ -51,7 +51,7 @@ static void end_choice(gen *g, hyp_json *j, const char *reason) {
 }
 
 static void put_role(gen *g, hyp_json *j) {
-    if (!g->started) hyp_json_kv_str(j, "role", "assistant");
+    if (!g->spoke) hyp_json_kv_str(j, "role", "assistant");
 }
 
 static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
@@ -80,7 +80,7 @@ static const char *finish_reason(const gen *g, const hyp_event *event) {
 }
 
 static void done_stream(gen *g, const hyp_event *event, hyp_str *out) {
-    if (!g->started) { /* nothing was said: the role is told all the same */
+    if (!g->spoke) { /* nothing was said: the role is told all the same */
         hyp_event empty = {.kind = HYP_EVENT_DELTA};
         chunk(g, &empty, out);
     }
@@ -147,12 +147,25 @@ static bool read_format(api *a, hyp_conversation *c) {
     return a->err.code == 0 || api_fail(a);
 }
 
+static bool has_tool(api *a, const char *name) {
+    yyjson_val *tool;
+    size_t i, n;
+    yyjson_arr_foreach(
+        hyp_field(&a->f, "tools"), i, n,
+        tool) if (yyjson_equals_str(yyjson_obj_get(yyjson_obj_get(tool, "function"), "name"), name)) return true;
+    return false;
+}
+
 /* "none", "auto", "required", or {"type":"function","function":{"name":..}}. */
 static bool read_tool_choice(api *a, hyp_conversation *c) {
     yyjson_val *choice = hyp_field(&a->f, "tool_choice");
     const char *word = yyjson_is_str(choice)
                            ? yyjson_get_str(choice)
                            : yyjson_get_str(yyjson_obj_get(yyjson_obj_get(choice, "function"), "name"));
+    c->one_call = !hyp_field_bool(&a->f, "parallel_tool_calls", true);
+    if (a->err.code != 0) return api_fail(a);
+    if (word != NULL && yyjson_is_obj(choice) && !has_tool(a, word))
+        return api_error(a, 400, "tool_choice names \"%.100s\", which is not among the tools", word);
     if (word != NULL && (c->tool_choice = strdup(word)) == NULL) return api_error(a, 500, "out of memory");
     return true;
 }

@@ -209,13 +209,36 @@ static int constrain_text(answer_plan *p, const hyp_conversation *c, hyp_err *er
     return pattern != NULL ? add_trigger(p, pattern, err) : HYP_OK;
 }
 
+/* A choice by name leaves one tool to call, though the prompt shows them all. */
+static int keep_tool(answer_plan *p, const char *name, hyp_err *err) {
+    yyjson_val *tool;
+    size_t i, n;
+    yyjson_arr_foreach(yyjson_doc_get_root(p->tools), i, n, tool) {
+        if (!yyjson_equals_str(yyjson_obj_get(yyjson_obj_get(tool, "function"), "name"), name)) continue;
+        yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+        yyjson_mut_val *list = yyjson_mut_arr(doc);
+        yyjson_mut_doc_set_root(doc, list);
+        yyjson_doc *only =
+            yyjson_mut_arr_append(list, yyjson_val_mut_copy(doc, tool)) ? yyjson_mut_doc_imut_copy(doc, NULL) : NULL;
+        yyjson_mut_doc_free(doc);
+        if (only == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+        yyjson_doc_free(p->tools);
+        p->tools = only;
+        return HYP_OK;
+    }
+    return HYP_OK; /* the codec has refused unknown names */
+}
+
 /* Calls are bound to the tools' schemas from their first character on, where the format has a grammar. */
 static int constrain_calls(answer_plan *p, const hyp_conversation *c, const char *template_text, hyp_err *err) {
     bool required = c->tool_choice != NULL && strcmp(c->tool_choice, "auto") != 0;
+    bool named = required && strcmp(c->tool_choice, "required") != 0;
+    unsigned flags = (required ? HYP_CALLS_REQUIRED : 0u) | (named || c->one_call ? HYP_CALLS_ONE : 0u);
     hyp_tool_grammar grammar = {0};
     hyp_err why = HYP_ERR_NONE;
-    int code =
-        hyp_grammar_for_tools(p->format.tools, template_text, yyjson_doc_get_root(p->tools), required, &grammar, &why);
+    int code = named ? keep_tool(p, c->tool_choice, err) : HYP_OK;
+    if (code != HYP_OK) return code;
+    code = hyp_grammar_for_tools(p->format.tools, template_text, yyjson_doc_get_root(p->tools), flags, &grammar, &why);
     if (code == HYP_ENOMEM) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (code != HYP_OK) return HYP_OK; /* then calls are only read, not bound */
     p->grammar = HYP_TAKE(grammar.gbnf);

@@ -39,10 +39,14 @@ static const hyp_route routes[] = {
     {"GET HEAD", "/ui/state", ui_state, false},
 };
 
+/* Well below the minute that many proxies wait, and rare enough to cost nothing. */
+static const double SIGN_OF_LIFE_S = 20;
+
 int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err *err) {
     hyp_server *server = calloc(1, sizeof *server);
     if (server == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the server");
     server->config = *config;
+    if (config->sign_of_life_s <= 0) server->config.sign_of_life_s = SIGN_OF_LIFE_S;
     server->started_ns = hyp_mono_ns();
     server->http_config = (hyp_http_config){.host = config->host,
                                             .port = config->port,
@@ -52,7 +56,8 @@ int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err 
                                             .n_routes = HYP_ARRAY_LEN(routes),
                                             .context = server,
                                             .max_body_bytes = config->max_body_bytes,
-                                            .request_timeout_s = config->request_timeout_s};
+                                            .request_timeout_s = config->request_timeout_s,
+                                            .sign_of_life_s = server->config.sign_of_life_s};
     hyp_scheduler_config scheduling = {.backend = config->backend,
                                        .context_tokens = config->context_tokens,
                                        .n_parallel = config->n_parallel > 0 ? config->n_parallel : 1,

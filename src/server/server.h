@@ -15,6 +15,7 @@ typedef struct hyp_server_config {
     int64_t keep_alive_ns;    /* of requests that do not say; HYP_FOREVER: for ever */
     size_t max_body_bytes;    /* 0: 32 MiB */
     double request_timeout_s; /* 0: 60 */
+    double sign_of_life_s;    /* a silent stream says something about this often; 0: 20 */
     hyp_backend backend;
 } hyp_server_config;
 

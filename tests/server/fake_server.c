@@ -2,7 +2,7 @@
  *
  * usage: fake_server FOLDER [NAME=VALUE...]
  *   key, host, origins: strings; context, parallel, queue, keep_alive_s, load_ms, decode_us, max_batch, body, checkpoints: numbers;
- *   timeout: seconds. Prints the port, serves until SIGTERM. */
+ *   timeout, sign: seconds. Prints the port, serves until SIGTERM. */
 #include "fake_backend.h"
 #include "server/server.h"
 #include "server/times.h"
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
                             .load_ms = number(argc, argv, "load_ms", 0),
                             .decode_us = number(argc, argv, "decode_us", 0),
                             .max_batch = number(argc, argv, "max_batch", 0)};
-    const char *timeout = value_of(argc, argv, "timeout");
+    const char *timeout = value_of(argc, argv, "timeout"), *sign = value_of(argc, argv, "sign");
     hyp_server_config config = {.model = argv[1],
                                 .host = value_of(argc, argv, "host"),
                                 .api_key = value_of(argc, argv, "key"),
@@ -45,6 +45,7 @@ int main(int argc, char **argv) {
                                 .max_queue = number(argc, argv, "queue", 0),
                                 .keep_alive_ns = (int64_t)number(argc, argv, "keep_alive_s", 300) * 1000000000,
                                 .max_body_bytes = number(argc, argv, "body", 0),
+                                .sign_of_life_s = sign != NULL ? strtod(sign, NULL) : 0,
                                 .request_timeout_s = timeout != NULL ? strtod(timeout, NULL) : 0,
                                 .backend = {&fake_backend_ops, &options}};
     hyp_server *server = NULL;

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import BUILD, Server
+from harness import BUILD, TOOLS, Server
 
 HYPURA = os.path.join(os.path.abspath(BUILD), "hypura")
 MAKE = os.path.join(os.path.abspath(BUILD), "tools", "make-model")
@@ -122,6 +122,27 @@ class Engine(unittest.TestCase):
                 said = json.loads(server.post("/api/chat", {**body, "format": schema}).json["message"]["content"])
                 self.assertTrue(0 <= said["n"] <= 9 and said["w"] in ("a", "b") and len(said) == 2, said)
             self.assertEqual(server.post("/api/chat", {**body, "format": {"type": "nonsense"}}).status, 500)
+        finally:
+            self.assertEqual(server.stop(), 0, server.errors())
+
+    def test_tool_choice(self):
+        """A choice by name is one call of that tool; without parallel calls there is one call as well."""
+        def tool(name):
+            return {"type": "function", "function": {"name": name, "parameters": {
+                "type": "object", "properties": {"size": {"enum": ["small", "large"]}}, "required": ["size"], "additionalProperties": False}}}
+        server = self.serve("--context", "2048")
+        try:
+            self.assertEqual(server.post("/api/create", {"model": "tooled", "from": "llama", "template": TOOLS}).status, 200)
+            body = {"model": "tooled", "messages": [{"role": "user", "content": "Go."}], "tools": [tool("one"), tool("two"), tool("three")],
+                    "max_tokens": 200, "seed": 1, "tool_choice": {"type": "function", "function": {"name": "two"}}}
+            for more in ({}, {"tool_choice": "required", "parallel_tool_calls": False}):
+                choice = server.post("/v1/chat/completions", {**body, **more}).json["choices"][0]
+                self.assertEqual(choice["finish_reason"], "tool_calls")
+                (call,) = choice["message"]["tool_calls"]
+                self.assertIn(call["function"]["name"], ["one", "two", "three"] if more else ["two"])
+                self.assertIn(json.loads(call["function"]["arguments"])["size"], ["small", "large"])
+            reply = server.post("/v1/chat/completions", {**body, "tool_choice": {"type": "function", "function": {"name": "four"}}})
+            self.assertEqual((reply.status, reply.json["error"]["message"]), (400, 'tool_choice names "four", which is not among the tools'))
         finally:
             self.assertEqual(server.stop(), 0, server.errors())
 

@@ -164,5 +164,30 @@ class Fairness(ServerTest):
         self.assertLess(max(gaps), 1)
 
 
+class SignOfLife(ServerTest):
+    """A stream that waits for long says something harmless, so that clients do not give up."""
+    options = {"load_ms": 2500, "sign": 0.4, "keep_alive_s": 0}
+
+    def test_ollama(self):
+        lines = self.chat("say hi").lines
+        self.assertGreater(len([1 for line in lines[:-1] if line["message"] == {"role": "assistant", "content": ""} and not line["done"]]), 1)
+        self.assertEqual("".join(line["message"]["content"] for line in lines), "hi")
+        self.assertEqual(self.chat("say hi", stream=False).json["message"]["content"], "hi")
+        lines = self.server.post("/api/generate", {"model": "plain", "prompt": "say hi"}).lines
+        self.assertEqual((lines[0]["response"], lines[0]["done"], "".join(line["response"] for line in lines)), ("", False, "hi"))
+
+    def test_openai(self):
+        parts = self.chat("say hi", path="/v1/chat/completions", stream=True).body.split(b"\n\n")
+        self.assertEqual(parts[0], b": working")
+        data = [p for p in parts if not p.startswith(b":")]
+        self.assertIn(b'"role":"assistant"', data[0])
+        self.assertEqual(data[-2:], [b"data: [DONE]", b""])
+
+    def test_error(self):
+        reply = self.chat("say hi", model="broken")
+        self.assertEqual((reply.status, list(reply.lines[-1])), (200, ["error"]), "it comes after the first sign")
+        self.assertEqual(self.chat("say hi", model="broken", stream=False).status, 500)
+
+
 if __name__ == "__main__":
     unittest.main()

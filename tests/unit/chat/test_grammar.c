@@ -360,7 +360,7 @@ static void tool_calls_are_bound(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         hyp_tool_grammar g;
         hyp_err err = HYP_ERR_NONE;
-        int rc = hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools), false, &g, &err);
+        int rc = hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools), 0, &g, &err);
         if (rc < 0) print_error("%zu: %s\n", i, err.message);
         assert_int_equal(rc, HYP_OK);
         assert_true(g.n_patterns > 0 && g.gbnf != NULL);
@@ -372,19 +372,40 @@ static void tool_calls_are_bound(void **state) {
             bad += valid != 1 || invalid != 0;
         }
         hyp_tool_grammar_clear(&g);
-        assert_int_equal(
-            hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools), true, &g, &err), HYP_OK);
+        assert_int_equal(hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools),
+                                               HYP_CALLS_REQUIRED, &g, &err),
+                         HYP_OK);
         assert_int_equal(g.n_patterns, 0);
         hyp_tool_grammar_clear(&g);
     }
     hyp_tool_grammar none;
     hyp_err err = HYP_ERR_NONE;
-    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_HARMONY, "", yyjson_doc_get_root(tools), false, &none, &err),
+    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_HARMONY, "", yyjson_doc_get_root(tools), 0, &none, &err),
                      HYP_EUNSUPPORTED);
     err = HYP_ERR_NONE;
-    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_TAGS, "", NULL, false, &none, &err), HYP_EINVAL);
+    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_TAGS, "", NULL, 0, &none, &err), HYP_EINVAL);
     yyjson_doc_free(tools);
     assert_int_equal(bad, 0);
+}
+
+static void one_call_is_one_call(void **state) {
+    (void)state;
+    if (model == NULL) skip();
+    static const char call[] = "<tool_call>\n{\"name\": \"bare\", \"arguments\": {}}\n</tool_call>";
+    char two[2 * sizeof call];
+    snprintf(two, sizeof two, "%s\n%s", call, call);
+    yyjson_doc *tools = yyjson_read(tools_json, strlen(tools_json), 0);
+    static const unsigned flags[] = {HYP_CALLS_REQUIRED, HYP_CALLS_REQUIRED | HYP_CALLS_ONE};
+    for (size_t i = 0; i < 2; i++) {
+        hyp_tool_grammar g;
+        hyp_err err = HYP_ERR_NONE;
+        assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_TAGS, "", yyjson_doc_get_root(tools), flags[i], &g, &err),
+                         HYP_OK);
+        assert_int_equal(matches(g.gbnf, call), 1);
+        assert_int_equal(matches(g.gbnf, two), i == 0);
+        hyp_tool_grammar_clear(&g);
+    }
+    yyjson_doc_free(tools);
 }
 
 /* The lazy form in libllama: free text first, then bound from the trigger on. */
@@ -394,7 +415,7 @@ static void lazy_grammars_wait_for_their_trigger(void **state) {
     yyjson_doc *tools = yyjson_read(tools_json, strlen(tools_json), 0);
     hyp_tool_grammar g;
     hyp_err err = HYP_ERR_NONE;
-    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_TAGS, "", yyjson_doc_get_root(tools), false, &g, &err), HYP_OK);
+    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_TAGS, "", yyjson_doc_get_root(tools), 0, &g, &err), HYP_OK);
     const struct llama_vocab *vocab = llama_model_get_vocab(model);
     static const struct {
         const char *text;
@@ -429,6 +450,7 @@ int main(void) {
                                        cmocka_unit_test(what_is_unsupported_is_named_with_its_path),
                                        cmocka_unit_test(deep_schemas_are_refused),
                                        cmocka_unit_test(tool_calls_are_bound),
+                                       cmocka_unit_test(one_call_is_one_call),
                                        cmocka_unit_test(lazy_grammars_wait_for_their_trigger)};
     return cmocka_run_group_tests(tests, load_vocabulary, free_vocabulary);
 }

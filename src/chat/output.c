@@ -31,6 +31,7 @@ struct hyp_output {
     hyp_str space;
     bool skip_space;      /* at the start of a part that loses its leading white space */
     bool content_started; /* something other than white space since the start or the last call */
+    bool braced, fenced;  /* the bare call stands in doubled braces, in a code fence: what closes them is dropped */
     size_t open_bytes;    /* in CALL: the opening marker at buf[at] */
     size_t body_offset;   /* in CALL: where its inside starts */
     char name[160];       /* in ARGUMENTS: the function */
@@ -178,16 +179,44 @@ static bool step_think(hyp_output *o, bool final) {
     return true;
 }
 
-/* A bare JSON call of Llama 3 where an answer could begin. 1: taken; -1: not yet known; 0: none. */
+/* Where the bare call would start: small models put it into a code fence, or copy the doubled braces of a template that
+ * was meant to be formatted once more. SIZE_MAX: not yet known. */
+static size_t bare_start(const hyp_output *o, size_t skip, bool *ret_braced, bool *ret_fenced) {
+    static const char *const fences[] = {"```json\n", "```\n"};
+    const char *s = text(o);
+    size_t n = left(o);
+    *ret_braced = *ret_fenced = false;
+    if (o->format.tools != HYP_TOOLS_TAGS) return skip;
+    for (size_t i = 0; i < HYP_ARRAY_LEN(fences) && !*ret_fenced; i++) {
+        int is = at_word(s, n, skip, fences[i]);
+        if (is < 0) return SIZE_MAX;
+        if (is == 0) continue;
+        *ret_fenced = true;
+        skip += strlen(fences[i]);
+    }
+    skip += leading_space(s + skip, n - skip);
+    if (skip == n || (s[skip] == '{' && skip + 1 == n)) return SIZE_MAX;
+    *ret_braced = s[skip] == '{' && s[skip + 1] == '{';
+    return skip + *ret_braced;
+}
+
+/* A bare JSON call where an answer could begin: Llama 3's form, and what models that should use tags write instead.
+ * 1: taken; -1: not yet known; 0: none. */
 static int try_bare_call(hyp_output *o, bool final) {
     size_t skip = leading_space(text(o), left(o)), used = 0;
-    if (skip == left(o) || text(o)[skip] != '{') return 0;
+    if (skip == left(o) || (text(o)[skip] != '{' && text(o)[skip] != '`')) return 0;
+    bool braced, fenced;
+    skip = bare_start(o, skip, &braced, &fenced);
+    if (skip == SIZE_MAX) return final ? 0 : -1;
+    if (text(o)[skip] != '{') return 0;
     hyp_call_list list = {0};
     hyp_call_status status = hyp_call_parse_bare(text(o) + skip, left(o) - skip, o->tools, &list, &used);
     if (status == HYP_CALL_DONE && used <= MAX_CALL_BYTES) {
         enter(o, AFTER_CALL);
         deliver_calls(o, &list);
         consume(o, skip + used);
+        o->braced = braced;
+        o->fenced = fenced;
     }
     hyp_call_list_clear(&list);
     if (status == HYP_CALL_DONE && used <= MAX_CALL_BYTES) return 1;
@@ -209,7 +238,8 @@ static bool step_content(hyp_output *o, bool final) {
         }
         if (is < 0 && skip < left(o) && !final) return false;
     }
-    if (!o->content_started && o->tools != NULL && o->format.tools == HYP_TOOLS_LLAMA3) {
+    if (!o->content_started && o->tools != NULL &&
+        (o->format.tools == HYP_TOOLS_LLAMA3 || o->format.tools == HYP_TOOLS_TAGS)) {
         int taken = try_bare_call(o, final);
         if (taken != 0) return taken > 0;
     }
@@ -281,6 +311,16 @@ static bool step_after_call(hyp_output *o, bool final) {
     }
     if (o->format.tools == HYP_TOOLS_LLAMA3 && text(o)[skip] == ';') {
         consume(o, skip + 1);
+        return true;
+    }
+    if (o->braced || o->fenced) { /* in this order, each at most once */
+        int is = at_word(text(o), n, skip, o->braced ? "}" : "```");
+        if (is < 0 && !final) return false;
+        if (is > 0) consume(o, skip + (o->braced ? 1 : 3));
+        if (o->braced)
+            o->braced = false;
+        else
+            o->fenced = false;
         return true;
     }
     hit h;

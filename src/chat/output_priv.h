@@ -22,7 +22,7 @@ void hyp_call_list_clear(hyp_call_list *list);
 hyp_call_status hyp_call_parse(hyp_tool_format format, const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
                                size_t *ret_used);
 
-/* A bare {"name":..,"parameters":..} of Llama 3 at `s`, whose name must be one of `tools`. */
+/* A bare {"name":..,"parameters" or "arguments":..} at `s`, whose name must be one of `tools`. */
 hyp_call_status hyp_call_parse_bare(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used);
 
 /* The arguments of a call to `name`, alone. */

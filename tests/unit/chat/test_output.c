@@ -122,6 +122,28 @@ static const sample samples[] = {
     {HYP_TOOLS_TAGS, HYP_THINK_NONE, "",
      "<tool_call>{\"nom\":\"a\"}</tool_call>\n<tool_call>{\"name\":\"search\"}</tool_call>",
      "C<<tool_call>{\"nom\":\"a\"}</tool_call>>F<search|{}>"},
+    /* what Qwen2.5-Coder writes instead of its tags */
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "{\"name\": \"get_weather\", \"arguments\": " J "}", "F<get_weather|" J ">"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "",
+     "```json\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {\n    \"city\": \"Rome\"\n  }\n}\n```",
+     "F<get_weather|" J ">"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "```\n{\"name\": \"search\", \"arguments\": {}}\n``` Done.",
+     "F<search|{}>C<Done.>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "{{\"name\": \"get_weather\", \"arguments\": " J "}}", "F<get_weather|" J ">"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "",
+     "```json\n{{\"name\": \"search\", \"arguments\": {}}}\n```\n<tool_call>{\"name\":"
+     "\"search\"}</tool_call>",
+     "F<search|{}>F<search|{}>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_TAGS, "",
+     "<think>t</think>\n{\"name\": \"search\", \"arguments\": {}}\n{\"name\": \"search\"}",
+     "T<t>F<search|{}>F<search|{}>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "{\"name\": \"Ada\", \"age\": 36}", "C<{\"name\": \"Ada\", \"age\": 36}>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "```json\n{\"name\": \"Ada\"}\n```", "C<```json\n{\"name\": \"Ada\"}\n```>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "```python\n{{x}}\n```", "C<```python\n{{x}}\n```>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "{{\"a\": 1}}", "C<{{\"a\": 1}}>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "{", "C<{>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "```js", "C<```js>"},
+    {HYP_TOOLS_TAGS, HYP_THINK_NONE, "", "See {\"name\": \"search\"}", "C<See {\"name\": \"search\"}>"},
     /* Qwen3-Coder */
     {HYP_TOOLS_TAGS, HYP_THINK_NONE, "",
      "I "

@@ -22,5 +22,11 @@ static inline void hyp_freep(void *p) {
 static inline void hyp_closep(const int *fd) {
     if (*fd >= 0) close(*fd);
 }
+/* realloc() for `n` elements; NULL, with the old memory kept, also when their size overflows. */
+static inline void *hyp_realloc_array(void *p, size_t n, size_t element_bytes) {
+    size_t bytes;
+    return __builtin_mul_overflow(n, element_bytes, &bytes) ? NULL : realloc(p, bytes);
+}
+
 #define HYP_AUTOFREE HYP_CLEANUP(hyp_freep)
 #define HYP_AUTOCLOSE HYP_CLEANUP(hyp_closep)

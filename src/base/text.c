@@ -38,6 +38,12 @@ const char *hyp_text_format_bytes(uint64_t bytes, char *buf, size_t buf_size) {
     return buf;
 }
 
+const char *hyp_text_last(const char *bytes, char c, size_t n) {
+    while (n > 0)
+        if (bytes[--n] == c) return bytes + n;
+    return NULL;
+}
+
 double hyp_text_now_s(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -40,7 +40,7 @@ bool belady_failed(const belady *b) {
 static void push(belady *b, entry e) {
     if (b->n == b->room) {
         size_t room = HYP_MAX(2 * b->room, 1024);
-        entry *heap = reallocarray(b->heap, room, sizeof *heap);
+        entry *heap = hyp_realloc_array(b->heap, room, sizeof *heap);
         if (heap == NULL) {
             b->failed = true;
             return;

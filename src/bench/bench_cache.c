@@ -1,6 +1,7 @@
 #include "bench/bench_cache.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,14 +15,10 @@ int hyp_bench_cache_drop(const hyp_model *model, hyp_err *err) {
         const char *path = model->files[i].path;
         HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", path);
-#ifdef POSIX_FADV_DONTNEED
         /* Pages not yet written would stay: a model made a moment ago. Where syncing is refused, they are clean. */
         fsync(fd);
-        int e = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        int e = hyp_platform_drop_cached(fd, 0, 0);
         if (e != 0) return hyp_err_set_sys(err, HYP_EIO, e, "cannot drop the page cache of %s", path);
-#else
-        return hyp_err_set(err, HYP_EUNSUPPORTED, "this system cannot drop the page cache of one file");
-#endif
     }
     return HYP_OK;
 }

@@ -1,5 +1,6 @@
 /* bench_child.c - a child process: started, listened to, ended with its parent. */
 #include "base/mem.h"
+#include "base/platform.h"
 #include "base/text.h"
 #include "bench/bench_run.h"
 
@@ -10,17 +11,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 enum { OUTPUT_MAX = 16 << 20, ERRORS_MAX = 16 << 10, POLL_MS = 100, GRACE_S = 5 };
 
 /* Between fork and exec only what is safe in a signal handler. */
 _Noreturn static void become(const hyp_bench_child *child, pid_t parent, int out, int errors) {
-#ifdef __linux__
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
+    hyp_platform_end_with_parent(SIGKILL);
     if (getppid() != parent) _exit(127);
     /* "0" is the writer itself, to both versions of control groups. */
     if (child->group_fd >= 0 && write(child->group_fd, "0", 1) != 1) _exit(126);

@@ -10,8 +10,8 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifdef __linux__
-#include <sys/sysmacros.h>
+#if __has_include(<sys/sysmacros.h>)
+#include <sys/sysmacros.h> /* glibc; elsewhere sys/types.h has major() and minor() */
 #endif
 #include <time.h>
 
@@ -166,11 +166,7 @@ bool hyp_bench_guard_disk_of(const char *diskstats, unsigned major, unsigned min
 int hyp_bench_guard_disk_busy_ms(const char *root, const char *path, uint64_t *ret_ms, hyp_err *err) {
     struct stat st;
     unsigned of_major = 0, of_minor = 0;
-#ifdef __linux__
-    if (stat(path, &st) == 0) of_major = major(st.st_dev), of_minor = minor(st.st_dev);
-#else
-    (void)path, (void)st;
-#endif
+    if (stat(path, &st) == 0) of_major = (unsigned)major(st.st_dev), of_minor = (unsigned)minor(st.st_dev);
     HYP_AUTOFREE char *text = malloc(DISKSTATS_MAX);
     if (text == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to look at the drives");
     if (hyp_bench_read_text(root, "/proc/diskstats", text, DISKSTATS_MAX) &&

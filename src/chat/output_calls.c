@@ -473,7 +473,7 @@ static hyp_call_status kimi_body(const char *s, size_t n, hyp_call_list *list, s
     size_t name_len = id_len;
     if (name_len > strlen(prefix) && memcmp(name, prefix, strlen(prefix)) == 0)
         name += strlen(prefix), name_len -= strlen(prefix);
-    const char *colon = memrchr(name, ':', name_len);
+    const char *colon = hyp_text_last(name, ':', name_len);
     if (colon != NULL) name_len = (size_t)(colon - name);
     status = hyp_call_parse_arguments(s + args, n - args, name, name_len, list, &used);
     if (status == HYP_CALL_DONE) list->items[list->len - 1].id = copy(id, id_len);

@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "hw/cpu.h"
@@ -11,23 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#endif
 
 static void free_model(hyp_model **m) {
     hyp_model_free(*m);
-}
-
-/* The file of this very program: the name it was called by may stand for another one meanwhile. */
-static const char *own_program(char *buf, size_t size) {
-#ifdef __APPLE__
-    uint32_t n = (uint32_t)size;
-    return _NSGetExecutablePath(buf, &n) == 0 ? buf : "hypura";
-#else
-    snprintf(buf, size, "/proc/self/exe");
-    return buf;
-#endif
 }
 
 static bool on_stop(void *user) {
@@ -152,7 +139,7 @@ int hyp_command_bench(const hyp_args *args, hyp_err *err) {
     if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
     char program[4096];
     hyp_bench_config config;
-    if (make_config(args, model, own_program(program, sizeof program), &config, err) != HYP_OK ||
+    if (make_config(args, model, hyp_platform_own_program(program, sizeof program), &config, err) != HYP_OK ||
         (args->out != NULL && make_folder(args->out, err) != HYP_OK))
         return HYP_EXIT_FAILED;
     hyp_interrupt_watch(NULL);

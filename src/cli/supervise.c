@@ -2,6 +2,7 @@
  * and what is left of it is a sentence. */
 #include "cli/supervise.h"
 
+#include "base/platform.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "engine/rpc.h"
@@ -13,9 +14,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 enum { WORDS_MAX = 4096 };
 
@@ -23,24 +21,20 @@ enum { WORDS_MAX = 4096 };
 static int wait_for(pid_t child, const sigset_t *signals) {
     for (;;) {
         int status;
-        siginfo_t info;
+        bool sent;
         pid_t done = waitpid(child, &status, WNOHANG);
         if (done == child) return status;
         if (done < 0 && errno != EINTR) return W_EXITCODE(HYP_EXIT_FAILED, 0);
-        if (sigwaitinfo(signals, &info) > 0 && info.si_signo != SIGCHLD && info.si_code == SI_USER)
-            kill(child, info.si_signo);
+        int signal = hyp_platform_wait_signal(signals, &sent);
+        if (signal > 0 && signal != SIGCHLD && sent) kill(child, signal);
     }
 }
 
 static pid_t start_child(const sigset_t *before, char *words) {
     pid_t parent = getpid(), child = fork();
     if (child != 0) return child;
-#ifdef __linux__
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    hyp_platform_end_with_parent(SIGTERM);
     if (getppid() != parent) _exit(HYP_EXIT_FAILED);
-#else
-    (void)parent;
-#endif
     sigprocmask(SIG_SETMASK, before, NULL);
     signal(SIGPIPE, SIG_IGN); /* a write to a server that is gone must fail, not kill in silence */
     hyp_rpc_record_abort(words, WORDS_MAX);

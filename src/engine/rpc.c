@@ -1,6 +1,8 @@
 #include "engine/rpc.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
+#include "base/text.h"
 #include "hw/remote.h"
 
 #include <errno.h>
@@ -40,7 +42,7 @@ static int split_address(const char *address, char *host, size_t size, const cha
 
 /* 0, or the errno of a connection that did not come about. */
 static int try_connect(const struct addrinfo *to, int timeout_ms) {
-    int fd = socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->ai_protocol);
+    int fd = hyp_platform_socket(to->ai_family, to->ai_socktype, to->ai_protocol, true);
     if (fd < 0) return errno;
     int sys = connect(fd, to->ai_addr, to->ai_addrlen) == 0 ? 0 : errno;
     if (sys == EINPROGRESS) {
@@ -120,21 +122,6 @@ static int no_server(const char *address, hyp_err *err) {
     return HYP_EENGINE;
 }
 
-/* Returns the clock that the condition waits by: a calendar that is set meanwhile must not prolong it. */
-static clockid_t init_condition(pthread_cond_t *cond) {
-#ifdef __APPLE__
-    pthread_cond_init(cond, NULL);
-    return CLOCK_REALTIME;
-#else
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-    return CLOCK_MONOTONIC;
-#endif
-}
-
 static int greet(const char *address, add_server add, ggml_backend_reg_t *ret, hyp_err *err) {
     hello *h = calloc(1, sizeof *h);
     pthread_t thread;
@@ -142,19 +129,17 @@ static int greet(const char *address, add_server add, ggml_backend_reg_t *ret, h
     snprintf(h->address, sizeof h->address, "%s", address);
     h->add = add;
     pthread_mutex_init(&h->lock, NULL);
-    clockid_t clock = init_condition(&h->done_cond);
+    hyp_platform_cond_init(&h->done_cond);
     if (pthread_create(&thread, NULL, say_hello, h) != 0) {
         free_hello(h);
         return hyp_err_set(err, HYP_ENOMEM, "no thread to reach %s with", address);
     }
     pthread_detach(thread);
-    struct timespec until;
-    clock_gettime(clock, &until);
-    until.tv_sec += (time_t)HELLO_S;
+    double deadline_s = hyp_text_now_s() + HELLO_S;
     pthread_mutex_lock(&h->lock);
     int wait = 0;
     while (!h->done && wait == 0)
-        wait = pthread_cond_timedwait(&h->done_cond, &h->lock, &until);
+        wait = hyp_platform_cond_wait_until(&h->done_cond, &h->lock, deadline_s);
     bool done = h->done;
     ggml_backend_reg_t reg = h->reg;
     h->abandoned = !done;

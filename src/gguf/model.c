@@ -277,9 +277,8 @@ static int add_tensor(hyp_model *model, uint32_t part, int64_t id, hyp_tensor *r
     return HYP_OK;
 }
 
-static int compare_names(const void *a, const void *b, void *context) {
-    const hyp_tensor *tensors = context;
-    return strcmp(tensors[*(const uint32_t *)a].name, tensors[*(const uint32_t *)b].name);
+static int compare_names(const void *a, const void *b) {
+    return strcmp((*(const hyp_tensor *const *)a)->name, (*(const hyp_tensor *const *)b)->name);
 }
 
 static int read_tensors(hyp_model *model, uint64_t n_tensors, hyp_err *err) {
@@ -289,7 +288,7 @@ static int read_tensors(hyp_model *model, uint64_t n_tensors, hyp_err *err) {
         return HYP_EFORMAT;
     }
     model->tensors = calloc(n_tensors, sizeof *model->tensors);
-    uint32_t *by_name = model->priv->by_name = calloc(n_tensors, sizeof *by_name);
+    const hyp_tensor **by_name = model->priv->by_name = calloc(n_tensors, sizeof *by_name);
     if (model->tensors == NULL || by_name == NULL) return no_memory(model->path, err);
     for (uint32_t part = 0; part < model->n_files; part++) {
         int64_t n = gguf_get_n_tensors(model->priv->parts[part]);
@@ -297,16 +296,16 @@ static int read_tensors(hyp_model *model, uint64_t n_tensors, hyp_err *err) {
             hyp_tensor *t = &model->tensors[model->n_tensors];
             int e = add_tensor(model, part, id, t, err);
             if (e != HYP_OK) return e;
-            by_name[model->n_tensors] = (uint32_t)model->n_tensors;
+            by_name[model->n_tensors] = t;
             model->n_tensors++;
             model->tensor_bytes += t->bytes;
             model->n_params += (uint64_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
         }
     }
-    qsort_r(by_name, model->n_tensors, sizeof *by_name, compare_names, model->tensors);
+    qsort(by_name, model->n_tensors, sizeof *by_name, compare_names);
     for (size_t i = 1; i < model->n_tensors; i++) {
-        const hyp_tensor *t = &model->tensors[by_name[i]];
-        if (strcmp(t->name, model->tensors[by_name[i - 1]].name) != 0) continue;
+        const hyp_tensor *t = by_name[i];
+        if (strcmp(t->name, by_name[i - 1]->name) != 0) continue;
         hyp_err_set(err, HYP_EFORMAT, "%s: tensor %s is there twice", model->path, t->name);
         hyp_err_hint(err, "the parts come from different models: download them again");
         return HYP_EFORMAT;
@@ -368,7 +367,7 @@ const hyp_tensor *hyp_model_tensor(const hyp_model *model, const char *name) {
     size_t low = 0, high = model->n_tensors;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        const hyp_tensor *t = &model->tensors[model->priv->by_name[mid]];
+        const hyp_tensor *t = model->priv->by_name[mid];
         int order = strcmp(name, t->name);
         if (order == 0) return t;
         if (order < 0)

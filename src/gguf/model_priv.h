@@ -5,7 +5,7 @@
 struct hyp_model_priv {
     struct gguf_context **parts; /* one a file; tensor names point into them; model->gguf is parts[0] */
     size_t n_parts;
-    uint32_t *by_name; /* indices of model->tensors in the order of their names */
+    const hyp_tensor **by_name; /* all of model->tensors in the order of their names */
 };
 
 /* The number N of a name that begins with "blk.N.", and `*ret_rest` behind it; else -1 and the whole name. */

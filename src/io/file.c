@@ -1,54 +1,25 @@
 /* file.c - opening a file for direct reads, with the alignment that its file system asks for. */
 #include "base/mem.h"
-#include "io/io_priv.h"
+#include "base/platform.h"
+#include "io/platform.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#ifdef __APPLE__
-#define st_mtim st_mtimespec
-#endif
-
 static void remember(hyp_io_file *file, const struct stat *st) {
     file->bytes = (uint64_t)st->st_size;
     file->dev = (uint64_t)st->st_dev;
     file->ino = (uint64_t)st->st_ino;
-    file->mtime = st->st_mtim;
-}
-
-/* The alignment for direct reads, or 0 where the file system says that it has none. A kernel before 6.1 does not tell:
- * then a page, which every common file system and drive accepts. */
-static uint32_t direct_alignment(int fd) {
-#if defined(HYP_HAVE_DIOALIGN)
-    struct statx stx;
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN) != 0)
-        return stx.stx_dio_offset_align == 0 ? 0 : HYP_MAX(stx.stx_dio_offset_align, stx.stx_dio_mem_align);
-#else
-    (void)fd;
-#endif
-    return HYP_IO_PAGE;
-}
-
-/* Without O_DIRECT (macOS) F_NOCACHE is the nearest thing; it has no alignment rules. */
-static int open_direct(const char *path) {
-#ifdef O_DIRECT
-    return open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-#else
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-#ifdef F_NOCACHE
-    if (fd >= 0) fcntl(fd, F_NOCACHE, 1);
-#endif
-    return fd;
-#endif
+    file->mtime = hyp_platform_mtime(st);
 }
 
 /* Try to get `direct_fd`. Not having it is no failure, another file under the same path is. */
 static int add_direct(hyp_io_file *file, hyp_err *err) {
-    uint32_t block = direct_alignment(file->fd);
+    uint32_t block = hyp_io_platform_direct_alignment(file->fd);
     if (block == 0 || HYP_IO_PAGE % block != 0) return HYP_OK;
-    HYP_AUTOCLOSE int fd = open_direct(file->path);
+    HYP_AUTOCLOSE int fd = hyp_io_platform_open_direct(file->path);
     if (fd < 0) return HYP_OK;
     struct stat st;
     if (fstat(fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", file->path);
@@ -84,9 +55,7 @@ int hyp_io_file_open(hyp_io_file *file, const char *path, bool buffered, hyp_err
     file->block = 1;
     file->mode = buffered ? HYP_IO_BUFFERED : HYP_IO_UNCACHED;
     /* Random: reads are as large as they should be, and nothing beyond them is wanted. */
-#ifdef POSIX_FADV_RANDOM
-    posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
-#endif
+    hyp_io_platform_no_read_ahead(file->fd);
     return buffered ? HYP_OK : add_direct(file, err);
 }
 
@@ -111,9 +80,10 @@ int hyp_io_verify(const hyp_io *io, hyp_err *err) {
         if (file->path == NULL) continue;
         if (fstat(file->fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", file->path);
         const char *what = NULL;
+        const struct timespec now = hyp_platform_mtime(&st);
         if ((uint64_t)st.st_size != file->bytes)
             what = st.st_size < (off_t)file->bytes ? "shrank" : "grew";
-        else if (st.st_mtim.tv_sec != file->mtime.tv_sec || st.st_mtim.tv_nsec != file->mtime.tv_nsec)
+        else if (now.tv_sec != file->mtime.tv_sec || now.tv_nsec != file->mtime.tv_nsec)
             what = "was written to";
         if (what == NULL) continue;
         hyp_err_set(err, HYP_EIO, "%s %s while in use", file->path, what);

@@ -14,10 +14,6 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#if defined(__linux__) && !defined(RWF_DONTCACHE)
-#define RWF_DONTCACHE 0x80 /* Linux 6.14; older headers do not name it, older kernels answer EOPNOTSUPP */
-#endif
-
 enum {
     HYP_IO_PAGE = 4096,      /* offsets, sizes and buffers are multiples of this */
     HYP_IO_MAX_SEGMENTS = 8, /* neighbouring requests that one read may serve */

@@ -4,21 +4,20 @@
  * thread that took a piece and sees another) takes it off again and posts. So a post always meets a sleeper, and nobody
  * is woken for nothing. */
 #include "base/mem.h"
+#include "base/platform.h"
 #include "io/io_priv.h"
 
-#include <errno.h>
-#include <semaphore.h>
 #include <signal.h>
 
 typedef struct pool {
-    sem_t work;
+    hyp_semaphore *work;
     uint32_t n_threads;
     pthread_t threads[];
 } pool;
 
 static void threads_wake(hyp_io *io) {
     pool *p = io->method_data;
-    sem_post(&p->work);
+    hyp_semaphore_post(p->work);
 }
 
 /* False when the io is being closed. */
@@ -29,8 +28,7 @@ static bool sleep_until_woken(hyp_io *io) {
     if (!stop && !ready) io->n_sleepers++;
     pthread_mutex_unlock(&io->lock);
     if (stop || ready) return !stop;
-    while (sem_wait(&p->work) != 0 && errno == EINTR) {
-    }
+    hyp_semaphore_wait(p->work);
     return true;
 }
 
@@ -51,17 +49,21 @@ static void *worker(void *arg) {
 static void threads_close(hyp_io *io) {
     pool *p = io->method_data;
     for (uint32_t i = 0; i < p->n_threads; i++)
-        sem_post(&p->work); /* io->stop is set: nobody goes to sleep any more */
+        hyp_semaphore_post(p->work); /* io->stop is set: nobody goes to sleep any more */
     for (uint32_t i = 0; i < p->n_threads; i++)
         pthread_join(p->threads[i], NULL);
-    sem_destroy(&p->work);
+    hyp_semaphore_free(p->work);
     free(p);
 }
 
 static int threads_open(hyp_io *io, hyp_err *err) {
     pool *p = calloc(1, sizeof *p + io->depth * sizeof *p->threads);
     if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
-    sem_init(&p->work, 0, 0);
+    p->work = hyp_semaphore_new();
+    if (p->work == NULL) {
+        free(p);
+        return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
+    }
     io->method_data = p;
     pthread_attr_t attr;
     pthread_attr_init(&attr);

@@ -7,8 +7,9 @@
  * in the queue. When a read of several segments fails, they are read again one at a time, so that only the one that
  * cannot be read fails. */
 #include "base/mem.h"
+#include "base/platform.h"
 #include "base/text.h"
-#include "io/io_priv.h"
+#include "io/platform.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,10 +128,7 @@ static void describe_read(hyp_io *io, hyp_io_piece *piece) {
     piece->done_bytes = piece->done_bytes / block * block;
     piece->read.mode = mode;
     piece->read.fd = mode == HYP_IO_DIRECT ? file->direct_fd : file->fd;
-    piece->read.flags = 0;
-#ifdef RWF_DONTCACHE
-    if (mode == HYP_IO_UNCACHED) piece->read.flags = RWF_DONTCACHE;
-#endif
+    piece->read.flags = hyp_io_platform_read_flags(mode);
     piece->read.offset = piece->offset + piece->done_bytes;
     piece->read.bytes = end - piece->done_bytes;
     piece->read.n_iov = 0;
@@ -232,11 +230,8 @@ static void credit(hyp_io *io, const hyp_io_segment *segment) {
 }
 
 static void drop_cached(const hyp_io_piece *piece) {
-#ifdef POSIX_FADV_DONTNEED
     if (piece->read.mode == HYP_IO_DROPPED)
-        posix_fadvise(piece->file->fd, (off_t)piece->offset, (off_t)window_bytes(piece), POSIX_FADV_DONTNEED);
-#endif
-    (void)piece;
+        hyp_platform_drop_cached(piece->file->fd, piece->offset, window_bytes(piece));
 }
 
 static void complete(hyp_io *io, hyp_io_piece *piece) {
@@ -357,13 +352,7 @@ int64_t hyp_io_piece_read(const hyp_io_piece *piece) {
         while (nanosleep(&t, &t) != 0 && errno == EINTR) {
         }
     }
-    off_t offset = (off_t)piece->read.offset;
-    ssize_t n;
-#ifdef RWF_DONTCACHE
-    if (piece->read.flags != 0)
-        n = preadv2(piece->read.fd, piece->read.iov, piece->read.n_iov, offset, piece->read.flags);
-    else
-#endif
-        n = preadv(piece->read.fd, piece->read.iov, piece->read.n_iov, offset);
+    ssize_t n =
+        hyp_io_platform_read(piece->read.fd, piece->read.iov, piece->read.n_iov, piece->read.offset, piece->read.flags);
     return n < 0 ? -errno : n;
 }

@@ -2,6 +2,7 @@
 #include "io/probe.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -164,9 +165,7 @@ static int warm_up(probe *p, hyp_err *err) {
 }
 
 static int measure(probe *p, hyp_probe_point *point, hyp_err *err) {
-#ifdef POSIX_FADV_DONTNEED
-    if (point->cache == HYP_PROBE_COLD) posix_fadvise(p->fd, 0, 0, POSIX_FADV_DONTNEED);
-#endif
+    if (point->cache == HYP_PROBE_COLD) hyp_platform_drop_cached(p->fd, 0, 0);
     if (point->cache == HYP_PROBE_WARM) {
         int r = warm_up(p, err);
         if (r != HYP_OK) return r;

@@ -104,9 +104,9 @@ static float *copied(const float *from, size_t n, bool *ok) {
 
 static bool grow(hyp_lookahead *l, uint32_t n_experts) {
     if (n_experts <= l->room) return true;
-    void *scores = reallocarray(l->scores, n_experts, sizeof *l->scores);
+    void *scores = hyp_realloc_array(l->scores, n_experts, sizeof *l->scores);
     if (scores != NULL) l->scores = scores;
-    void *best = reallocarray(l->best, n_experts, sizeof *l->best);
+    void *best = hyp_realloc_array(l->best, n_experts, sizeof *l->best);
     if (best != NULL) l->best = best;
     if (scores == NULL || best == NULL) return false;
     l->room = n_experts;

@@ -70,17 +70,17 @@ static bool reserve(parser *p, size_t n_experts) {
     hyp_trace *t = p->trace;
     if (t->n_visits == p->visit_room) {
         size_t room = HYP_MAX(2 * p->visit_room, 1024);
-        void *visits = reallocarray(t->visits, room, sizeof *t->visits);
+        void *visits = hyp_realloc_array(t->visits, room, sizeof *t->visits);
         if (visits == NULL) return false;
         t->visits = visits;
         p->visit_room = room;
     }
     if (t->n_experts + n_experts <= p->expert_room) return true;
     size_t room = HYP_MAX(2 * p->expert_room, t->n_experts + n_experts + 8192);
-    void *experts = reallocarray(t->experts, room, sizeof *t->experts);
+    void *experts = hyp_realloc_array(t->experts, room, sizeof *t->experts);
     if (experts == NULL) return false;
     t->experts = experts;
-    void *counts = reallocarray(t->counts, room, sizeof *t->counts);
+    void *counts = hyp_realloc_array(t->counts, room, sizeof *t->counts);
     if (counts == NULL) return false;
     t->counts = counts;
     p->expert_room = room;

@@ -40,7 +40,7 @@ static void on_thinking(void *arg, const char *bytes, size_t n) {
 static char *new_call_id(void) {
     unsigned char random[4] = {0};
     char text[16];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return strdup("call_0");
+    if (getentropy(random, sizeof random) != 0) return strdup("call_0");
     snprintf(text, sizeof text, "call_%02x%02x%02x%02x", random[0], random[1], random[2], random[3]);
     return strdup(text);
 }

@@ -100,7 +100,7 @@ hyp_job *api_new_job(api *a, hyp_job_kind kind) {
 void gen_new_id(const char *prefix, char *ret, size_t size) {
     unsigned char random[12];
     char hex[sizeof random * 2 + 1];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) memset(random, 0, sizeof random);
+    if (getentropy(random, sizeof random) != 0) memset(random, 0, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(hex + 2 * i, 3, "%02x", random[i]);
     snprintf(ret, size, "%s%s", prefix, hex);

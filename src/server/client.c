@@ -1,6 +1,7 @@
 #include "server/client.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -19,7 +20,7 @@ static int dial(const hyp_client *client, int *ret_fd, hyp_err *err) {
     if (r != 0) return hyp_err_set(err, HYP_EIO, "cannot find the host %s: %s", client->host, gai_strerror(r));
     int fd = -1, sys = 0;
     for (const struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        fd = hyp_platform_socket(a->ai_family, SOCK_STREAM, 0, false);
         if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
             sys = errno;
             close(fd);

@@ -2,6 +2,7 @@
 #include "server/http.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 #include "server/guard.h"
 #include "server/http_priv.h"
 
@@ -230,7 +231,7 @@ static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
     if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* never by the resolver's leave on another address */
     int r = getaddrinfo(host, port, &hints, &list);
     if (r != 0) return hyp_err_set(err, HYP_EINVAL, "cannot listen on \"%s\": %s", host, gai_strerror(r));
-    http->listen_fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    http->listen_fd = hyp_platform_socket(list->ai_family, SOCK_STREAM, 0, true);
     int on = 1, sys = 0;
     struct sockaddr_storage name;
     socklen_t n = sizeof name;
@@ -254,7 +255,7 @@ int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) 
     hyp_http *http = calloc(1, sizeof *http);
     if (http == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the server");
     http->config = config;
-    http->listen_fd = http->epoll_fd = http->stop_fd = -1;
+    http->listen_fd = -1;
     http->max_body_bytes = config->max_body_bytes > 0 ? config->max_body_bytes : (size_t)MAX_BODY_DEFAULT;
     http->sign_of_life_s = config->sign_of_life_s;
     http->request_timeout_s = config->request_timeout_s > 0 ? config->request_timeout_s : REQUEST_TIMEOUT_DEFAULT_S;

@@ -4,6 +4,7 @@
  * handshake between suspending and waking. Order: http->lock, the source's own, request->lock, libmicrohttpd's. */
 #pragma once
 #include "server/http.h"
+#include "server/watchset.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -11,11 +12,11 @@
 
 typedef struct connection {
     int fd;
-    uint64_t serial;      /* what epoll reports: a closed connection's pointer could be another's by then */
+    uint64_t serial;      /* what the watchset reports: a closed connection's pointer could be another's by then */
     double deadline_s;    /* monotonic; the client is cut off then. 0: none */
     hyp_request *waiting; /* whose `gone` to call when the client leaves, or NULL */
     double wake_s;        /* monotonic; when `waiting` is woken although nobody did */
-    bool in_epoll;
+    bool watched;
     struct connection *prev, *next;
 } connection;
 
@@ -53,7 +54,7 @@ struct hyp_http {
     pthread_mutex_t lock;
     connection *connections; /* guarded by lock */
     uint64_t next_serial;    /* guarded by lock */
-    int epoll_fd, stop_fd;
+    watchset *watched;
     pthread_t watcher;
     bool watching;
     atomic_bool stopping;

@@ -1,6 +1,7 @@
 /* registry_scan.c - where models lie on a machine: plain folders, and the stores of other tools. */
 #include "base/mem.h"
 #include "base/paths.h"
+#include "base/platform.h"
 #include "base/text.h"
 #include "server/json.h"
 #include "server/registry_priv.h"
@@ -43,11 +44,12 @@ static candidate *add(candidates *list, const hyp_name *name, const char *path, 
     }
     char *copy = strdup(path);
     if (copy == NULL) return NULL;
+    struct timespec modified = hyp_platform_mtime(&st);
     list->items[list->n] = (candidate){.name = *name,
                                        .path = copy,
                                        .source = source,
                                        .bytes = st.st_size,
-                                       .modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+                                       .modified_ns = (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec};
     return &list->items[list->n++];
 }
 

@@ -1,6 +1,7 @@
 #include "server/scheduler.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 #include "server/scheduler_priv.h"
 #include "server/times.h"
 
@@ -170,15 +171,11 @@ static int64_t expire(hyp_scheduler *s) {
 }
 
 static void wait_for_work(hyp_scheduler *s, int64_t at_most_ns) {
-    struct timespec until;
     int64_t wait = HYP_MIN(at_most_ns, (int64_t)60 * 1000000000);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t sum = until.tv_nsec + wait % 1000000000;
-    until.tv_sec += wait / 1000000000 + sum / 1000000000;
-    until.tv_nsec = sum % 1000000000;
+    double deadline_s = hyp_text_now_s() + (double)wait / 1e9;
     pthread_mutex_lock(&s->lock);
     while (!s->poked && !atomic_load(&s->closed))
-        if (pthread_cond_timedwait(&s->wake, &s->lock, &until) == ETIMEDOUT) break;
+        if (hyp_platform_cond_wait_until(&s->wake, &s->lock, deadline_s) == ETIMEDOUT) break;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -217,13 +214,9 @@ int hyp_scheduler_start(const hyp_scheduler_config *config, hyp_scheduler **ret,
     if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the scheduler");
     s->config = *config;
     s->lanes[EMBED_LANE].embeddings = true;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->loaded_lock, NULL);
-    pthread_cond_init(&s->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    hyp_platform_cond_init(&s->wake);
     int r = pthread_create(&s->thread, NULL, compute, s);
     if (r != 0) {
         hyp_scheduler_stop(s);

@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 #include "server/api.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ bool hyp_server_notify(const char *state) {
     if (n < 2 || n >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@')) return false;
     memcpy(address.sun_path, path, n);
     if (path[0] == '@') address.sun_path[0] = '\0'; /* Linux' abstract names */
-    HYP_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    HYP_AUTOCLOSE int fd = hyp_platform_socket(AF_UNIX, SOCK_DGRAM, 0, false);
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
     return fd >= 0 &&
            sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size) == (ssize_t)strlen(state);

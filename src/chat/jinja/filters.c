@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #define FILTER(name) static hj_val name(hj_ctx *c, hj_val v, const hj_args *args)
 #define SIMPLE(name, value)                                                                                            \
@@ -115,7 +116,7 @@ FILTER(f_truncate) {
     if ((int64_t)hj_utf8_count(s.s, s.len) <= length + leeway) return s;
     hj_val cut = hj_strn(s.s, hj_utf8_offset(s.s, s.len, (size_t)(length - end_chars)));
     if (!hj_arg_bool(args, 1, "killwords", false)) {
-        const char *space = memrchr(cut.s, ' ', cut.len);
+        const char *space = hyp_text_last(cut.s, ' ', cut.len);
         if (space != NULL) cut.len = (uint32_t)(space - cut.s);
     }
     return hj_binary(c, HJ_ADD, cut, end);

@@ -84,9 +84,21 @@ static void what_is_not_utf8_is_replaced(void **state) {
     }
 }
 
+static void the_last_of_a_character_is_found(void **state) {
+    (void)state;
+    static const char text[] = "a:b:c";
+    assert_ptr_equal(hyp_text_last(text, ':', 5), text + 3);
+    assert_ptr_equal(hyp_text_last(text, ':', 3), text + 1);
+    assert_null(hyp_text_last(text, ':', 1));
+    assert_null(hyp_text_last(text, 'a', 0));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes_are_parsed), cmocka_unit_test(bytes_are_formatted),
-                                       cmocka_unit_test(utf8_is_kept_whole), cmocka_unit_test(strings_grow),
-                                       cmocka_unit_test(what_is_not_utf8_is_replaced)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes_are_parsed),
+                                       cmocka_unit_test(bytes_are_formatted),
+                                       cmocka_unit_test(utf8_is_kept_whole),
+                                       cmocka_unit_test(strings_grow),
+                                       cmocka_unit_test(what_is_not_utf8_is_replaced),
+                                       cmocka_unit_test(the_last_of_a_character_is_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,8 @@ typedef struct hyp_bench_config {
     uint64_t ram_bytes, vram_bytes; /* 0: not given */
     const char *const *devices;     /* --device, both sides */
     size_t n_devices;
+    const char *const *mirrors; /* --mirror, hypura's side */
+    size_t n_mirrors;
     const char *mode, *policy, *io_method; /* words of `hypura run`'s options */
     bool warm, baseline_only, force, no_repack, no_prefetch;
     /* Called before each run (`run` NULL) and after it; may be NULL. `name` is "run 2 of 3, hypura". */

@@ -72,6 +72,11 @@ static const hyp_option rows[] = {
      ENGINE | BENCH},
     {"rpc", NULL, HYP_OPTION_LIST, AT(rpc), 0, 0, "HOST:PORT", NULL,
      "use the memory of this machine too, which runs ggml-rpc-server; several are separated by commas", ENGINE},
+    {"mirror", NULL, HYP_OPTION_LIST, AT(mirror), 0, 0, "PATH", NULL,
+     "a copy of the model on another disk, or the folder that holds it: streamed weights are read from both; may be "
+     "given "
+     "several times",
+     ENGINE | BENCH},
     {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
      "plan for a disk that reads this much a second", PLAN},
     {"cpu-rate", NULL, HYP_OPTION_SIZE, AT(cpu_rate_bytes), 0, 0, "SIZE", NULL,

@@ -27,11 +27,12 @@ typedef struct hyp_args {
     hyp_option_list stop;
     const char *system, *mode, *policy, *io_backend, *io_faults, *trace;
     uint64_t ram_bytes, vram_bytes, cpu_rate_bytes; /* 0: not given */
-    hyp_option_list device, rpc;
+    hyp_option_list device, rpc, mirror;
     const char *svg, *path;
     bool force, no_plan;
     int io_depth;
-    bool chat, interactive, ignore_eos, json, logits_digest, no_repack, no_prefetch, no_memory, stats, tensors, quiet, help;
+    bool chat, interactive, ignore_eos, json, logits_digest, no_repack, no_prefetch, no_memory, stats, tensors, quiet,
+        help;
     uint64_t disk_rate_bytes; /* 0: not given */
     double compute_time_ms;
     const char *prefetch;

@@ -67,6 +67,8 @@ static int make_config(const hyp_args *args, const hyp_model *model, const char 
                               .vram_bytes = args->vram_bytes,
                               .devices = args->device.items,
                               .n_devices = args->device.n,
+                              .mirrors = args->mirror.items,
+                              .n_mirrors = args->mirror.n,
                               .mode = args->mode,
                               .policy = args->policy,
                               .io_method = args->io_backend,

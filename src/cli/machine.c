@@ -146,6 +146,12 @@ static const char *io_name(int i) {
     return hyp_io_backend_name((hyp_io_backend)i);
 }
 
+/* On a line of its own, though progress or an answer may stand on the terminal's. */
+static void print_warning(const char *line, void *user) {
+    (void)user;
+    fprintf(stderr, "%swarning: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line);
+}
+
 hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices) {
     return (hyp_engine_config){
         .batch_tokens = (uint32_t)args->batch_tokens,
@@ -158,6 +164,9 @@ hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_devi
         .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
         .no_prefetch = args->no_prefetch,
         .no_memory = args->no_memory,
+        .mirrors = args->mirror.items,
+        .n_mirrors = args->mirror.n,
+        .warn = print_warning,
         .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
                .depth = (uint32_t)args->io_depth},
     };

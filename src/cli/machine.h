@@ -27,5 +27,5 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args);
 hyp_plan_request hyp_machine_request(const hyp_args *args);
 
 /* How an engine is to be opened by the options that `run` and `serve` share. The model, the context, progress and what only
- * one of them takes are the caller's to add; `devices` must outlive the opening. Pure. */
+ * one of them takes are the caller's to add; `devices` must outlive the opening. Warnings go to standard error. Pure. */
 hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices);

@@ -106,7 +106,7 @@ static int make_prompt(const hyp_args *args, hyp_engine *engine, const char *pro
 
 static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine **ret, hyp_err *err) {
     hyp_progress progress;
-    hyp_io_faults faults;
+    hyp_faults faults;
     if (args->io_faults != NULL && hyp_faults_parse(args->io_faults, &faults, err) != HYP_OK) return HYP_EINVAL;
     hyp_progress_start(&progress, "loading", args->quiet);
     const hyp_device_choice devices = hyp_machine_devices(args);
@@ -114,7 +114,7 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
     config.model = model;
     config.context_tokens = (uint32_t)args->context_tokens;
     config.trace_path = args->trace;
-    config.io.faults = args->io_faults != NULL ? &faults : NULL;
+    config.io.faults = args->io_faults != NULL ? faults.items : NULL;
     config.progress = on_load;
     config.progress_user = &progress;
     int r = hyp_engine_open(&config, ret, err);

@@ -38,6 +38,16 @@ static uint64_t peak_bytes(const hyp_engine_stats *stats) {
     return peak > stats->frame_bytes ? peak - stats->frame_bytes : peak;
 }
 
+/* Which disk was read how much, since the model was opened; nothing when there is but one. */
+static void print_sources(const hyp_engine *engine, const hyp_engine_stats *stats, FILE *out) {
+    char x[24], y[24];
+    for (uint32_t i = 0; i < stats->n_sources && stats->n_sources > 1; i++)
+        fprintf(out, "  %s: %s at %s/s%s\n", hyp_engine_source_path(engine, i),
+                hyp_text_format_bytes(stats->sources[i].bytes, x, sizeof x),
+                hyp_text_format_bytes((uint64_t)stats->sources[i].bytes_per_s, y, sizeof y),
+                stats->sources[i].dropped_errno != 0 ? ", then it failed" : "");
+}
+
 void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r, FILE *out) {
     const hyp_engine_info *info = hyp_engine_get_info(engine);
     const hyp_engine_stats *a = &r->before_decode, *b = &r->after_decode;
@@ -61,12 +71,25 @@ void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate
             (uint64_t)((double)(b->demand_bytes + b->prefetch_bytes - a->demand_bytes - a->prefetch_bytes) / tokens), x,
             sizeof x),
         hyp_text_format_bytes((uint64_t)b->disk_bytes_per_s, y, sizeof y), 1e3 * (b->stall_s - a->stall_s) / tokens);
+    print_sources(engine, b, out);
     if (info->mode != HYP_MODE_EXPERTS) return;
     fprintf(out, "prefetch: %s, %s read ahead, %s of it used; %.0f %% of the experts foretold\n",
             b->prefetch_on ? "on" : "off",
             hyp_text_format_bytes(b->prefetch_issued_bytes - a->prefetch_issued_bytes, x, sizeof x),
             hyp_text_format_bytes(b->prefetch_used_bytes - a->prefetch_used_bytes, z, sizeof z),
             100 * b->prefetch_recall);
+}
+
+static void add_sources(doc *d, val *io, const hyp_engine *engine, const hyp_engine_stats *stats) {
+    val *list = yyjson_mut_obj_add_arr(d, io, "sources");
+    for (uint32_t i = 0; i < stats->n_sources; i++) {
+        const hyp_io_source_stats *s = &stats->sources[i];
+        val *o = yyjson_mut_arr_add_obj(d, list);
+        yyjson_mut_obj_add_strcpy(d, o, "path", hyp_engine_source_path(engine, i));
+        yyjson_mut_obj_add_uint(d, o, "bytes", s->bytes);
+        yyjson_mut_obj_add_uint(d, o, "bytes_per_s", (uint64_t)s->bytes_per_s);
+        yyjson_mut_obj_add_bool(d, o, "dropped", s->dropped_errno != 0);
+    }
 }
 
 static void add_costs(doc *d, val *root, hyp_engine *engine) {
@@ -81,6 +104,7 @@ static void add_costs(doc *d, val *root, hyp_engine *engine) {
     yyjson_mut_obj_add_uint(d, io, "prefetch_bytes", stats.prefetch_bytes);
     yyjson_mut_obj_add_real(d, io, "stall_ms", ms(stats.stall_s));
     yyjson_mut_obj_add_uint(d, io, "major_faults", stats.major_faults);
+    if (stats.n_sources > 0) add_sources(d, io, engine, &stats);
 }
 
 /* How the streamed weights were found, decoding only. */

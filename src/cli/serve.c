@@ -71,6 +71,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     hyp_engine_config engine = hyp_machine_engine_config(args, &devices);
+    engine.mirrors_may_lack = true; /* several models may be served, and some have no copy */
     hyp_server_config config = {.model = model,
                                 .host = endpoint.host,
                                 .port = endpoint.port,

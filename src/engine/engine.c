@@ -86,6 +86,7 @@ static int guard_files(hyp_engine *e, void *const *bases, hyp_err *err) {
         if (bases[i] == NULL || !host_range(e, i, &first, &end)) continue;
         e->guards[i].offset = first / page * page;
         e->guards[i].handle = hyp_mapping_guard((char *)bases[i] + e->guards[i].offset, end - e->guards[i].offset);
+        hyp_engine_guard_copies(e, i, e->guards[i].handle, e->guards[i].offset);
     }
     return HYP_OK;
 }
@@ -163,6 +164,11 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         .no_memory = config->no_memory,
         .io = config->io,
     };
+    hyp_io_mirror mirrors[HYP_ARRAY_LEN(e->mirrors.items)];
+    for (uint32_t i = 0; i < e->mirrors.n; i++)
+        mirrors[i].paths = (const char *const *)e->mirrors.items[i].files;
+    stream.io.mirrors = mirrors;
+    stream.io.n_mirrors = e->mirrors.n;
     int r = hyp_stream_new(&stream, &e->stream, &least, err);
     if (r == HYP_ENOMEM && least > stream.budget_bytes && err != NULL) {
         char have[24], need[24];
@@ -244,6 +250,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
                            MAX_PARALLEL);
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = make_plan(e, config, err);
+    if (r == HYP_OK) r = hyp_engine_open_mirrors(e, config, err);
     if (r != HYP_OK) return r;
     double start_s = hyp_text_now_s();
     e->model = config->model;
@@ -257,6 +264,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
     e->info.n_vocab = llama_vocab_n_tokens(e->vocab);
     e->info.n_embd = llama_model_n_embd_out(e->llama);
     r = make_context_and_stream(e, config, bases, err);
+    if (r == HYP_OK) hyp_engine_watch_sources(e);
     e->info.load_s = hyp_text_now_s() - start_s;
     e->read_bytes_at_open = hyp_process_read_bytes();
     e->major_faults_at_open = hyp_process_major_faults();
@@ -282,6 +290,7 @@ void hyp_engine_close(hyp_engine *e) {
         hyp_mapping_unguard(e->guards[i].handle);
     free(e->guards);
     if (e->llama != NULL) llama_model_free(e->llama);
+    hyp_mirrors_close(&e->mirrors);
     hyp_offload_free(&e->offload);
     hyp_plan_free(e->plan);
     free(e);
@@ -320,6 +329,8 @@ static void consider_mmap(hyp_engine *e, double seconds, const hyp_pager_stats *
     e->info.mode = HYP_MODE_MMAP;
     hyp_stream_free(e->stream);
     e->stream = NULL;
+    for (size_t i = 0; i < e->model->n_files; i++)
+        hyp_mapping_rescue_whole(e->guards[i].handle);
 }
 
 int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err *err) {
@@ -342,6 +353,7 @@ int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err 
     double seconds = hyp_text_now_s() - start_s;
     /* A graph that the callback stopped can still look complete: its own word decides. */
     int streamed = e->stream != NULL ? hyp_stream_end(e->stream, seconds, (uint32_t)n, err) : HYP_OK;
+    hyp_engine_watch_sources(e);
     int faulted = check_guards(e, err);
     if (faulted != HYP_OK) return faulted;
     if (streamed != HYP_OK) return streamed;
@@ -425,6 +437,8 @@ void hyp_engine_get_stats(hyp_engine *e, hyp_engine_stats *ret) {
     hyp_stream_stats stream;
     hyp_stream_get_stats(e->stream, &stream);
     const hyp_pager_stats p = stream.pager;
+    ret->n_sources = p.io.n_sources;
+    memcpy(ret->sources, p.io.sources, sizeof ret->sources);
     ret->demand_bytes = p.io.demand_bytes;
     ret->prefetch_bytes = p.io.prefetch_bytes;
     ret->stall_s = p.stall_s;

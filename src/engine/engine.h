@@ -33,15 +33,24 @@ typedef struct hyp_engine_config {
     bool no_prefetch;
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
     const char *trace_path; /* record the routing there, or NULL */
-    hyp_io_config io;       /* how streamed weights are read */
-    bool no_repack;         /* keep the file's weight layout in resident mode too: for comparing digests */
+    hyp_io_config io;       /* how streamed weights are read; its mirrors are set by the engine */
+    /* Copies of the model on other disks, as hyp_mirrors_open() takes them: streamed weights are read from all of them. With
+     * `mirrors_may_lack` a folder that does not hold this model is passed over with a warning. */
+    const char *const *mirrors;
+    size_t n_mirrors;
+    bool mirrors_may_lack;
+    bool no_repack; /* keep the file's weight layout in resident mode too: for comparing digests */
     hyp_engine_progress progress;
     void *progress_user;
+    /* Told a line, without a full stop, about what is not as it should be and does no harm: on the compute thread, inside open
+     * and decode. May be NULL. */
+    void (*warn)(const char *line, void *user);
+    void *warn_user;
 } hyp_engine_config;
 
 /* Load. `*ret` is freed with hyp_engine_close().
  * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_ENOMEM (the budget is too small: the hint names
- * the least), HYP_EIO, HYP_ECANCELED (by `progress`). */
+ * the least), HYP_EIO, HYP_ECANCELED (by `progress`), and those of hyp_mirrors_open(). */
 HYP_NODISCARD int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err);
 void hyp_engine_close(hyp_engine *engine);
 
@@ -145,6 +154,9 @@ HYP_NODISCARD int hyp_engine_seq_restore(hyp_engine *engine, int32_t seq, bool p
 /* Do sequences need checkpoints (true for recurrent, hybrid and sliding-window models)? */
 bool hyp_engine_needs_checkpoints(const hyp_engine *engine);
 
+/* Where streamed weights are read from: the model's path for 0, then the mirrors' as they were given; NULL beyond. */
+const char *hyp_engine_source_path(const hyp_engine *engine, uint32_t source);
+
 /* --- measured since the engine was opened; any thread may read a snapshot --- */
 typedef struct hyp_engine_stats {
     uint64_t bytes_read, demand_bytes, prefetch_bytes; /* from the device by this process, and by the pager */
@@ -156,5 +168,7 @@ typedef struct hyp_engine_stats {
     double prefetch_recall, prefetch_precision; /* of predicted experts; 0 when nothing was predicted */
     bool prefetch_on;
     double disk_bytes_per_s; /* while reading */
+    hyp_io_source_stats sources[HYP_IO_MAX_SOURCES];
+    uint32_t n_sources; /* 0 unless weights are streamed */
 } hyp_engine_stats;
 void hyp_engine_get_stats(hyp_engine *engine, hyp_engine_stats *ret);

@@ -2,6 +2,7 @@
 #pragma once
 #include "engine/engine.h"
 #include "engine/fallback.h"
+#include "engine/mirror.h"
 #include "engine/offload.h"
 #include "engine/stream.h"
 
@@ -28,9 +29,24 @@ struct hyp_engine {
     hyp_fallback fallback;
     bool may_fall_back;   /* mode auto, and the disk was measured */
     engine_guard *guards; /* one a file: pages that cannot be read */
+    hyp_mirrors mirrors;
+    uint32_t sources_dropped; /* those that were told: bit i = source i */
+    void (*warn)(const char *line, void *user);
+    void *warn_user;
     atomic_bool interrupted;
     uint64_t read_bytes_at_open, major_faults_at_open;
 };
+
+/* --- sources.c: the model's copies on several disks --- */
+
+/* Check and open the mirrors. Errors: those of hyp_mirrors_open(). */
+int hyp_engine_open_mirrors(hyp_engine *e, const hyp_engine_config *config, hyp_err *err);
+
+/* Let pages of file `i` that cannot be read come from the mirrors; `offset` is where the guarded range begins. */
+void hyp_engine_guard_copies(hyp_engine *e, size_t i, int handle, uint64_t offset);
+
+/* After reading: has a disk failed? Then see to it that its part is read from another, and say so. */
+void hyp_engine_watch_sources(hyp_engine *e);
 
 /* Fill `err` with `code`, the formatted message, and libllama's own words if it said any. Returns `code`. */
 int hyp_engine_err(hyp_err *err, int code, const char *message);

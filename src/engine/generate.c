@@ -158,6 +158,11 @@ hyp_bound hyp_generate_bound(const hyp_generate_result *res, double disk_bytes_p
     double compute_s = HYP_MAX(res->decode_s - (b->stall_s - a->stall_s), 1e-9) / tokens;
     double bytes = (double)(b->demand_bytes + b->prefetch_bytes - a->demand_bytes - a->prefetch_bytes) / tokens;
     double rate = disk_bytes_per_s > 0 ? disk_bytes_per_s : b->disk_bytes_per_s;
+    if (b->n_sources > 1) { /* several disks: what they have shown together */
+        rate = 0;
+        for (uint32_t i = 0; i < b->n_sources; i++)
+            if (b->sources[i].dropped_errno == 0) rate += b->sources[i].bytes_per_s;
+    }
     double read_s = rate > 0 ? bytes / rate : 0;
     return (hyp_bound){1 / HYP_MAX(compute_s, read_s), read_s > compute_s};
 }

@@ -23,6 +23,19 @@ void hyp_mapping_end(void **ret_bases);
  * handle, or -1 when HYP_MAPPING_MAX_GUARDS are in use. Thread-safe. */
 enum { HYP_MAPPING_MAX_GUARDS = 1024 };
 int hyp_mapping_guard(void *base, uint64_t bytes);
+
+/* The same file may stand elsewhere: `fds[0..n)` are open copies of it, and `offset` is where in them the guarded range begins.
+ * A page that cannot be read is then taken from the first copy that has it, and nothing is lost. They must stay open as long
+ * as the guard; call it once, right after hyp_mapping_guard(). */
+enum { HYP_MAPPING_MAX_COPIES = 3 };
+void hyp_mapping_guard_copies(int handle, const int *fds, size_t n, uint64_t offset);
+
+/* Has a page been taken from a copy? */
+bool hyp_mapping_rescued(int handle);
+
+/* From now on one page that cannot be read takes the whole guarded range from the copy, not itself alone: nothing else is
+ * mapped inside it (any more). */
+void hyp_mapping_rescue_whole(int handle);
 void hyp_mapping_unguard(int handle);
 
 /* Has a guarded page failed since the guard was set? `*ret_offset` (may be NULL) is where in the file. */

@@ -152,3 +152,7 @@ void hyp_stream_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
     ret->recall = hyp_accuracy_recall(&s->experts.accuracy);
     ret->precision = hyp_accuracy_precision(&s->experts.accuracy);
 }
+
+void hyp_stream_leave_primary(hyp_stream *s, int sys_errno) {
+    hyp_pager_leave_primary(s->pager, sys_errno);
+}

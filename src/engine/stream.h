@@ -56,4 +56,6 @@ typedef struct hyp_stream_stats {
     bool prefetch_on;         /* the governor lets predictions be prefetched now */
     double recall, precision; /* of predicted experts */
 } hyp_stream_stats;
+/* The model's own files cannot be read any more (hyp_pager_leave_primary()). */
+void hyp_stream_leave_primary(hyp_stream *stream, int sys_errno);
 void hyp_stream_get_stats(const hyp_stream *stream, hyp_stream_stats *ret);

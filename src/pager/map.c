@@ -7,6 +7,9 @@
 #include "pager/pager_priv.h"
 
 #include <assert.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static bool shows(const pager_span *s, uint64_t page) {
     return (page == s->first && s->owns_first) || (page == s->last && s->owns_last);
@@ -48,6 +51,46 @@ static int show_frame(const hyp_pager *p, const pager_span *s, uint64_t first, u
 static int show_file(const hyp_pager *p, const pager_span *s, uint64_t first, uint64_t last) {
     const mapped_file *f = &p->files[s->file];
     return hyp_platform_map_file(f->fd, first * p->page, (last - first + 1) * p->page, f->base + first * p->page);
+}
+
+/* --- another file under the mapping --- */
+
+/* Refused: the pages stay as they are, and whoever guards the mapping helps them one by one. */
+static void show_pages(const hyp_pager *p, const mapped_file *f, uint64_t first, uint64_t end) {
+    if (first < end)
+        (void)hyp_platform_map_file(f->fd, first * p->page, (end - first) * p->page, f->base + first * p->page);
+}
+
+/* Show `file` in the pages [first, end) but for those that show a frame. Spans are in file order, and no page is owned twice. */
+static void show_file_around(const hyp_pager *p, uint32_t file, uint64_t first, uint64_t end) {
+    for (size_t i = 0; i < p->n_spans; i++) {
+        const pager_span *s = &p->spans[i];
+        if (s->file != file || s->state != SPAN_RESIDENT) continue;
+        uint64_t a = s->owns_first ? s->first : s->first + 1, b = s->owns_last ? s->last + 1 : s->last;
+        if (a >= b || b <= first || a >= end) continue;
+        show_pages(p, &p->files[file], first, a);
+        first = b;
+    }
+    show_pages(p, &p->files[file], first, end);
+}
+
+void hyp_pager_leave_primary(hyp_pager *p, int sys_errno) {
+    hyp_io_drop_source(p->io, 0, sys_errno);
+    for (size_t i = 0; i < p->n_files && !p->left_primary; i++) {
+        mapped_file *f = &p->files[i];
+        int fd = hyp_io_living_fd(p->io, (uint32_t)i);
+        struct stat now, old;
+        if (fd < 0 || fstat(fd, &now) != 0 || fstat(f->fd, &old) != 0) return;
+        if (now.st_dev == old.st_dev && now.st_ino == old.st_ino) return; /* there is no other */
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) return;
+        close(f->fd);
+        f->fd = fd;
+        for (size_t k = 0; k < f->n_stretches; k++)
+            show_file_around(p, (uint32_t)i, f->stretches[k].first / p->page,
+                             (f->stretches[k].end + p->page - 1) / p->page);
+    }
+    p->left_primary = true;
 }
 
 bool span_map(hyp_pager *p, uint32_t index, bool populate) {

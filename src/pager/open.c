@@ -180,12 +180,32 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
     return HYP_EIO;
 }
 
+/* The packed file has no copies. */
+static int open_io_with_packed(hyp_pager *p, const hyp_pager_config *c, const char *const *paths) {
+    hyp_io_mirror mirrors[HYP_IO_MAX_SOURCES] = {0};
+    const char **lists[HYP_IO_MAX_SOURCES] = {0};
+    hyp_io_config config = c->io;
+    config.mirrors = mirrors;
+    int r = HYP_OK;
+    for (uint32_t i = 0; i < HYP_MIN(config.n_mirrors, (uint32_t)HYP_IO_MAX_SOURCES); i++) {
+        mirrors[i].paths = lists[i] = calloc(c->n_files + 1, sizeof *lists[i]);
+        if (lists[i] == NULL)
+            r = hyp_err_set(&p->packed_failure, HYP_ENOMEM, "no memory for %zu paths", c->n_files);
+        else
+            memcpy(lists[i], c->io.mirrors[i].paths, c->n_files * sizeof *lists[i]);
+    }
+    if (r == HYP_OK) r = hyp_io_open(paths, c->n_files + 1, &config, &p->io, &p->packed_failure);
+    for (uint32_t i = 0; i < HYP_IO_MAX_SOURCES; i++)
+        free(lists[i]);
+    return r;
+}
+
 /* `paths`: of the files, with room for one more. */
 static int open_io(hyp_pager *p, const hyp_pager_config *c, const char **paths, hyp_err *err) {
     if (c->packed != NULL) {
         paths[c->n_files] = c->packed->path;
         int r = packed_attach(p, c, &p->packed_failure);
-        if (r == HYP_OK) r = hyp_io_open(paths, c->n_files + 1, &c->io, &p->io, &p->packed_failure);
+        if (r == HYP_OK) r = open_io_with_packed(p, c, paths);
         if (r == HYP_OK) return HYP_OK;
         p->packed_on = false;
     }

@@ -136,6 +136,11 @@ void hyp_pager_cancel_prefetches(hyp_pager *pager);
 /* Map what has arrived, start what waits for a frame; called where the compute thread is between nodes anyway. */
 void hyp_pager_poll(hyp_pager *pager);
 
+/* The model's own files fail: show those of a mirror that works (config.io.mirrors) wherever the mapping shows the file, and
+ * read no more of the primary's. To be called whenever the stats say that source 0 was dropped, or when a page fault has found it
+ * out (`sys_errno` says why). No effect without such a mirror, or the second time. Any time between two operations. */
+void hyp_pager_leave_primary(hyp_pager *pager, int sys_errno);
+
 hyp_policy *hyp_pager_policy(hyp_pager *pager);
 
 /* Is the packed file being read? When it is not any more, or never was though one was given, `*ret_why` (may be NULL) says

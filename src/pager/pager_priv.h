@@ -84,7 +84,7 @@ struct hyp_pager {
     hyp_arena arena;
     hyp_frames frames;
     size_t page;
-    bool opened;
+    bool opened, left_primary;
     mapped_file *files;
     size_t n_files;
     pager_unit *units;

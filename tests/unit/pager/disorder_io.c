@@ -129,3 +129,12 @@ int hyp_io_describe(const hyp_io *io, const hyp_io_request *r, hyp_err *err) {
     return hyp_err_set_sys(err, r->result, r->sys_errno, "cannot read %llu bytes at %llu of test_pager_",
                            (unsigned long long)r->bytes, (unsigned long long)r->offset);
 }
+
+/* There are no mirrors here. */
+void hyp_io_drop_source(hyp_io *io, uint32_t source, int sys_errno) {
+    (void)io, (void)source, (void)sys_errno;
+}
+
+int hyp_io_living_fd(const hyp_io *io, uint32_t file) {
+    return io->fds[file];
+}

@@ -42,6 +42,10 @@ static bool add_side(doc *d, val *sides, const hyp_bench_side_result *side, cons
         good = spread != NULL && add_real(d, spread, "median", side->figures[f].median) &&
                add_real(d, spread, "min", side->figures[f].min) && add_real(d, spread, "max", side->figures[f].max);
     }
+    val *predicted = good ? yyjson_mut_obj_add_obj(d, o, "predicted") : NULL;
+    for (int f = 0; good && f <= HYP_BENCH_LOAD; f++)
+        good = add_real(d, predicted, hyp_bench_figures[f].key, side->predicted[f]);
+    good = good && yyjson_mut_obj_add_bool(d, predicted, "rates_measured", side->rates_measured);
     val *runs = good ? yyjson_mut_obj_add_arr(d, o, "runs") : NULL;
     for (size_t i = 0; good && i < side->n; i++)
         good = add_run(d, runs, &side->runs[i]);

@@ -37,6 +37,17 @@ static int read_figures(yyjson_val *root, hyp_bench_run *run, hyp_err *err) {
     return HYP_OK;
 }
 
+/* A run that tells no prediction is as good as another. */
+static void read_prediction(yyjson_val *root, hyp_bench_run *run) {
+    yyjson_val *object = yyjson_obj_get(root, "predicted");
+    for (int i = 0; i < HYP_BENCH_N_FIGURES; i++) {
+        yyjson_val *value = fields[i].object == NULL ? yyjson_obj_get(object, fields[i].key) : NULL;
+        double number = yyjson_is_num(value) ? yyjson_get_num(value) : NAN;
+        run->predicted[i] = isfinite(number) && number >= 0 ? number * fields[i].scale : NAN;
+    }
+    run->rates_measured = yyjson_get_bool(yyjson_obj_get(object, "rates_measured"));
+}
+
 static bool read_count(yyjson_val *root, const char *key, uint64_t *ret) {
     yyjson_val *value = yyjson_obj_get(root, key);
     if (!yyjson_is_uint(value)) return false;
@@ -77,6 +88,7 @@ int hyp_bench_run_parse(const char *json, size_t n, hyp_bench_run *ret, hyp_err 
         r = wrong("batch_tokens", err);
     if (r == HYP_OK) r = read_figures(root, &run, err);
     if (r == HYP_OK) r = read_words(root, &run, err);
+    read_prediction(root, &run);
     /* Only the pager knows how long it kept the computation waiting. */
     if (strcmp(run.mode, "experts") != 0 && strcmp(run.mode, "ffn") != 0) run.figures[HYP_BENCH_STALL] = NAN;
     yyjson_doc_free(doc);

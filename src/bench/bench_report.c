@@ -83,6 +83,25 @@ static void write_table(const hyp_bench *bench, hyp_str *out) {
     }
 }
 
+/* "predicted: decode 9.41 tokens/s (-3 %), ..." for each side: what `hypura estimate` would have said beforehand. */
+static void write_predictions(const hyp_bench *bench, hyp_str *out) {
+    static const hyp_bench_figure shown[] = {HYP_BENCH_DECODE, HYP_BENCH_PREFILL, HYP_BENCH_TTFT};
+    for (int s = 0; s < HYP_BENCH_N_SIDES; s++) {
+        const hyp_bench_side_result *side = &bench->sides[s];
+        char name[64];
+        if (side->n == 0 || isnan(side->predicted[HYP_BENCH_DECODE])) continue;
+        hyp_str_printf(out, "predicted for %s:", hyp_bench_side_name(bench, s, name, sizeof name));
+        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+            const hyp_bench_figure_info *info = &hyp_bench_figures[shown[i]];
+            double predicted = side->predicted[shown[i]], measured = side->figures[shown[i]].median;
+            hyp_str_printf(out, "%s %s ", i > 0 ? "," : "", info->label);
+            write_value(predicted, info, out);
+            if (measured > 0) hyp_str_printf(out, " (%+.0f %%)", 100 * (predicted / measured - 1));
+        }
+        hyp_str_puts(out, side->rates_measured ? "\n" : "; rates assumed: \"hypura profile MODEL\" measures them\n");
+    }
+}
+
 /* A name comes from the file: nothing in it may steer a terminal or end a line. */
 static void write_name(const char *name, hyp_str *out) {
     for (const char *c = name; *c != '\0'; c++)
@@ -107,5 +126,6 @@ void hyp_bench_write_markdown(const hyp_bench_config *c, const hyp_bench *bench,
     hyp_str_puts(out, "\n");
     write_table(bench, out);
     hyp_str_puts(out, "\n");
+    write_predictions(bench, out);
     hyp_bench_write_verdict(bench, out);
 }

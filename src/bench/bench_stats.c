@@ -44,10 +44,16 @@ static void evaluate_side(hyp_bench_side_result *side, double *values) {
     side->repeatable = true;
     for (size_t i = 1; i < side->n; i++)
         side->repeatable = side->repeatable && strcmp(side->runs[i].digest, side->runs[0].digest) == 0;
+    side->rates_measured = side->n > 0;
+    for (size_t i = 0; i < side->n; i++)
+        side->rates_measured = side->rates_measured && side->runs[i].rates_measured;
     for (int f = 0; f < HYP_BENCH_N_FIGURES; f++) {
         for (size_t i = 0; i < side->n; i++)
             values[i] = side->runs[i].figures[f];
         side->figures[f] = hyp_bench_spread_of(values, side->n);
+        for (size_t i = 0; i < side->n; i++)
+            values[i] = side->runs[i].predicted[f];
+        side->predicted[f] = hyp_bench_spread_of(values, side->n).median;
     }
 }
 

@@ -77,6 +77,8 @@ static const hyp_option rows[] = {
      "given "
      "several times",
      ENGINE | BENCH},
+    {"prompt-tokens", NULL, HYP_OPTION_INT, AT(prompt_tokens), 1, 16777216, "N", "512",
+     "length of the prompt to predict for", PLAN},
     {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
      "plan for a disk that reads this much a second", PLAN},
     {"cpu-rate", NULL, HYP_OPTION_SIZE, AT(cpu_rate_bytes), 0, 0, "SIZE", NULL,

@@ -27,6 +27,7 @@ static hyp_hardware better(const hyp_hardware *from, size_t which) {
     hw.memory_bytes_per_s *= 2, hw.node_s /= 2;
     for (size_t i = 0; i < hw.n_rates; i++) {
         hw.rates[i].decode_bytes_per_s *= 2, hw.rates[i].repacked_bytes_per_s *= 2;
+        hw.rates[i].decode_cached_bytes_per_s *= 2, hw.rates[i].repacked_cached_bytes_per_s *= 2;
         hw.rates[i].prefill_flop_per_s *= 2, hw.rates[i].repacked_flop_per_s *= 2;
     }
     return hw;

@@ -20,11 +20,9 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
     hyp_profile_request request = {.path = model->files[0].path,
                                    .cached_only = !may_measure,
                                    .threads = args->threads,
+                                   .types = hyp_devices_types(model),
                                    .progress = show_step,
                                    .user = &shown};
-    for (size_t i = 0; i < model->n_tensors; i++)
-        if (model->tensors[i].type >= 0 && model->tensors[i].type < 64 && model->tensors[i].bytes > 1 << 20)
-            request.types |= (uint64_t)1 << model->tensors[i].type;
     hyp_profile *profile = calloc(1, sizeof *profile);
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
     int r = hyp_runtime_start(err);
@@ -88,6 +86,8 @@ static void imagine_cpu(double bytes_per_s, hyp_hardware *hw) {
     hw->n_rates = 1;
     hw->rates[0] = (hyp_weight_rate){.decode_bytes_per_s = bytes_per_s,
                                      .repacked_bytes_per_s = bytes_per_s,
+                                     .decode_cached_bytes_per_s = bytes_per_s,
+                                     .repacked_cached_bytes_per_s = bytes_per_s,
                                      .prefill_flop_per_s = 10 * bytes_per_s,
                                      .repacked_flop_per_s = 10 * bytes_per_s};
     hw->memory_bytes_per_s = bytes_per_s;
@@ -114,9 +114,16 @@ int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measu
     return r;
 }
 
+static void tell_measuring(void) {
+    fputs("measuring this machine for the first time, about two seconds; what is found is kept\n", stderr);
+}
+
 hyp_device_choice hyp_machine_devices(const hyp_args *args) {
-    return (hyp_device_choice){
-        .names = args->device.items, .n_names = args->device.n, .servers = args->rpc.items, .n_servers = args->rpc.n};
+    return (hyp_device_choice){.names = args->device.items,
+                               .n_names = args->device.n,
+                               .servers = args->rpc.items,
+                               .n_servers = args->rpc.n,
+                               .measuring = args->quiet ? NULL : tell_measuring};
 }
 
 hyp_plan_request hyp_machine_request(const hyp_args *args) {
@@ -124,6 +131,7 @@ hyp_plan_request hyp_machine_request(const hyp_args *args) {
                                 .vram_bytes = args->vram_bytes,
                                 .context_tokens = (uint32_t)args->context_tokens,
                                 .batch_tokens = (uint32_t)args->batch_tokens,
+                                .prompt_tokens = (uint32_t)args->prompt_tokens,
                                 .no_repack = args->no_repack};
     for (int m = 0; m < HYP_N_MODES && args->mode != NULL; m++)
         if (strcmp(args->mode, hyp_mode_name((hyp_mode)m)) == 0) request.mode = (hyp_mode)m;

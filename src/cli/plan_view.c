@@ -96,8 +96,9 @@ void hyp_plan_view_speed(const hyp_machine *machine, const hyp_plan *plan) {
                bytes_text((uint64_t)p->read_bytes, a, sizeof a), 100 * p->hit_rate);
     printf("  prompt       %s tok/s, %u tokens at once\n", hyp_plan_view_number(p->prefill_tok_per_s, a, sizeof a),
            plan->ubatch_tokens);
-    printf("  first token  %s s of a prompt of 512 tokens, after %s s of loading\n",
-           hyp_plan_view_number(p->first_token_s, a, sizeof a), hyp_plan_view_number(p->load_s, b, sizeof b));
+    printf("  first token  %s s of a prompt of %u tokens, after %s s of loading\n",
+           hyp_plan_view_number(p->first_token_s, a, sizeof a), plan->request.prompt_tokens,
+           hyp_plan_view_number(p->load_s, b, sizeof b));
     bool assumed = machine->machine_source == HYP_PROFILE_DEFAULT || machine->disk_source == HYP_PROFILE_DEFAULT;
     if (assumed && !machine->imagined) puts("  (rates are assumed, not measured: \"hypura profile\" measures them)");
 }

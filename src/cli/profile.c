@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/json.h"
+#include "engine/devices.h"
 #include "engine/runtime.h"
 #include "gguf/model.h"
 
@@ -179,13 +180,26 @@ static int print_json(const hyp_profile *p, bool disk, hyp_err *err) {
     return e;
 }
 
+/* The weights' types, where the file is a model. */
+static uint64_t types_in(const char *path) {
+    hyp_model *model = NULL;
+    if (path == NULL || hyp_model_open(path, &model, NULL) != HYP_OK) return 0;
+    uint64_t types = hyp_devices_types(model);
+    hyp_model_free(model);
+    return types;
+}
+
 int hyp_command_profile(const hyp_args *args, hyp_err *err) {
     const char *path = args->path != NULL ? args->path : args->n_words > 0 ? args->words[0] : NULL;
     bool shown = !args->quiet && isatty(STDERR_FILENO);
     hyp_profile *profile = calloc(1, sizeof *profile);
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
-    hyp_profile_request request = {
-        .path = path, .force = args->force, .threads = args->threads, .progress = show_step, .user = &shown};
+    hyp_profile_request request = {.path = path,
+                                   .force = args->force,
+                                   .threads = args->threads,
+                                   .types = types_in(path),
+                                   .progress = show_step,
+                                   .user = &shown};
     int e = hyp_runtime_start(err);
     if (e == HYP_OK) e = hyp_profile_load_or_measure(&request, profile, err);
     if (shown) fputs("\r\033[K", stderr);

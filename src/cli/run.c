@@ -152,7 +152,10 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
     if (hyp_engine_get_info(engine)->mode != mode && !args->quiet)
         fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(hyp_engine_get_info(engine)->mode),
                 hyp_engine_get_info(engine)->reason);
-    if (r == HYP_OK && args->stats) hyp_run_report_text(engine, n_prompt, &result, stderr);
+    if (r == HYP_OK && args->stats)
+        hyp_run_report_text(engine, n_prompt, &result, stderr);
+    else if (r == HYP_OK && !args->json && !args->quiet)
+        hyp_run_report_closing(engine, n_prompt, &result, stderr);
     if (r == HYP_OK && args->json)
         r = hyp_run_report_json(engine, n_prompt, &result, &out.text, args->logits_digest, stdout, err);
     free(result.tokens);

@@ -1,5 +1,6 @@
 #include "cli/run_report.h"
 
+#include "base/mem.h"
 #include "engine/process.h"
 
 #include <stdlib.h>
@@ -32,6 +33,34 @@ static void add_model(doc *d, val *root, const hyp_model *m) {
     yyjson_mut_obj_add_uint(d, o, "n_experts_used", m->n_experts_used);
 }
 
+/* "decode 2.91 tok/s (predicted 3.04)". */
+static void print_beside(FILE *out, const char *what, double measured, double predicted, const char *unit) {
+    fprintf(out, "%s %.*f%s (predicted %.*f)", what,
+            measured >= 100  ? 0
+            : measured >= 10 ? 1
+                             : 2,
+            measured, unit,
+            predicted >= 100  ? 0
+            : predicted >= 10 ? 1
+                              : 2,
+            predicted);
+}
+
+static int predict(const hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r, hyp_prediction *ret) {
+    return hyp_engine_predict(engine, (uint32_t)n_prompt, (uint32_t)HYP_MAX(r->n_decoded, (size_t)1), ret, NULL);
+}
+
+void hyp_run_report_closing(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r, FILE *out) {
+    hyp_prediction p;
+    if (r->n_decoded == 0 || predict(engine, n_prompt, r, &p) != HYP_OK) return;
+    print_beside(out, "decode", rate((double)r->n_decoded, r->decode_s), p.decode_tok_per_s, " tok/s");
+    print_beside(out, ", prefill", rate((double)n_prompt, r->prefill_s), p.prefill_tok_per_s, " tok/s");
+    print_beside(out, ", first token", r->ttft_s, p.first_token_s, " s");
+    fputs(hyp_engine_get_info(engine)->rates_measured ? "\n"
+                                                      : "; rates assumed, \"hypura profile MODEL\" measures them\n",
+          out);
+}
+
 /* The most memory that was resident. Frames are mapped twice, and the kernel counts each mapping. */
 static uint64_t peak_bytes(const hyp_engine_stats *stats) {
     uint64_t peak = hyp_process_peak_rss();
@@ -57,6 +86,7 @@ void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate
             rate((double)r->n_decoded, r->decode_s), r->n_output);
     fprintf(out, "memory: %s at most, budget %s\n", hyp_text_format_bytes(peak_bytes(b), x, sizeof x),
             hyp_text_format_bytes(info->budget_bytes, y, sizeof y));
+    hyp_run_report_closing(engine, n_prompt, r, out);
     hyp_bound bound = hyp_generate_bound(r, info->disk_bytes_per_s);
     fprintf(out, "bound: %.2f tok/s, limited by %s\n", bound.tok_per_s, bound.by_disk ? "disk" : "compute");
     if (info->mode != HYP_MODE_EXPERTS && info->mode != HYP_MODE_FFN) return;
@@ -132,6 +162,24 @@ static void add_bound(doc *d, val *root, const hyp_generate_result *r, double di
     yyjson_mut_obj_add_str(d, o, "limited_by", bound.by_disk ? "disk" : "compute");
 }
 
+/* The cost model's word on this run, under the names of what was measured. */
+static void add_prediction(doc *d, val *root, const hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r) {
+    hyp_prediction p;
+    if (predict(engine, n_prompt, r, &p) != HYP_OK) return;
+    val *o = yyjson_mut_obj_add_obj(d, root, "predicted");
+    yyjson_mut_obj_add_real(d, o, "load_ms", ms(p.load_s));
+    yyjson_mut_obj_add_real(d, o, "ttft_ms", ms(p.first_token_s));
+    yyjson_mut_obj_add_real(d, o, "prefill_tok_per_s", rate(p.prefill_tok_per_s, 1));
+    yyjson_mut_obj_add_real(d, o, "decode_tok_per_s", rate(p.decode_tok_per_s, 1));
+    yyjson_mut_obj_add_real(d, o, "compute_ms", ms(p.compute_s));
+    yyjson_mut_obj_add_real(d, o, "read_ms", ms(p.read_s));
+    yyjson_mut_obj_add_uint(d, o, "read_bytes", (uint64_t)p.read_bytes);
+    yyjson_mut_obj_add_real(d, o, "hit_rate", (double)(int64_t)(p.hit_rate * 1e4 + 0.5) / 1e4);
+    yyjson_mut_obj_add_real(d, o, "bound_tok_per_s", rate(p.bound_tok_per_s, 1));
+    yyjson_mut_obj_add_str(d, o, "limited_by", hyp_limit_name(p.limit));
+    yyjson_mut_obj_add_bool(d, o, "rates_measured", hyp_engine_get_info(engine)->rates_measured);
+}
+
 int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *result, const hyp_str *text,
                         bool with_digest, FILE *out, hyp_err *err) {
     const hyp_engine_info *info = hyp_engine_get_info(engine);
@@ -156,6 +204,7 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
     add_costs(d, root, engine);
     if (info->mode == HYP_MODE_EXPERTS || info->mode == HYP_MODE_FFN) add_streaming(d, root, result);
     add_bound(d, root, result, info->disk_bytes_per_s);
+    add_prediction(d, root, engine, n_prompt, result);
     if (with_digest) {
         snprintf(digest, sizeof digest, "%016llx", (unsigned long long)result->logits_digest);
         yyjson_mut_obj_add_str(d, root, "logits_digest", digest);

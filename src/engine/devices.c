@@ -90,23 +90,37 @@ static int load_profile(const hyp_device_choice *choice, hyp_profile_request *re
     if (r != HYP_OK || ret->machine_source != HYP_PROFILE_DEFAULT) return r;
     if (ret->hardware.n_devices == 0 && choice->n_servers == 0) return HYP_OK;
     request->cached_only = false;
+    if (choice->measuring != NULL) choice->measuring();
     r = hyp_profile_load_or_measure(request, ret, err);
     return r == HYP_OK ? hyp_devices_choose(choice, &ret->hardware, err) : r;
 }
 
-int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads, hyp_hardware *ret,
-                        bool *ret_disk_measured, hyp_err *err) {
-    hyp_profile_request request = {.path = model->files[0].path, .quick = true, .threads = threads};
+uint64_t hyp_devices_types(const hyp_model *model) {
+    enum { MAX_TYPES = 64, LEAST_SHARE = 50 };
+    uint64_t bytes[MAX_TYPES] = {0}, types = 0;
     for (size_t i = 0; i < model->n_tensors; i++)
-        if (model->tensors[i].type >= 0 && model->tensors[i].type < 64 && model->tensors[i].bytes > 1 << 20)
-            request.types |= (uint64_t)1 << model->tensors[i].type;
+        if (model->tensors[i].type >= 0 && model->tensors[i].type < MAX_TYPES)
+            bytes[model->tensors[i].type] += hyp_tensor_touched_bytes(model, &model->tensors[i]);
+    uint64_t all = 0;
+    for (int t = 0; t < MAX_TYPES; t++)
+        all += bytes[t];
+    for (int t = 0; t < MAX_TYPES; t++)
+        if (bytes[t] > all / LEAST_SHARE) types |= (uint64_t)1 << t;
+    return types;
+}
+
+int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads, hyp_hardware *ret,
+                        hyp_profile_source *ret_machine, hyp_profile_source *ret_disk, hyp_err *err) {
+    hyp_profile_request request = {
+        .path = model->files[0].path, .quick = true, .threads = threads, .types = hyp_devices_types(model)};
     hyp_profile *profile = calloc(1, sizeof *profile);
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
     int r = load_profile(choice, &request, profile, err);
     if (r == HYP_OK) r = hyp_devices_add_remote(choice, &profile->hardware, err);
     if (r == HYP_OK) {
         *ret = profile->hardware;
-        *ret_disk_measured = profile->disk_source != HYP_PROFILE_DEFAULT;
+        *ret_machine = profile->machine_source;
+        *ret_disk = profile->disk_source;
     }
     free(profile);
     return r;

@@ -8,6 +8,8 @@ typedef struct hyp_device_choice {
     size_t n_names;
     const char *const *servers; /* "host:port", or several separated by commas: RPC servers, whose devices join */
     size_t n_servers;
+    void (*measuring)(
+        void); /* called before this machine is measured for the first time, a second or two; may be NULL */
 } hyp_device_choice;
 
 /* A device that computes on the CPU (Mesa's llvmpipe and the like): slower than the CPU itself, good for tests. Pure. */
@@ -21,9 +23,14 @@ HYP_NODISCARD int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardwa
 HYP_NODISCARD int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
 
 /* The machine for running `model`: the kept profile, else, when there are devices to choose between, a quick one (a second
- * or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core. `*ret_disk_measured`: are the disk's rates measured ones? One thread at a time. Errors: those above, and of the profile. */
+ * or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core. `*ret_machine` and `*ret_disk`: how its rates are known.
+ * One thread at a time. Errors: those above, and of the profile. */
 HYP_NODISCARD int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads,
-                                      hyp_hardware *ret, bool *ret_disk_measured, hyp_err *err);
+                                      hyp_hardware *ret, hyp_profile_source *ret_machine, hyp_profile_source *ret_disk,
+                                      hyp_err *err);
+
+/* The ggml types that most of a model's weights have, as a bit set: those whose speed is worth measuring. Pure. */
+uint64_t hyp_devices_types(const hyp_model *model);
 
 /* Call `each` with every single address in `servers`, which may be lists separated by commas. Stops at the first result that
  * is not 0 and returns it. Errors: HYP_EINVAL (an address is too long). */

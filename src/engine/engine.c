@@ -169,6 +169,12 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         mirrors[i].paths = (const char *const *)e->mirrors.items[i].files;
     stream.io.mirrors = mirrors;
     stream.io.n_mirrors = e->mirrors.n;
+    /* Pieces of the size at which the disk saturates, and at least as many of them in flight; never fewer than the usual 16,
+     * which small parts of experts need. */
+    if (e->info.disk_bytes_per_s > 0 && stream.io.depth == 0) {
+        stream.io.chunk_bytes = e->hardware.disk_request_bytes;
+        stream.io.depth = HYP_MAX(2 * HYP_MIN(e->hardware.disk_depth, 128u), 16u);
+    }
     int r = hyp_stream_new(&stream, &e->stream, &least, err);
     if (r == HYP_ENOMEM && least > stream.budget_bytes && err != NULL) {
         char have[24], need[24];
@@ -183,17 +189,19 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
 
 /* Plan on the given machine, on this one, or on a modest one with the memory of this. */
 static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
-    bool disk_measured = false;
+    hyp_profile_source machine = HYP_PROFILE_DEFAULT, disk = HYP_PROFILE_DEFAULT;
     int r = HYP_OK;
     if (config->hardware != NULL)
         e->hardware = *config->hardware;
     else if (config->devices != NULL)
-        r = hyp_devices_machine(config->devices, config->model, config->threads, &e->hardware, &disk_measured, err);
+        r = hyp_devices_machine(config->devices, config->model, config->threads, &e->hardware, &machine, &disk, err);
     else
         hyp_hardware_default(&e->hardware);
     hyp_memory memory;
     if (r == HYP_OK) r = hyp_memory_probe(&memory, err);
     if (r != HYP_OK) return r;
+    const bool disk_measured = disk != HYP_PROFILE_DEFAULT;
+    e->info.rates_measured = disk_measured && machine != HYP_PROFILE_DEFAULT;
     e->may_fall_back = disk_measured && config->mode == HYP_MODE_AUTO;
     if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
     e->hardware.ram_available_bytes = memory.available_bytes;
@@ -302,6 +310,19 @@ const hyp_engine_info *hyp_engine_get_info(const hyp_engine *e) {
 
 const hyp_plan *hyp_engine_plan(const hyp_engine *e) {
     return e->plan;
+}
+
+int hyp_engine_predict(const hyp_engine *e, uint32_t prompt_tokens, uint32_t output_tokens, hyp_prediction *ret,
+                       hyp_err *err) {
+    hyp_plan_run run = {
+        .prompt_tokens = prompt_tokens, .output_tokens = output_tokens, .ubatch_tokens = e->info.batch_tokens};
+    if (e->stream != NULL) {
+        hyp_stream_stats stream;
+        hyp_stream_get_stats(e->stream, &stream);
+        run.pinned_bytes = stream.pager.pinned_bytes;
+        run.cache_bytes = stream.pager.budget_bytes - stream.pager.pinned_bytes;
+    }
+    return hyp_plan_predict(e->model, &e->hardware, e->plan, &run, ret, err);
 }
 
 const hyp_model *hyp_engine_model(const hyp_engine *e) {

@@ -65,10 +65,16 @@ typedef struct hyp_engine_info {
     uint64_t budget_bytes;
     double load_s;
     double disk_bytes_per_s; /* as measured on this machine; 0: not measured */
+    bool rates_measured;     /* the plan's rates are this machine's, not assumed */
 } hyp_engine_info;
 const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
 const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
+
+/* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was opened:
+ * its plan, its batch width, its frames. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_engine_predict(const hyp_engine *engine, uint32_t prompt_tokens, uint32_t output_tokens,
+                                     hyp_prediction *ret, hyp_err *err);
 
 /* --- tokens and text --- */
 typedef int32_t hyp_token;

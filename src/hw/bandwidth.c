@@ -9,17 +9,10 @@
 #include <ggml.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 /* A matrix of a mid-sized model; a batch wide enough for the arithmetic to dominate. */
-enum {
-    WIDTH = 4096,
-    WIDE_ROWS = 512,
-    WIDE_TOKENS = 64,
-    WIDE_MATRICES = 8,
-    MAX_MATRICES = 256,
-    NODES = 300,
-    NODE_WIDTH = 2048
-};
+enum { WIDTH = 4096, WIDE_ROWS = 512, WIDE_MATRICES = 8, MAX_MATRICES = 256, NODES = 300, NODE_WIDTH = 2048 };
 
 static uint64_t weight_bytes_of(const hyp_bench *bench) {
     return bench->weight_bytes > 0 ? bench->weight_bytes : (uint64_t)192 << 20;
@@ -66,8 +59,11 @@ static double read_once(const uint64_t *words, size_t bytes, size_t n) {
 }
 
 double hyp_bandwidth_memory(const hyp_bench *bench) {
-    enum { PIECES = 8, ROUNDS = 3 };
-    size_t n = (size_t)HYP_MIN(HYP_MAX(bench->threads, 1), MAX_READERS), bytes = weight_bytes_of(bench) * 2;
+    /* All of it in turn, so that a piece has left every cache when it is read again. */
+    enum { PIECES = 16, ROUNDS = 3 };
+    size_t n = (size_t)HYP_MIN(HYP_MAX(bench->threads, 1), MAX_READERS),
+           bytes = HYP_MAX(weight_bytes_of(bench) * 2, 3 * bench->cache_bytes);
+    if (bench->most_bytes > 0) bytes = HYP_MIN(bytes, bench->most_bytes);
     HYP_AUTOFREE uint64_t *words = malloc(bytes);
     double best = 0, alone = 0;
     if (words == NULL) return 0;
@@ -76,7 +72,7 @@ double hyp_bandwidth_memory(const hyp_bench *bench) {
     for (size_t i = 0; i < (size_t)PIECES * ROUNDS; i++) {
         double s = read_once(words + i % PIECES * (piece / sizeof *words), piece, n);
         if (s > 0) best = HYP_MAX(best, (double)piece / s);
-        s = read_once(words + i % PIECES * (piece / sizeof *words), piece / n, 1);
+        s = read_once(words + (i + PIECES / 2) % PIECES * (piece / sizeof *words), piece / n, 1);
         if (s > 0) alone = HYP_MAX(alone, (double)piece / (double)n / s);
     }
     /* Two cores read at least 1.6 times what one does on any machine with two memory channels: the floor on a busy one. */
@@ -95,6 +91,7 @@ typedef struct work {
     struct ggml_cgraph *graphs[MAX_MATRICES];
     size_t n_graphs;
     ggml_backend_set_n_threads_t set_threads; /* of a CPU; NULL elsewhere */
+    double fill_bytes_per_s;                  /* at which the last weights were brought into their layout */
 } work;
 
 static void end_graph(work *w) {
@@ -128,8 +125,11 @@ static bool fill_matrices(work *w, enum ggml_type type) {
     ggml_quantize_chunk(type, numbers, matrix, 0, 1, WIDTH, NULL);
     for (size_t i = 1; i < (size_t)w->rows; i++)
         memcpy(matrix + i * row, matrix, row);
+    double start = hyp_text_now_s();
     for (size_t i = 0; i < w->n; i++)
         ggml_backend_tensor_set(w->matrices[i], matrix, 0, bytes);
+    double seconds = hyp_text_now_s() - start;
+    w->fill_bytes_per_s = seconds > 0 ? (double)bytes * (double)w->n / seconds : 0;
     return true;
 }
 
@@ -183,53 +183,79 @@ static int by_size(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Seconds of one graph: all of them in turn until `seconds` are over and each ran, then the fastest tenth's slowest. A single
- * fastest run may have found its weights in a cache. 0 on failure. */
-static double time_graphs(const work *w, double seconds) {
-    enum { MAX_RUNS = 512 };
-    double times[MAX_RUNS], begin = hyp_text_now_s();
-    size_t n = 0, least = HYP_MIN(HYP_MAX(w->n_graphs, 3), 40);
+static double cpu_now_s(void) {
+    struct timespec t;
+    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec * 1e-9 : 0;
+}
+
+typedef struct timing {
+    double s;  /* 0 on failure */
+    bool calm; /* no other program took the processor away meanwhile */
+} timing;
+
+/* Seconds of one graph: the first `n_graphs` in turn until `seconds` are over and each ran. The threads never sleep within a
+ * run, so a run in which they had all of the processor was undisturbed; the median of these counts. Where there are none, the
+ * fastest tenth's slowest: a single fastest run may have found its weights in a cache. */
+static timing time_graphs(const work *w, size_t n_graphs, int threads, double seconds) {
+    enum { MAX_RUNS = 512, LEAST_CALM = 5 };
+    double times[MAX_RUNS], calm[MAX_RUNS], begin = hyp_text_now_s();
+    size_t n = 0, n_calm = 0, least = HYP_MIN(HYP_MAX(n_graphs, 3), 100);
     while (n < MAX_RUNS && (n < least || hyp_text_now_s() - begin < seconds)) {
-        double start = hyp_text_now_s();
-        if (ggml_backend_graph_compute(w->backend, w->graphs[n % w->n_graphs]) != GGML_STATUS_SUCCESS) return 0;
+        double start = hyp_text_now_s(), cpu = cpu_now_s();
+        if (ggml_backend_graph_compute(w->backend, w->graphs[n % n_graphs]) != GGML_STATUS_SUCCESS) return (timing){0};
         ggml_backend_synchronize(w->backend);
+        cpu = cpu_now_s() - cpu;
         times[n++] = hyp_text_now_s() - start;
+        if (threads > 0 && cpu > 0.95 * threads * times[n - 1]) calm[n_calm++] = times[n - 1];
         /* A device so slow that a product takes a fifth of a second has been measured well enough. */
         if (times[n - 1] > 0.2 && n >= 2) break;
     }
+    bool is_calm = n_calm >= LEAST_CALM;
     /* cppcheck-suppress uninitvar ; at least one run was timed */
-    qsort(times, n, sizeof *times, by_size);
-    return times[n / 10];
+    qsort(is_calm ? calm : times, is_calm ? n_calm : n, sizeof *times, by_size);
+    return (timing){is_calm ? calm[n_calm / 2] : times[n / 10], is_calm};
 }
 
-/* Seconds of the present graphs with all threads. Threads meet after every product, so on a busy machine a run is as slow as
- * the thread that was interrupted, and hardly any run is undisturbed. One thread alone is: what all of them together must
- * then reach, as long as memory can feed them, bounds the answer. 0.85 is the least scaling seen on an idle machine. */
-static double time_all_threads(const work *w, const hyp_bench *bench, double bytes) {
-    double all = time_graphs(w, seconds_of(bench));
-    if (w->set_threads == NULL || bench->threads < 2 || all <= 0) return all;
+/* Seconds of the first `n_graphs` graphs with all threads. Threads meet after every product, so on a busy machine a run is as
+ * slow as the thread that was interrupted, and hardly any run is undisturbed. One thread alone is: what all of them together
+ * must then reach, as long as memory can feed them, bounds the answer. 0.85 is the least scaling seen on an idle machine. */
+static double time_all_threads(const work *w, const hyp_bench *bench, size_t n_graphs, double bytes) {
+    timing together = time_graphs(w, n_graphs, w->set_threads != NULL ? bench->threads : 0, seconds_of(bench));
+    double all = together.s;
+    if (w->set_threads == NULL || bench->threads < 2 || all <= 0 || together.calm) return all;
     w->set_threads(w->backend, 1);
-    double alone = time_graphs(w, seconds_of(bench) / 2);
+    double alone = time_graphs(w, n_graphs, 1, seconds_of(bench) / 2).s;
     w->set_threads(w->backend, bench->threads);
     double shared = alone / (0.85 * bench->threads);
     if (bench->memory_bytes_per_s > 0) shared = HYP_MAX(shared, bytes / (0.85 * bench->memory_bytes_per_s));
     return alone > 0 ? HYP_MIN(all, shared) : all;
 }
 
+/* What one token's weights may take of the cache, for hyp_weight_rate's cached rates. */
+static size_t n_cached(const work *w, const hyp_bench *bench, double matrix) {
+    return HYP_MIN((size_t)((double)bench->cache_bytes / 4 / matrix), w->n);
+}
+
 /* Rates of one type with weights in `w->buft`. */
 static bool measure(work *w, const hyp_bench *bench, enum ggml_type type, double *ret_bytes_per_s,
-                    double *ret_flop_per_s) {
-    double matrix = (double)ggml_row_size(type, WIDTH) * WIDTH, one = 0, wide = 0;
-    bool good =
-        can_compute(w, type, 1) && begin_work(w, type, WIDTH, weight_bytes_of(bench)) && make_graphs(w, w->n, 1);
-    if (good) one = time_all_threads(w, bench, matrix);
+                    double *ret_cached_bytes_per_s, double *ret_flop_per_s) {
+    double matrix = (double)ggml_row_size(type, WIDTH) * WIDTH, one = 0, cached = 0, wide = 0;
+    /* Twice the cache in turn, so that no matrix is still there when its turn comes again. */
+    uint64_t bytes = HYP_MAX(weight_bytes_of(bench), w->set_threads != NULL ? 2 * bench->cache_bytes : 0);
+    if (bench->most_bytes > 0) bytes = HYP_MIN(bytes, bench->most_bytes);
+    bool good = can_compute(w, type, 1) && begin_work(w, type, WIDTH, bytes) && make_graphs(w, w->n, 1);
+    if (good) one = time_all_threads(w, bench, w->n_graphs, matrix);
+    if (one > 0 && n_cached(w, bench, matrix) > 0) cached = time_all_threads(w, bench, n_cached(w, bench, matrix), 0);
+    double fill = w->fill_bytes_per_s;
     end_work(w);
-    int tokens = one < 0.02 ? WIDE_TOKENS : 4;
+    int tokens = one < 0.02 ? HYP_HARDWARE_WIDE_TOKENS : 4;
     good = good && one > 0 && begin_work(w, type, WIDE_ROWS, 0) && make_graphs(w, WIDE_MATRICES, tokens);
-    if (good) wide = time_all_threads(w, bench, 0);
+    if (good) wide = time_all_threads(w, bench, w->n_graphs, 0);
     end_work(w);
     if (wide <= 0) return false;
+    w->fill_bytes_per_s = fill;
     *ret_bytes_per_s = matrix / one;
+    *ret_cached_bytes_per_s = matrix / (cached > 0 ? HYP_MIN(cached, one) : one);
     *ret_flop_per_s = 2.0 * WIDTH * WIDE_ROWS * tokens / wide;
     return true;
 }
@@ -267,16 +293,21 @@ int hyp_bandwidth_type(const hyp_bench *bench, int type, hyp_weight_rate *ret, h
     if (r != HYP_OK) return r;
     w.buft = ggml_backend_get_default_buffer_type(w.backend);
     bool good = !ggml_quantize_requires_imatrix((enum ggml_type)type) &&
-                measure(&w, bench, (enum ggml_type)type, &rate.decode_bytes_per_s, &rate.prefill_flop_per_s);
+                measure(&w, bench, (enum ggml_type)type, &rate.decode_bytes_per_s, &rate.decode_cached_bytes_per_s,
+                        &rate.prefill_flop_per_s);
     rate.repacked_bytes_per_s = rate.decode_bytes_per_s;
+    rate.repacked_cached_bytes_per_s = rate.decode_cached_bytes_per_s;
     rate.repacked_flop_per_s = rate.prefill_flop_per_s;
     ggml_backend_buffer_type_t repacked = good ? extra_buft(&w, (enum ggml_type)type) : NULL;
     w.buft = repacked;
-    if (repacked != NULL &&
-        !measure(&w, bench, (enum ggml_type)type, &rate.repacked_bytes_per_s, &rate.repacked_flop_per_s)) {
+    if (repacked != NULL && !measure(&w, bench, (enum ggml_type)type, &rate.repacked_bytes_per_s,
+                                     &rate.repacked_cached_bytes_per_s, &rate.repacked_flop_per_s)) {
         rate.repacked_bytes_per_s = rate.decode_bytes_per_s;
+        rate.repacked_cached_bytes_per_s = rate.decode_cached_bytes_per_s;
         rate.repacked_flop_per_s = rate.prefill_flop_per_s;
+        repacked = NULL;
     }
+    if (repacked != NULL) rate.repack_bytes_per_s = w.fill_bytes_per_s;
     ggml_backend_free(w.backend);
     if (!good)
         return hyp_err_set(err, HYP_EENGINE, "ggml cannot multiply weights of type %s here",
@@ -299,7 +330,8 @@ int hyp_bandwidth_node(const hyp_bench *bench, double *ret_s, hyp_err *err) {
             x = i % 2 == 0 ? ggml_rms_norm_inplace(w.graph_ctx, x, 1e-6f) : ggml_scale_inplace(w.graph_ctx, x, 0.5f);
         ggml_build_forward_expand(w.graphs[0], x);
         w.graph_buffer = ggml_backend_alloc_ctx_tensors(w.graph_ctx, w.backend);
-        if (w.graph_buffer != NULL) seconds = time_graphs(&w, seconds_of(bench)) / NODES;
+        if (w.graph_buffer != NULL)
+            seconds = time_graphs(&w, 1, HYP_MAX(bench->threads, 1), seconds_of(bench)).s / NODES;
     }
     end_work(&w);
     ggml_backend_free(w.backend);
@@ -354,8 +386,9 @@ int hyp_bandwidth_device(const hyp_bench *bench, struct ggml_backend_device *dev
     w.buft = ggml_backend_dev_buffer_type(dev);
     hyp_bench here = *bench;
     here.weight_bytes = HYP_MIN(weight_bytes_of(bench), device->free_bytes / 4);
-    double rate = 0, flop = 0;
-    bool good = measure(&w, &here, GGML_TYPE_Q4_K, &rate, &flop);
+    double rate = 0, cached = 0, flop = 0;
+    here.cache_bytes = 0; /* that of the processor */
+    bool good = measure(&w, &here, GGML_TYPE_Q4_K, &rate, &cached, &flop);
     device->copy_bytes_per_s = copy_rate(w.backend);
     device->hop_s = hop_seconds(&w);
     ggml_backend_free(w.backend);

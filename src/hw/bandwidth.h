@@ -10,9 +10,12 @@ typedef struct hyp_bench {
     uint64_t weight_bytes;     /* read by one measurement; 0 = 192 MiB, far more than the caches hold */
     double seconds;            /* least time of one measurement; 0 = 0.05 */
     double memory_bytes_per_s; /* hyp_bandwidth_memory() of the same threads, or 0 when unknown */
+    uint64_t cache_bytes;      /* the processor's last level of cache; 0 when unknown */
+    uint64_t most_bytes;       /* of memory that a measurement may take; 0: no limit */
 } hyp_bench;
 
-/* Plain reading of memory by `threads` threads, bytes per second. 0 when there is no memory to try. */
+/* Plain reading of memory by `threads` threads, bytes per second: of three times what the cache holds, so that it cannot help.
+ * 0 when there is no memory to try. */
 double hyp_bandwidth_memory(const hyp_bench *bench);
 
 /* The four rates of one ggml type on the CPU. Errors: HYP_EENGINE (no CPU backend, or the type cannot be computed),

@@ -91,10 +91,30 @@ static void count_cores(const char *root, hyp_cpu *cpu) {
     cpu->cores = HYP_MAX(HYP_MIN(cpu->cores, cpu->logical), 1u);
 }
 
+/* The largest of the first processor's caches: "32768K", "260M". */
+static uint64_t last_cache(const char *root) {
+    enum { MAX_INDEX = 8 };
+    uint64_t largest = 0;
+    for (int i = 0; i < MAX_INDEX; i++) {
+        char path[96], unit = 0;
+        unsigned long long n = 0;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        FILE *f = open_at(root, path);
+        if (f == NULL) break;
+        int fields = fscanf(f, "%llu%c", &n, &unit);
+        fclose(f);
+        if (fields < 1 || n > 1u << 30) continue;
+        uint64_t bytes = unit == 'K' ? n << 10 : unit == 'M' ? n << 20 : n;
+        largest = HYP_MAX(largest, bytes);
+    }
+    return largest;
+}
+
 void hyp_cpu_probe_at(const char *root, hyp_cpu *ret) {
     *ret = (hyp_cpu){0};
     read_cpuinfo(root, ret);
     count_cores(root, ret);
+    ret->cache_bytes = last_cache(root);
     if (ret->name[0] == '\0') snprintf(ret->name, sizeof ret->name, "unknown");
 }
 

@@ -5,8 +5,12 @@
 
 /* Two cores of a mid-range server CPU of 2023 read quantised weights at 5 to 12 GB/s; a desktop does better. A SATA SSD
  * reads 0.5 GB/s, the slowest NVMe ones about 1.5. */
-static const hyp_weight_rate modest = {
-    .decode_bytes_per_s = 6e9, .repacked_bytes_per_s = 7e9, .prefill_flop_per_s = 6e10, .repacked_flop_per_s = 9e10};
+static const hyp_weight_rate modest = {.decode_bytes_per_s = 6e9,
+                                       .repacked_bytes_per_s = 7e9,
+                                       .decode_cached_bytes_per_s = 6e9,
+                                       .repacked_cached_bytes_per_s = 7e9,
+                                       .prefill_flop_per_s = 6e10,
+                                       .repacked_flop_per_s = 9e10};
 
 void hyp_hardware_default(hyp_hardware *ret) {
     *ret = (hyp_hardware){.cpu = "unknown",

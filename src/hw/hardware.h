@@ -3,15 +3,22 @@
 #pragma once
 #include "base/err.h"
 
-enum { HYP_HARDWARE_MAX_DEVICES = 16, HYP_HARDWARE_MAX_RATES = 24 };
+enum {
+    HYP_HARDWARE_MAX_DEVICES = 16,
+    HYP_HARDWARE_MAX_RATES = 24,
+    HYP_HARDWARE_WIDE_TOKENS = 64, /* the batch at which the rates of matrix times matrix were measured */
+};
 
 /* How fast the CPU works through weights of one quantisation, all threads together. */
 typedef struct hyp_weight_rate {
-    int type;                    /* enum ggml_type */
-    double decode_bytes_per_s;   /* matrix times vector, weights in the file's layout */
-    double repacked_bytes_per_s; /* the same with weights repacked at load (resident mode) */
-    double prefill_flop_per_s;   /* matrix times matrix; 2 * rows * columns * tokens operations */
+    int type;                         /* enum ggml_type */
+    double decode_bytes_per_s;        /* matrix times vector, weights in the file's layout, out of memory */
+    double repacked_bytes_per_s;      /* the same with weights repacked at load (resident mode) */
+    double decode_cached_bytes_per_s; /* the same two with weights that stay in the processor's cache */
+    double repacked_cached_bytes_per_s;
+    double prefill_flop_per_s; /* matrix times matrix; 2 * rows * columns * tokens operations */
     double repacked_flop_per_s;
+    double repack_bytes_per_s; /* into that layout, once, at load; 0: libllama keeps the file's */
 } hyp_weight_rate;
 
 typedef enum hyp_device_kind {
@@ -37,7 +44,8 @@ typedef struct hyp_hardware {
     int threads;
     uint64_t ram_total_bytes, ram_available_bytes; /* available: hyp_memory.available_bytes */
     uint64_t ram_budget_bytes;                     /* hyp_memory_budget() */
-    double memory_bytes_per_s; /* plain reading by all threads: an upper bound of every weight rate */
+    double memory_bytes_per_s;                     /* plain reading of memory by all threads, past every cache */
+    uint64_t cache_bytes;                          /* the processor's last level of cache; 0: unknown */
     hyp_weight_rate rates[HYP_HARDWARE_MAX_RATES];
     size_t n_rates;
     double node_s;                 /* fixed cost of one graph node: waking and joining the threads */

@@ -152,23 +152,25 @@ static int measure_machine(session *s, hyp_err *err) {
     uint64_t most = s->profile->memory.available_bytes / 8;
     hyp_bench bench = {.threads = hw->threads,
                        .weight_bytes = HYP_MIN((uint64_t)(quick ? 48 : 160) << 20, most),
-                       .seconds = quick ? 0.02 : 0.1};
+                       .seconds = quick ? 0.02 : 0.1,
+                       .cache_bytes = s->profile->cpu.cache_bytes,
+                       .most_bytes = most};
     bool any = false;
     if (!tell(s, "memory")) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
-    if (!quick) {
-        double rate = hyp_bandwidth_memory(&bench);
-        if (rate > 0) hw->memory_bytes_per_s = bench.memory_bytes_per_s = rate;
-        int r = hyp_bandwidth_node(&bench, &hw->node_s, err);
-        if (r != HYP_OK) return r;
-    }
-    int r = measure_types(s, &bench, &any, err);
+    double rate = hyp_bandwidth_memory(&bench);
+    if (rate > 0) hw->memory_bytes_per_s = bench.memory_bytes_per_s = rate;
+    if (quick) bench.cache_bytes = 0; /* filling a large cache with weights takes too long */
+    int r = quick ? HYP_OK : hyp_bandwidth_node(&bench, &hw->node_s, err);
+    if (r == HYP_OK) r = measure_types(s, &bench, &any, err);
     if (r == HYP_OK && !quick)
         r = measure_devices(s, &bench, err);
     else
         assume_devices(hw);
-    /* No weight is read faster than memory is; what a quick run did not measure follows from what it did. */
-    for (size_t i = 0; i < hw->n_rates; i++)
-        hw->memory_bytes_per_s = HYP_MAX(hw->memory_bytes_per_s, hw->rates[i].repacked_bytes_per_s);
+    for (size_t i = 0; i < hw->n_rates && quick; i++) {
+        hyp_weight_rate *t = &hw->rates[i];
+        t->decode_bytes_per_s = HYP_MIN(t->decode_bytes_per_s, hw->memory_bytes_per_s);
+        t->repacked_bytes_per_s = HYP_MIN(t->repacked_bytes_per_s, hw->memory_bytes_per_s);
+    }
     s->profile->machine_source = quick ? HYP_PROFILE_QUICK : HYP_PROFILE_MEASURED;
     return r;
 }
@@ -230,6 +232,8 @@ static int do_machine(session *s, hyp_err *err) {
         hyp_bench bench = {.threads = p->hardware.threads,
                            .weight_bytes = HYP_MIN((uint64_t)160 << 20, p->memory.available_bytes / 8),
                            .seconds = 0.1,
+                           .cache_bytes = p->cpu.cache_bytes,
+                           .most_bytes = p->memory.available_bytes / 8,
                            .memory_bytes_per_s = p->hardware.memory_bytes_per_s};
         bool any = false;
         int r = measure_types(s, &bench, &any, err);
@@ -291,6 +295,7 @@ int hyp_profile_load_or_measure(const hyp_profile_request *request, hyp_profile 
     int r = hyp_memory_probe(&profile->memory, err);
     hyp_hardware *hw = &profile->hardware;
     snprintf(hw->cpu, sizeof hw->cpu, "%s", profile->cpu.name);
+    hw->cache_bytes = profile->cpu.cache_bytes;
     hw->threads = request->threads > 0 ? request->threads : (int)profile->cpu.cores;
     hw->ram_total_bytes = profile->memory.total_bytes;
     hw->ram_available_bytes = profile->memory.available_bytes;

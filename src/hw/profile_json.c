@@ -6,7 +6,8 @@
 #include <string.h>
 #include <yyjson.h>
 
-enum { FORMAT = 1 };
+/* 2: memory is measured past the cache, repacking is timed. */
+enum { FORMAT = 2 };
 
 static yyjson_mut_val *begin(yyjson_mut_doc *doc, const char *key, double now_s, hyp_profile_source source) {
     yyjson_mut_val *root = yyjson_mut_obj(doc);
@@ -38,9 +39,12 @@ char *hyp_profile_machine_json(const hyp_profile *profile, const char *key, doub
         yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, rates);
         yyjson_mut_obj_add_int(doc, o, "type", r->type);
         yyjson_mut_obj_add_real(doc, o, "decode_bytes_per_s", r->decode_bytes_per_s);
+        yyjson_mut_obj_add_real(doc, o, "decode_cached_bytes_per_s", r->decode_cached_bytes_per_s);
         yyjson_mut_obj_add_real(doc, o, "repacked_bytes_per_s", r->repacked_bytes_per_s);
+        yyjson_mut_obj_add_real(doc, o, "repacked_cached_bytes_per_s", r->repacked_cached_bytes_per_s);
         yyjson_mut_obj_add_real(doc, o, "prefill_flop_per_s", r->prefill_flop_per_s);
         yyjson_mut_obj_add_real(doc, o, "repacked_flop_per_s", r->repacked_flop_per_s);
+        if (r->repack_bytes_per_s > 0) yyjson_mut_obj_add_real(doc, o, "repack_bytes_per_s", r->repack_bytes_per_s);
     }
     for (size_t i = 0; i < hw->n_devices; i++) {
         const hyp_device *d = &hw->devices[i];
@@ -122,9 +126,13 @@ static bool parse_rates(yyjson_val *list, hyp_hardware *hw) {
         if (hw->n_rates == HYP_HARDWARE_MAX_RATES) break;
         hyp_weight_rate r = {.type = yyjson_get_int(yyjson_obj_get(o, "type"))};
         r.decode_bytes_per_s = rate(o, "decode_bytes_per_s", &good);
+        r.decode_cached_bytes_per_s = rate(o, "decode_cached_bytes_per_s", &good);
         r.repacked_bytes_per_s = rate(o, "repacked_bytes_per_s", &good);
+        r.repacked_cached_bytes_per_s = rate(o, "repacked_cached_bytes_per_s", &good);
         r.prefill_flop_per_s = rate(o, "prefill_flop_per_s", &good);
         r.repacked_flop_per_s = rate(o, "repacked_flop_per_s", &good);
+        if (yyjson_obj_get(o, "repack_bytes_per_s") != NULL)
+            r.repack_bytes_per_s = rate(o, "repack_bytes_per_s", &good);
         hw->rates[hw->n_rates++] = r;
     }
     return good && hw->n_rates > 0;

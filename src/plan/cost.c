@@ -47,18 +47,38 @@ static double elements(const hyp_tensor *t) {
 typedef struct rates {
     const hyp_hardware *hardware;
     bool repacked;
+    bool cached; /* all weights of a token stay in the processor's cache until the next */
 } rates;
 
-/* Seconds that `share` of a tensor costs one token, alone and in a wide batch, at every site. */
+/* Half of the cache may hold weights: activations, the KV cache and other programs want some too. */
+static rates rates_of(const hyp_model *model, const hyp_hardware *hardware, bool repacked) {
+    double touched = 0;
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (hyp_cost_is_touched(model, &model->tensors[i]))
+            touched += (double)hyp_tensor_touched_bytes(model, &model->tensors[i]);
+    return (rates){hardware, repacked, touched <= (double)hardware->cache_bytes / 2};
+}
+
+/* The line through the two batches that were measured: what a token costs beyond the first. Never less than nothing. */
+static double further_token_s(double one_s, double wide_s) {
+    return HYP_MAX((HYP_HARDWARE_WIDE_TOKENS * wide_s - one_s) / (HYP_HARDWARE_WIDE_TOKENS - 1), 0);
+}
+
+/* Seconds that `share` of a tensor costs one token, and each further one of a batch, at every site. */
 static void add_tensor_times(const rates *r, const hyp_tensor *t, double share, double *one_s, double *wide_s) {
     hyp_weight_rate cpu = hyp_hardware_rate(r->hardware, t->type);
     double bytes = (double)t->bytes * share, flop = 2 * elements(t) * share;
-    one_s[0] += bytes / (r->repacked ? cpu.repacked_bytes_per_s : cpu.decode_bytes_per_s);
-    wide_s[0] += flop / (r->repacked ? cpu.repacked_flop_per_s : cpu.prefill_flop_per_s);
+    double memory = r->repacked ? cpu.repacked_bytes_per_s : cpu.decode_bytes_per_s;
+    double cached = r->repacked ? cpu.repacked_cached_bytes_per_s : cpu.decode_cached_bytes_per_s;
+    /* The few tokens that share an expert do not fill the tiles of a repacked product. */
+    double wide = r->repacked && t->n_experts == 0 ? cpu.repacked_flop_per_s : cpu.prefill_flop_per_s;
+    one_s[0] += bytes / (r->cached ? cached : memory);
+    wide_s[0] += further_token_s(bytes / cached, flop / wide);
     for (size_t d = 0; d < r->hardware->n_devices; d++) {
         const hyp_device *device = &r->hardware->devices[d];
-        one_s[d + 1] += bytes / HYP_MAX(device->weight_bytes_per_s, 1);
-        wide_s[d + 1] += flop / HYP_MAX(device->flop_per_s, 1);
+        double one = bytes / HYP_MAX(device->weight_bytes_per_s, 1);
+        one_s[d + 1] += one;
+        wide_s[d + 1] += further_token_s(one, flop / HYP_MAX(device->flop_per_s, 1));
     }
 }
 
@@ -70,8 +90,18 @@ static bool is_bulk(const hyp_model *model, const hyp_tensor *t, hyp_mode mode) 
     return hyp_plan_is_streamed(t, mode);
 }
 
-static void add_bulk(const hyp_model *model, const rates *r, const hyp_tensor *t, hyp_cost *cost,
-                     uint64_t *part_of_layer) {
+static double repack_seconds(const hyp_hardware *hardware, const hyp_tensor *t) {
+    double rate = hyp_hardware_rate(hardware, t->type).repack_bytes_per_s;
+    return rate > 0 ? (double)t->bytes / rate : 0;
+}
+
+/* What is gathered for each layer while the tensors are gone through. */
+typedef struct layer_sums {
+    uint64_t step_bytes;
+    uint32_t n_tensors, n_parts;
+} layer_sums;
+
+static void add_bulk(const hyp_model *model, const rates *r, const hyp_tensor *t, hyp_cost *cost, layer_sums *sums) {
     hyp_place_layer *layer = &cost->layers[t->layer];
     bool streams = cost->mode == HYP_MODE_EXPERTS || cost->mode == HYP_MODE_FFN;
     uint32_t n = t->n_experts > 0 ? t->n_experts : 1;
@@ -86,7 +116,8 @@ static void add_bulk(const hyp_model *model, const rates *r, const hyp_tensor *t
     layer->n_segments = 1;
     cost->token_bytes += (uint64_t)((double)t->bytes * share);
     cost->widest_part_bytes = HYP_MAX(cost->widest_part_bytes, slice);
-    *part_of_layer += (uint64_t)((double)(slice * n) * share + 0.5);
+    sums->step_bytes += (uint64_t)((double)(slice * n) * share + 0.5);
+    sums->n_parts++;
 }
 
 static int by_uses(const void *a, const void *b) {
@@ -129,14 +160,24 @@ static int cut_all(const hyp_model *model, const hyp_plan_request *request, hyp_
     return HYP_OK;
 }
 
-/* Reading the keys and values of a conversation as long as the prompt, and the fixed cost of a graph node. */
-static void add_fixed_times(const hyp_hardware *hw, const hyp_plan_request *request, size_t n_tensors,
-                            hyp_place_layer *layer) {
-    double used = HYP_MIN(1.0, (double)(request->prompt_tokens + 128) / request->context_tokens);
-    double kv = (double)layer->kv_bytes / request->n_parallel * used;
-    layer->base_s[0] += kv / HYP_MAX(hw->memory_bytes_per_s, 1) + (double)n_tensors * nodes_per_tensor * hw->node_s;
+double hyp_cost_context_used(const hyp_plan_request *request) {
+    double tokens = (double)request->prompt_tokens + request->output_tokens / 2.0;
+    return HYP_MIN(1.0, tokens / request->context_tokens);
+}
+
+/* Attention over a conversation half way through its answer, and the fixed cost of a graph node. On the CPU libllama goes
+ * through a layer's keys and values once for every query head that shares them, at the rate of 16-bit products. */
+static void add_fixed_times(const hyp_hardware *hw, const hyp_plan_request *request, const layer_sums *sums,
+                            uint32_t readers, hyp_place_layer *layer, hyp_cost_wide *wide) {
+    double used = hyp_cost_context_used(request);
+    double kv = (double)layer->kv_bytes / request->n_parallel;
+    double rate = hyp_hardware_rate(hw, request->kv_type_k).decode_bytes_per_s;
+    /* A batch looks at a tile of cells at once: two operations for each of the 16-bit numbers. */
+    wide->attention_s = 2 * kv / 2 * readers / HYP_MAX(hyp_hardware_rate(hw, request->kv_type_k).prefill_flop_per_s, 1);
+    wide->attention_one_s = kv * readers / HYP_MAX(rate, 1);
+    layer->base_s[0] += wide->attention_one_s * used + sums->n_tensors * nodes_per_tensor * hw->node_s;
     for (size_t d = 0; d < hw->n_devices; d++)
-        layer->base_s[d + 1] += kv / HYP_MAX(hw->devices[d].weight_bytes_per_s, 1);
+        layer->base_s[d + 1] += kv * used / HYP_MAX(hw->devices[d].weight_bytes_per_s, 1);
 }
 
 int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request, hyp_mode mode,
@@ -144,13 +185,14 @@ int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hy
     size_t n = (size_t)model->n_layers + 1;
     hyp_cost cost = {
         .mode = mode, .n_layers = n, .layers = calloc(n, sizeof *cost.layers), .wide = calloc(n, sizeof *cost.wide)};
-    HYP_AUTOFREE uint64_t *kv = calloc(n, sizeof *kv), *step = calloc(n, sizeof *step);
-    HYP_AUTOFREE size_t *n_tensors = calloc(n, sizeof *n_tensors);
-    if (cost.layers == NULL || cost.wide == NULL || kv == NULL || step == NULL || n_tensors == NULL) {
+    HYP_AUTOFREE layer_sums *sums = calloc(n, sizeof *sums);
+    HYP_AUTOFREE uint64_t *kv = calloc(n, sizeof *kv);
+    HYP_AUTOFREE uint32_t *readers = calloc(n, sizeof *readers);
+    if (cost.layers == NULL || cost.wide == NULL || sums == NULL || kv == NULL || readers == NULL) {
         hyp_cost_free(&cost);
         return hyp_err_set(err, HYP_ENOMEM, "no memory for the planner");
     }
-    rates r = {hardware, mode == HYP_MODE_RESIDENT && !request->no_repack};
+    rates r = rates_of(model, hardware, mode == HYP_MODE_RESIDENT && !request->no_repack);
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
         size_t l = t->layer >= 0 && (uint32_t)t->layer < model->n_layers ? (size_t)t->layer : n - 1;
@@ -158,14 +200,17 @@ int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hy
             cost.page_cache_bytes += t->bytes;
             continue;
         }
-        n_tensors[l]++;
+        sums[l].n_tensors++;
+        if (r.repacked) cost.wide[l].repack_s += repack_seconds(hardware, t);
         if (l + 1 < n && is_bulk(model, t, mode)) {
-            add_bulk(model, &r, t, &cost, &step[l]);
+            add_bulk(model, &r, t, &cost, &sums[l]);
             continue;
         }
         cost.layers[l].base_bytes += t->bytes;
         cost.token_bytes += t->bytes;
-        add_tensor_times(&r, t, 1, cost.layers[l].base_s, cost.wide[l].base_s);
+        /* Of a prompt only the last token has logits. */
+        double unused[HYP_PLACE_SITES] = {0};
+        add_tensor_times(&r, t, 1, cost.layers[l].base_s, l + 1 < n ? cost.wide[l].base_s : unused);
     }
     hyp_kv_bytes(model,
                  &(hyp_kv_request){.context_tokens = request->context_tokens,
@@ -175,10 +220,12 @@ int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hy
                                    .type_v = request->kv_type_v,
                                    .swa_full = request->swa_full},
                  kv);
+    hyp_kv_readers(model, readers);
     for (size_t l = 0; l < n; l++) {
         cost.layers[l].kv_bytes = kv[l];
-        cost.step_bytes = HYP_MAX(cost.step_bytes, step[l]);
-        add_fixed_times(hardware, request, n_tensors[l], &cost.layers[l]);
+        cost.step_bytes = HYP_MAX(cost.step_bytes, sums[l].step_bytes);
+        cost.n_parts = HYP_MAX(cost.n_parts, sums[l].n_parts);
+        add_fixed_times(hardware, request, &sums[l], readers[l], &cost.layers[l], &cost.wide[l]);
     }
     int status = cut_all(model, request, &cost, err);
     if (status != HYP_OK)

@@ -3,9 +3,13 @@
 #include "plan/place.h"
 #include "plan/plan.h"
 
-/* What one token of a wide batch costs in a layer at a site, beside hyp_place_layer's one-token costs. */
+/* What each further token of a batch costs in a layer at a site, where the first one costs what hyp_place_layer says; of a
+ * bulk of experts, each further token of the same experts. */
 typedef struct hyp_cost_wide {
     double base_s[HYP_PLACE_SITES], bulk_s[HYP_PLACE_SITES];
+    double attention_one_s; /* on the CPU: a single token looks at every cell of a full context */
+    double attention_s;     /* each token of a batch does */
+    double repack_s;        /* on the CPU: to bring the weights into the layout they are computed in, once */
 } hyp_cost_wide;
 
 typedef struct hyp_cost {
@@ -15,6 +19,7 @@ typedef struct hyp_cost {
     hyp_cost_wide *wide;
     uint64_t step_bytes;        /* frames that one layer needs at once */
     uint64_t widest_part_bytes; /* largest matrix of an expert, in frames */
+    uint32_t n_parts;           /* matrices of an expert, or of a dense FFN */
     uint64_t token_bytes;       /* weights a token touches */
     uint64_t page_cache_bytes;  /* weights left to the page cache */
 } hyp_cost;
@@ -30,6 +35,9 @@ uint64_t hyp_cost_compute_bytes(const hyp_model *model, const hyp_plan_request *
 
 /* Memory of the process beside weights, KV cache and compute buffers. */
 uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request);
+
+/* Share of the context that a token looks at, half way through the answer. Pure. */
+double hyp_cost_context_used(const hyp_plan_request *request);
 
 /* Expected number of distinct experts that `tokens` tokens touch in one layer, uniform routing: N (1 - (1 - k/N)^T). */
 double hyp_cost_distinct_experts(uint32_t n_experts, uint32_t n_used, double tokens);

@@ -77,11 +77,18 @@ static bool has_own_keys(const hyp_model *model, uint32_t il) {
     return hyp_model_tensor(model, name) != NULL;
 }
 
+static uint64_t heads_of(const hyp_model *model, uint32_t il) {
+    return hyp_model_meta_u64_at(model, "%s.attention.head_count", il,
+                                 hyp_model_meta_u64(model, "%s.attention.head_count", 1));
+}
+
+static uint64_t key_heads_of(const hyp_model *model, uint32_t il, uint64_t heads) {
+    return hyp_model_meta_u64_at(model, "%s.attention.head_count_kv", il,
+                                 hyp_model_meta_u64(model, "%s.attention.head_count_kv", heads));
+}
+
 static uint64_t attention_bytes(const hyp_model *model, const hyp_kv_request *r, uint32_t il) {
-    uint64_t heads = hyp_model_meta_u64_at(model, "%s.attention.head_count", il,
-                                           hyp_model_meta_u64(model, "%s.attention.head_count", 1));
-    uint64_t kv = hyp_model_meta_u64_at(model, "%s.attention.head_count_kv", il,
-                                        hyp_model_meta_u64(model, "%s.attention.head_count_kv", heads));
+    uint64_t heads = heads_of(model, il), kv = key_heads_of(model, il, heads);
     uint64_t head = heads > 0 ? model->n_embd / heads : 0;
     uint64_t k = hyp_model_meta_u64(model, "%s.attention.key_length", head),
              v = hyp_model_meta_u64(model, "%s.attention.value_length", head);
@@ -120,6 +127,15 @@ static uint64_t recurrent_bytes(const hyp_model *model, const hyp_kv_request *r)
     } else
         n = (conv > 0 ? conv - 1 : 0) * (inner + 2 * groups * state) + state * inner;
     return n * 4 * HYP_MAX(r->n_parallel, 1u);
+}
+
+void hyp_kv_readers(const hyp_model *model, uint32_t *ret_layers) {
+    HYP_AUTOFREE layer_kind *kinds = layer_kinds(model);
+    for (uint32_t il = 0; il < model->n_layers; il++) {
+        uint64_t heads = heads_of(model, il), keys = key_heads_of(model, il, heads);
+        bool shared = kinds != NULL && kinds[il].attention && (!kinds[il].recurrent || has_own_keys(model, il));
+        ret_layers[il] = shared && keys > 0 ? (uint32_t)HYP_MAX(heads / keys, (uint64_t)1) : 1;
+    }
 }
 
 uint64_t hyp_kv_bytes(const hyp_model *model, const hyp_kv_request *request, uint64_t *ret_layers) {

@@ -14,3 +14,6 @@ typedef struct hyp_kv_request {
 
 /* Bytes of layer 0..n_layers-1 into `ret_layers` (n_layers entries, may be NULL); returns their sum. */
 uint64_t hyp_kv_bytes(const hyp_model *model, const hyp_kv_request *request, uint64_t *ret_layers);
+
+/* How many query heads share a key of layer 0..n_layers-1 (n_layers entries): 1 for recurrent state. */
+void hyp_kv_readers(const hyp_model *model, uint32_t *ret_layers);

@@ -63,6 +63,10 @@ static bool layer_obeys(const hyp_place_problem *problem, const hyp_placement *p
     return p->bulk_ram[i] == layer->bulk_bytes || (layer->streamable && (layer->divisible || p->bulk_ram[i] == 0));
 }
 
+double hyp_place_time(const hyp_place_problem *problem, double compute_s, double read_s) {
+    return HYP_MAX(compute_s + problem->wait_share * read_s, read_s + problem->idle_share * compute_s);
+}
+
 bool hyp_place_evaluate(const hyp_place_problem *problem, hyp_placement *p) {
     bool good = true;
     uint8_t before = 0;
@@ -100,7 +104,6 @@ bool hyp_place_evaluate(const hyp_place_problem *problem, hyp_placement *p) {
     p->read_s = problem->disk_bytes_per_s > 0 ? p->read_bytes / problem->disk_bytes_per_s
                 : p->read_bytes > 0           ? 1e30
                                               : 0;
-    p->token_s =
-        problem->overlap * HYP_MAX(p->compute_s, p->read_s) + (1 - problem->overlap) * (p->compute_s + p->read_s);
+    p->token_s = hyp_place_time(problem, p->compute_s, p->read_s);
     return good && p->ram_bytes <= problem->ram_bytes;
 }

@@ -7,7 +7,7 @@
  * bulk is on the host or on its layer's device as a whole.
  *
  * Time of a token: the parts compute one after the other (compute_s, with `hop_s` for entering a device), reads run
- * beside them: token_s = overlap * max(compute_s, read_s) + (1 - overlap) * (compute_s + read_s). */
+ * beside them, but not beside all of them: token_s = max(compute_s + wait_share * read_s, read_s + idle_share * compute_s). */
 #pragma once
 #include "hw/hardware.h"
 
@@ -45,7 +45,8 @@ typedef struct hyp_place_problem {
     uint64_t ram_fixed_bytes; /* buffers and overheads */
     uint64_t stream_bytes;    /* frames for reads in flight, needed as soon as anything is on the SSD */
     double disk_bytes_per_s;
-    double overlap;      /* 0: reads and computation take turns; 1: the longer hides the shorter */
+    double wait_share;   /* of the reads: the computation stands still meanwhile; 0 to 1 */
+    double idle_share;   /* of the computation: the disk stands still meanwhile; 0 to 1. Both 1: they take turns */
     double time_limit_s; /* for the optimiser; 0 = 2 */
 } hyp_place_problem;
 
@@ -75,5 +76,8 @@ HYP_NODISCARD int hyp_place_greedy(const hyp_place_problem *problem, hyp_placeme
  * Errors: HYP_ENOMEM (memory). */
 HYP_NODISCARD int hyp_place_optimise(const hyp_place_problem *problem, const hyp_placement *start, hyp_placement *ret,
                                      bool *ret_optimal, hyp_err *err);
+
+/* Seconds of a token, or of a pass, that computes for `compute_s` and reads for `read_s`: the formula above. Pure. */
+double hyp_place_time(const hyp_place_problem *problem, double compute_s, double read_s);
 
 void hyp_placement_free(hyp_placement *placement);

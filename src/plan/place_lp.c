@@ -6,12 +6,13 @@
  *   r[l,s]  [0,1]    share of segment s of l's bulk in host RAM; binary for a dense FFN
  *   u[d]    binary   device d is used
  *   z       binary   something is on the SSD
- *   T       >= 0     the longer of computing and reading
- * Minimise overlap * T + (1 - overlap) * (compute + read). Rows:
+ *   T       >= 0     the time of a token
+ * Minimise T. Rows:
  *   y[l,d] <= y[l+1,d], y[l,d+1] <= y[l,d]          contiguous ranges in device order, the last layers first
  *   b[l,d] <= y[l,d] - y[l,d+1]                      a bulk only goes where its layer is
  *   r[l,s] + sum_d b[l,d] <= 1 (= 1 if not streamable), and >= 1 - z
- *   y[l,d] - y[l,d+1] <= u[d], the capacity of every device and of RAM, T >= compute, T >= read.
+ *   y[l,d] - y[l,d+1] <= u[d], the capacity of every device and of RAM,
+ *   T >= compute + wait_share * read, T >= read + idle_share * compute.
  * Bytes are counted in shares of the capacity they stand against, times in shares of the start's, so that every
  * coefficient is near 1. What the solver returns is rounded, filled up exactly and evaluated like any placement. */
 #include "base/mem.h"
@@ -37,8 +38,7 @@ typedef struct program {
     HighsInt *starts, *index;
     double *value, *row_lower, *row_upper;
     size_t n_rows, n_values, max_rows, max_values;
-    double offset; /* of the objective */
-    double scale;  /* one second in the program's unit */
+    double scale; /* one second in the program's unit */
 } program;
 
 static void free_program(program *g) {
@@ -148,37 +148,35 @@ static void bound_columns(program *g) {
     g->integer[g->t] = 0;
 }
 
-/* Compute time as terms of a row, or (into the objective) as costs. Returns its constant part. */
-static double compute_terms(program *g, double factor, bool objective) {
+/* Compute time as terms of a row. Returns its constant part. */
+static double compute_terms(program *g, double factor) {
     double constant = 0;
-#define ADD(column, v) (objective ? (void)(g->cost[column] += (v)) : term(g, column, v))
     for (int l = 0; l < g->n_layers; l++) {
         const hyp_place_layer *layer = layer_of(g, l);
         constant += factor * (layer->base_s[0] + layer->bulk_s[0]);
         for (int d = 1; d <= g->n_devices; d++) {
             double hop = bulky(g, l) ? 2 * g->problem->devices[d - 1].hop_s : 0;
             double hop_before = d > 1 && bulky(g, l) ? 2 * g->problem->devices[d - 2].hop_s : 0;
-            ADD(y(g, l, d), factor * (layer->base_s[d] - layer->base_s[d - 1] + hop - hop_before));
-            if (bulky(g, l)) ADD(b(g, l, d), factor * (layer->bulk_s[d] - layer->bulk_s[0] - hop));
+            term(g, y(g, l, d), factor * (layer->base_s[d] - layer->base_s[d - 1] + hop - hop_before));
+            if (bulky(g, l)) term(g, b(g, l, d), factor * (layer->bulk_s[d] - layer->bulk_s[0] - hop));
         }
     }
     for (int d = 1; d <= g->n_devices; d++)
-        ADD(g->first_u + d - 1, factor * g->problem->devices[d - 1].hop_s);
+        term(g, g->first_u + d - 1, factor * g->problem->devices[d - 1].hop_s);
     return constant;
 }
 
-static double read_terms(program *g, double factor, bool objective) {
+static double read_terms(program *g, double factor) {
     double constant = 0, per_byte = g->problem->disk_bytes_per_s > 0 ? factor / g->problem->disk_bytes_per_s : 0;
     for (int l = 0; l < g->n_layers; l++) {
         double touched = hyp_place_touched(layer_of(g, l)) * per_byte;
         if (!bulky(g, l)) continue;
         constant += touched;
         for (int d = 1; d <= g->n_devices; d++)
-            ADD(b(g, l, d), -touched);
+            term(g, b(g, l, d), -touched);
         for (int s = 0; s < n_segments(g, l); s++)
-            ADD(g->first_r[l] + s, -segment_of(g, l, s).saved_bytes * per_byte);
+            term(g, g->first_r[l] + s, -segment_of(g, l, s).saved_bytes * per_byte);
     }
-#undef ADD
     return constant;
 }
 
@@ -257,15 +255,14 @@ static bool build(program *g) {
     for (int l = 0; l < g->n_layers; l++)
         layer_rows(g, l);
     capacity_rows(g);
-    double constant = compute_terms(g, g->scale, false);
+    const hyp_place_problem *p = g->problem;
+    double constant = compute_terms(g, g->scale) + read_terms(g, g->scale * p->wait_share);
     term(g, g->t, -1);
     end_row(g, -INFINITY, -constant);
-    constant = read_terms(g, g->scale, false);
+    constant = compute_terms(g, g->scale * p->idle_share) + read_terms(g, g->scale);
     term(g, g->t, -1);
     end_row(g, -INFINITY, -constant);
-    double serial = (1 - g->problem->overlap) * g->scale;
-    g->offset = compute_terms(g, serial, true) + read_terms(g, serial, true);
-    g->cost[g->t] += g->problem->overlap;
+    g->cost[g->t] = 1;
     return true;
 }
 
@@ -285,7 +282,7 @@ static void encode(program *g, const hyp_placement *p) {
         }
     }
     g->solution[g->z] = p->streams;
-    g->solution[g->t] = HYP_MAX(p->compute_s, p->read_s) * g->scale;
+    g->solution[g->t] = p->token_s * g->scale;
 }
 
 static void decode(const program *g, hyp_placement *p) {
@@ -317,8 +314,8 @@ static bool solve(program *g, bool *ret_optimal) {
                 Highs_setDoubleOptionValue(highs, "primal_feasibility_tolerance", 1e-9) == 0;
     good = good &&
            Highs_passMip(highs, g->n_columns, (HighsInt)g->n_rows, (HighsInt)g->n_values, kHighsMatrixFormatRowwise,
-                         kHighsObjSenseMinimize, g->offset, g->cost, g->lower, g->upper, g->row_lower, g->row_upper,
-                         g->starts, g->index, g->value, g->integer) != kHighsStatusError;
+                         kHighsObjSenseMinimize, 0, g->cost, g->lower, g->upper, g->row_lower, g->row_upper, g->starts,
+                         g->index, g->value, g->integer) != kHighsStatusError;
     if (good)
         Highs_setSolution(highs, g->solution, NULL, NULL, NULL); /* a start that is refused costs time, nothing else */
     good = good && Highs_run(highs) != kHighsStatusError;

@@ -11,7 +11,7 @@
 
 /* A pass reads every weight it touches once, so a narrow one wastes reads; below this width a resident model is still better
  * served by narrow batches than by streaming. */
-enum { LEAST_UBATCH = 32, DEFAULT_BATCH = 512, DEFAULT_CONTEXT = 4096, DEFAULT_PROMPT = 512 };
+enum { LEAST_UBATCH = 32, DEFAULT_BATCH = 512, DEFAULT_CONTEXT = 4096, DEFAULT_PROMPT = 512, DEFAULT_OUTPUT = 256 };
 
 /* Left free on a device: driver, display, and libllama's staging. */
 static uint64_t device_capacity(const hyp_device *device, const hyp_plan_request *request) {
@@ -27,12 +27,13 @@ static hyp_plan_request with_defaults(const hyp_plan_request *request, const hyp
     if (r.n_parallel == 0) r.n_parallel = 1;
     if (r.batch_tokens == 0) r.batch_tokens = DEFAULT_BATCH;
     if (r.prompt_tokens == 0) r.prompt_tokens = DEFAULT_PROMPT;
+    if (r.output_tokens == 0) r.output_tokens = DEFAULT_OUTPUT;
     if (r.kv_type_k == 0) r.kv_type_k = GGML_TYPE_F16;
     if (r.kv_type_v == 0) r.kv_type_v = GGML_TYPE_F16;
     return r;
 }
 
-static void free_draft(draft *d) {
+void hyp_plan_free_draft(draft *d) {
     hyp_cost_free(&d->cost);
     hyp_placement_free(&d->greedy);
     hyp_placement_free(&d->best);
@@ -46,8 +47,8 @@ static void set_problem(draft *d) {
                              .ram_bytes = d->request.ram_bytes,
                              .ram_fixed_bytes = d->compute_bytes + d->overhead_bytes,
                              .disk_bytes_per_s = d->hardware->disk_bytes_per_s,
-                             .overlap = hyp_plan_overlap(d->mode),
                              .time_limit_s = d->request.time_limit_s};
+    hyp_plan_shares(d->mode, &d->cost, d->hardware, &p->wait_share, &p->idle_share);
     /* Experts: one layer's choice must be in memory at once. Dense: one FFN computes while the next is read. */
     p->stream_bytes = d->mode == HYP_MODE_FFN ? 2 * d->cost.step_bytes : d->cost.step_bytes;
     for (size_t i = 0; i < p->n_devices; i++) {
@@ -59,13 +60,19 @@ static void set_problem(draft *d) {
     }
 }
 
-/* Cost and place greedily for one mode and width. HYP_ENOMEM with the least budget when it does not fit. */
-static int try_width(draft *d, uint64_t *ret_least, hyp_err *err) {
+int hyp_plan_cost_draft(draft *d, hyp_err *err) {
     int r = hyp_cost_make(d->model, d->hardware, &d->request, d->mode, d->ubatch, &d->cost, err);
     if (r != HYP_OK) return r;
     d->compute_bytes = hyp_cost_compute_bytes(d->model, &d->request, d->ubatch);
     d->overhead_bytes = hyp_cost_overhead_bytes(d->model, &d->request);
     set_problem(d);
+    return HYP_OK;
+}
+
+/* Cost and place greedily for one mode and width. HYP_ENOMEM with the least budget when it does not fit. */
+static int try_width(draft *d, uint64_t *ret_least, hyp_err *err) {
+    int r = hyp_plan_cost_draft(d, err);
+    if (r != HYP_OK) return r;
     if (d->mode == HYP_MODE_MMAP) {
         /* The page cache places: only what is not weights must fit. */
         d->problem.ram_bytes = UINT64_MAX / 4;
@@ -99,11 +106,11 @@ static int draft_mode(draft *d, hyp_mode mode, uint64_t *ret_least, hyp_err *err
         if (r == HYP_OK && (last || width_fits_cache(d))) return HYP_OK;
         if (r != HYP_OK && (last || d->cost.layers == NULL)) {
             hyp_err_pass(err, &why);
-            free_draft(d);
+            hyp_plan_free_draft(d);
             *d = (draft){.model = d->model, .hardware = d->hardware, .request = d->request};
             return r;
         }
-        free_draft(d);
+        hyp_plan_free_draft(d);
         d->cost = (hyp_cost){0};
         width = HYP_MAX(width / 2, (uint32_t)LEAST_UBATCH);
     }
@@ -127,7 +134,7 @@ static uint64_t least_budget(const draft *like) {
         int r = try_width(&d, &here, NULL);
         (void)r; /* too small a budget is an answer here */
         least = HYP_MIN(least, here);
-        free_draft(&d);
+        hyp_plan_free_draft(&d);
     }
     return least;
 }
@@ -256,7 +263,7 @@ static int write_plan(draft *d, hyp_plan **ret, hyp_err *err) {
     spread_ffn(d);
     spread_experts(d);
     hyp_plan_assign(d, plan);
-    plan->prediction = hyp_plan_predict(d);
+    plan->prediction = hyp_plan_predict_draft(d);
     write_reason(d, plan);
     *ret = plan;
     return HYP_OK;
@@ -273,7 +280,7 @@ int hyp_plan_make(const hyp_model *model, const hyp_hardware *hardware, const hy
         d.greedy = (hyp_placement){.token_s = d.best.token_s};
     }
     if (r == HYP_OK) r = write_plan(&d, ret, err);
-    free_draft(&d);
+    hyp_plan_free_draft(&d);
     return r;
 }
 

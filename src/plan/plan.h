@@ -18,6 +18,7 @@ typedef struct hyp_plan_request {
     bool swa_full;            /* the engine keeps full caches for sliding-window layers */
     bool no_repack;           /* resident mode without repacked weights */
     uint32_t prompt_tokens;   /* for the time to the first token; 0 = 512 */
+    uint32_t output_tokens;   /* for the length of the conversation; 0 = 256 */
     const float *expert_uses; /* expected uses of an expert a token, n_layers * n_experts, or NULL: all alike */
     double time_limit_s;      /* for the optimiser; 0 = 2 */
 } hyp_plan_request;
@@ -80,6 +81,7 @@ typedef struct hyp_plan {
     hyp_prediction prediction;
     double greedy_token_s, optimal_token_s; /* as placed by the greedy and by the mixed integer program */
     bool optimal;                           /* the program proved its optimum */
+    hyp_plan_request request;               /* what was planned for, defaults filled in; `expert_uses` is NULL */
 } hyp_plan;
 
 /* Plan `model` on `hardware`. `*ret` is freed with hyp_plan_free(); it refers to neither input. Thread-safe.
@@ -88,6 +90,20 @@ typedef struct hyp_plan {
 HYP_NODISCARD int hyp_plan_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request,
                                 hyp_plan **ret, hyp_err *err);
 void hyp_plan_free(hyp_plan *plan);
+
+/* One run of a plan, as it really came about: the engine learns what a context takes only when it has made one. */
+typedef struct hyp_plan_run {
+    uint32_t prompt_tokens; /* 0: as planned */
+    uint32_t output_tokens; /* 0: as planned, and the cache as full as it gets; else it fills up while they are made */
+    uint32_t ubatch_tokens; /* widest batch; 0: as planned */
+    uint64_t pinned_bytes;  /* frames of what is always in RAM, and for what streams; both 0: as planned */
+    uint64_t cache_bytes;
+} hyp_plan_run;
+
+/* What the cost model says of `run`: the prediction of hyp_plan_make(), for other lengths, batches and frames. `model` and
+ * `hardware` are those that were planned for. Thread-safe. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_plan_predict(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan *plan,
+                                   const hyp_plan_run *run, hyp_prediction *ret, hyp_err *err);
 
 /* "pinned in RAM", "RAM cache", "SSD", "page cache", "device 0"... Static storage. */
 const char *hyp_tier_name(hyp_tier tier);

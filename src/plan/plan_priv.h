@@ -15,11 +15,16 @@ typedef struct draft {
     bool optimal;
 } draft;
 
-/* Share of the shorter of computing and reading that hides behind the longer one. Measured; README.md tells how. */
-double hyp_plan_overlap(hyp_mode mode);
+/* The shares of place.h for `mode`: how long the computation waits for reads, and the disk for the computation. */
+void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *hardware, double *ret_wait,
+                     double *ret_idle);
+
+/* Fill cost, buffers and problem of a draft that has model, hardware, request, mode and ubatch. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_plan_cost_draft(draft *d, hyp_err *err);
+void hyp_plan_free_draft(draft *d);
 
 /* The prediction for a finished draft. */
-hyp_prediction hyp_plan_predict(const draft *d);
+hyp_prediction hyp_plan_predict_draft(const draft *d);
 
 /* Fill the parts of `plan` that follow from the placement: tiers, sums, device splits. `plan` has its arrays. */
 void hyp_plan_assign(const draft *d, hyp_plan *plan);

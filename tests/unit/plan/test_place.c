@@ -55,7 +55,8 @@ static void random_world(world *w, size_t n, size_t devices, bool divisible) {
     p->ram_fixed_bytes = draw(20), p->stream_bytes = 10 + draw(40);
     p->ram_bytes = total / 4 + draw((uint32_t)total);
     p->disk_bytes_per_s = 0.2 + draw(10) / 10.0;
-    p->overlap = draw(11) / 10.0;
+    p->wait_share = draw(11) / 10.0;
+    p->idle_share = draw(11) / 10.0;
     p->time_limit_s = 20;
 }
 

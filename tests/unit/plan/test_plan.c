@@ -4,6 +4,7 @@
 #include "plan/cost.h"
 #include "plan/plan.h"
 
+#include <ggml.h>
 #include <string.h>
 
 enum { MB = 1000000 };
@@ -244,6 +245,97 @@ static void distinct_experts_follow_their_formula(void **state) {
     assert_true(hyp_cost_distinct_experts(4, 8, 1) == 4);
 }
 
+static hyp_prediction predict(const hyp_model *m, const hyp_hardware *hw, const hyp_plan *p, hyp_plan_run run) {
+    hyp_prediction ret;
+    hyp_err err = HYP_ERR_NONE;
+    assert_int_equal(hyp_plan_predict(m, hw, p, &run, &ret, &err), HYP_OK);
+    return ret;
+}
+
+static void assert_near(double a, double b) {
+    if (!(a >= b * 0.99999 && a <= b * 1.00001)) fail_msg("%.9g is not %.9g", a, b);
+}
+
+/* The one predictor: before a run, and beside its measurement. */
+static void a_run_as_planned_is_predicted_like_its_plan(void **state) {
+    (void)state;
+    const struct {
+        const test_shape *shape;
+        uint64_t ram;
+        hyp_mode mode;
+    } cases[] = {{&dense_shape, 2000ull * MB, HYP_MODE_RESIDENT},
+                 {&dense_shape, 420ull * MB, HYP_MODE_FFN},
+                 {&moe_shape, 600ull * MB, HYP_MODE_EXPERTS},
+                 {&moe_shape, 600ull * MB, HYP_MODE_MMAP}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hyp_model *m = test_model(cases[i].shape);
+        hyp_hardware hw = machine(cases[i].ram);
+        hyp_plan *p = plan(m, &hw, cases[i].mode);
+        hyp_prediction again = predict(m, &hw, p, (hyp_plan_run){0});
+        assert_near(again.decode_tok_per_s, p->prediction.decode_tok_per_s);
+        assert_near(again.prefill_tok_per_s, p->prediction.prefill_tok_per_s);
+        assert_near(again.first_token_s, p->prediction.first_token_s);
+        assert_near(again.load_s, p->prediction.load_s);
+        assert_true(again.limit == p->prediction.limit);
+        hyp_prediction longer = predict(m, &hw, p, (hyp_plan_run){.prompt_tokens = 1000});
+        assert_true(longer.first_token_s > again.first_token_s && longer.compute_s > again.compute_s);
+        hyp_plan_free(p);
+        hyp_model_free(m);
+    }
+}
+
+static void fewer_frames_are_predicted_slower(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&moe_shape), *dense = test_model(&dense_shape);
+    hyp_hardware hw = machine(600ull * MB), small = machine(420ull * MB);
+    hyp_plan *p = plan(m, &hw, HYP_MODE_EXPERTS), *q = plan(dense, &small, HYP_MODE_FFN);
+    hyp_plan_run run = {.pinned_bytes = p->pinned_bytes, .cache_bytes = p->cache_bytes};
+    hyp_prediction whole = predict(m, &hw, p, run);
+    run.cache_bytes /= 2;
+    hyp_prediction half = predict(m, &hw, p, run);
+    assert_true(half.decode_tok_per_s < whole.decode_tok_per_s);
+    assert_true(half.hit_rate < 0.6 * whole.hit_rate && half.hit_rate > 0.4 * whole.hit_rate);
+    /* A cache that starts empty holds little of what a short conversation used. */
+    run = (hyp_plan_run){.prompt_tokens = 1, .output_tokens = 2};
+    hyp_prediction start = predict(m, &hw, p, run);
+    assert_true(start.hit_rate < p->prediction.hit_rate);
+    run = (hyp_plan_run){.prompt_tokens = 500, .output_tokens = 100};
+    assert_near(predict(m, &hw, p, run).hit_rate, p->prediction.hit_rate);
+    /* The ring: the layers that the pinned bytes hold, no more. */
+    run = (hyp_plan_run){.pinned_bytes = q->pinned_bytes, .cache_bytes = q->cache_bytes};
+    assert_near(predict(dense, &small, q, run).read_bytes, q->prediction.read_bytes);
+    run.pinned_bytes -= (uint64_t)((double)q->streamed_bytes / q->n_ffn_streamed * 2);
+    double two_more = q->prediction.read_bytes * (q->n_ffn_streamed + 2) / q->n_ffn_streamed;
+    assert_near(predict(dense, &small, q, run).read_bytes, two_more);
+    hyp_plan_free(p), hyp_plan_free(q);
+    hyp_model_free(m), hyp_model_free(dense);
+}
+
+/* At known rates, what a token costs can be said by hand. */
+static void seconds_follow_from_the_rates(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(4000ull * MB);
+    hw.n_rates = 1;
+    hw.node_s = 0;
+    hw.rates[0] = (hyp_weight_rate){.type = GGML_TYPE_Q8_0,
+                                    .decode_bytes_per_s = 1e9,
+                                    .repacked_bytes_per_s = 2e9,
+                                    .decode_cached_bytes_per_s = 1e9,
+                                    .repacked_cached_bytes_per_s = 4e9,
+                                    .prefill_flop_per_s = 1e12,
+                                    .repacked_flop_per_s = 1e12};
+    hyp_plan *p = plan(m, &hw, HYP_MODE_RESIDENT);
+    double weights = (double)p->token_bytes, memory = p->prediction.compute_s;
+    assert_true(memory > weights / 2e9 && memory < weights / 2e9 * 1.2); /* and the attention over 640 tokens */
+    hw.cache_bytes = 4 * p->token_bytes;
+    hyp_plan *q = plan(m, &hw, HYP_MODE_RESIDENT);
+    double saved = memory - q->prediction.compute_s, expected = weights / 2e9 - weights / 4e9;
+    assert_true(saved > expected * 0.99 && saved < expected * 1.01);
+    hyp_plan_free(p), hyp_plan_free(q);
+    hyp_model_free(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_fits_is_resident),
@@ -258,6 +350,9 @@ int main(void) {
         cmocka_unit_test(three_tiers_share_a_mixture_of_experts),
         cmocka_unit_test(tied_embeddings_are_pinned_once),
         cmocka_unit_test(distinct_experts_follow_their_formula),
+        cmocka_unit_test(a_run_as_planned_is_predicted_like_its_plan),
+        cmocka_unit_test(fewer_frames_are_predicted_slower),
+        cmocka_unit_test(seconds_follow_from_the_rates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,22 +22,29 @@ HYP_NODISCARD int hyp_grammar_from_schema(yyjson_val *schema, hyp_str *out, hyp_
 /* The grammar of any JSON object, for `format: "json"`. Static. */
 const char *hyp_grammar_json(void);
 
-/* A grammar for tool calls, to be used lazily: it starts to bind when one of the patterns matches the generated text
- * from its beginning (regular expressions whose first group is where the grammar begins, as libllama wants them). With
- * n_patterns 0 it binds from the first character. */
+/* A word (static) whose appearance in the generated text begins a call; with `at_start` only where nothing but white space is
+ * before it. */
+typedef struct hyp_tool_trigger {
+    const char *word;
+    bool at_start;
+} hyp_tool_trigger;
+
+/* A grammar for tool calls, to be used lazily: it binds the text that begins with one of the words. With n_triggers 0 it binds
+ * from the first character. */
 typedef struct hyp_tool_grammar {
     char *gbnf;
-    char *patterns[4];
-    size_t n_patterns;
+    hyp_tool_trigger triggers[4];
+    size_t n_triggers;
 } hyp_tool_grammar;
 
 enum {
-    HYP_CALLS_REQUIRED = 1, /* the model must call: no patterns */
+    HYP_CALLS_REQUIRED = 1, /* the model must call: no triggers */
     HYP_CALLS_ONE = 2       /* one call, not several */
 };
 
 /* Make the grammar of calls of `tools` in a format; `template_text` tells dialects of one format apart. `flags`: of
- * HYP_CALLS_*. A tool whose schema cannot be expressed gets any object as arguments.
+ * HYP_CALLS_*. Arguments come in the order of the schema's properties; those whose schema
+ * cannot be expressed are bound to any object, or any text.
  * Errors: HYP_EUNSUPPORTED (the format has no grammar: calls are then merely parsed), HYP_EINVAL, HYP_ELIMIT,
  * HYP_ENOMEM. */
 HYP_NODISCARD int hyp_grammar_for_tools(hyp_tool_format format, const char *template_text, yyjson_val *tools,

@@ -48,3 +48,22 @@ void hyp_grammar_repeat(hyp_str *out, uint64_t min, uint64_t max); /* {min,max};
 
 /* grammar_regex.c: a `pattern`, as the inside of a JSON string. */
 void hyp_grammar_pattern(hyp_grammar *g, const char *pattern, size_t n, hyp_str *out);
+
+/* Rules WORD-0 .. of a text in which `word` does not occur, whose first character must not occur in it again. */
+void hyp_grammar_text_without(hyp_str *out, const char *rule, const char *word);
+
+/* grammar_tools.c: the rule of a schema that stands on its own, whose references start at `root`; 0 when it cannot be
+ * expressed. Clears what such a failure left behind. */
+unsigned hyp_grammar_try(hyp_grammar *g, yyjson_mut_val *root, yyjson_mut_val *schema);
+
+/* grammar_xml.c: how a format writes calls in tags, every field an expression but `end_tag`. */
+typedef struct hyp_xml_frame {
+    const char *before, *name, *name_end; /* before the calls; before and after the function's name */
+    const char *key, *key_end;            /* before and after a parameter's name */
+    const char *end_tag;                  /* the text that ends a value */
+    const char *after;                    /* after that */
+    const char *close, *join, *end;       /* after the last parameter; between calls; after the last */
+} hyp_xml_frame;
+
+/* Append the alternatives of one call to `fn`. */
+void hyp_grammar_xml_call(hyp_grammar *g, const hyp_xml_frame *f, yyjson_mut_val *fn, hyp_str *out);

@@ -304,3 +304,24 @@ void hyp_grammar_number(hyp_grammar *g, yyjson_mut_val *schema, bool integer, hy
         hyp_str_puts(out, ")");
     }
 }
+
+void hyp_grammar_text_without(hyp_str *out, const char *rule, const char *word) {
+    /* State i: the last i characters are the word's first i. The word's last character has no way on. */
+    for (size_t i = 0; word[i] != '\0'; i++) {
+        hyp_str_printf(out, "%s%zu ::= | [^", rule, i);
+        hyp_grammar_class_char(out, (unsigned char)word[0]);
+        if (i > 0) hyp_grammar_class_char(out, (unsigned char)word[i]);
+        hyp_str_printf(out, "] %s0", rule);
+        if (i > 0) {
+            hyp_str_puts(out, " | ");
+            hyp_grammar_literal(out, word, 1);
+            hyp_str_printf(out, " %s1", rule);
+        }
+        if (word[i + 1] != '\0') {
+            hyp_str_puts(out, " | ");
+            hyp_grammar_literal(out, word + i, 1);
+            hyp_str_printf(out, " %s%zu", rule, i + 1);
+        }
+        hyp_str_puts(out, "\n");
+    }
+}

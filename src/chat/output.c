@@ -424,9 +424,16 @@ static bool step(hyp_output *o, bool final) {
 
 /* --- the outside --- */
 
+bool hyp_output_prompt_thinks(hyp_think_format format, const char *prompt) {
+    const char *open = hyp_output_think_markers(format).open;
+    size_t n = prompt != NULL ? strlen(prompt) : 0, len = open != NULL ? strlen(open) : 0;
+    while (n > 0 && is_space(prompt[n - 1]))
+        n--;
+    return len > 0 && n >= len && memcmp(prompt + n - len, open, len) == 0;
+}
+
 /* The template may have opened the reasoning, or part of a channel's header, at the end of the prompt. */
 static void start_from_prompt(hyp_output *o, const char *prompt) {
-    size_t n = prompt != NULL ? strlen(prompt) : 0;
     if (o->format.think == HYP_THINK_HARMONY) {
         static const char start[] = "<|start|>", message[] = "<|message|>";
         const char *last = NULL;
@@ -438,10 +445,7 @@ static void start_from_prompt(hyp_output *o, const char *prompt) {
         hyp_str_append(&o->buf, last, body != NULL ? (size_t)(body - last) + strlen(message) : strlen(last));
         return;
     }
-    while (n > 0 && is_space(prompt[n - 1]))
-        n--;
-    size_t len = o->think.open != NULL ? strlen(o->think.open) : 0;
-    if (len > 0 && n >= len && memcmp(prompt + n - len, o->think.open, len) == 0) enter(o, THINK);
+    if (hyp_output_prompt_thinks(o->format.think, prompt)) enter(o, THINK);
 }
 
 int hyp_output_new(hyp_output_format format, const char *prompt, yyjson_val *tools, hyp_output_sink sink,

@@ -59,6 +59,9 @@ typedef struct hyp_output_sink {
     void (*call)(void *arg, const hyp_tool_call *call);
 } hyp_output_sink;
 
+/* Does the rendered prompt end with the opening marker of reasoning, so that the answer begins inside it? */
+bool hyp_output_prompt_thinks(hyp_think_format format, const char *prompt);
+
 typedef struct hyp_output hyp_output;
 
 /* Start sorting. `prompt` is the rendered prompt (or its end): a template may have opened the reasoning in it. `tools`

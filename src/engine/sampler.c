@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "engine/argmax.h"
 #include "engine/engine_priv.h"
+#include "engine/lazy.h"
 #include "engine/runtime.h"
 
 #include <math.h>
@@ -10,6 +11,7 @@
 struct hyp_sampler {
     struct llama_sampler *chain;     /* penalties, truncation, temperature, choice */
     struct llama_sampler *grammar;   /* NULL when unconstrained */
+    hyp_lazy *lazy;                  /* waits for the grammar to begin, or NULL */
     struct llama_sampler *penalties; /* part of the chain, or NULL: the only one that looks back at the prompt */
     llama_token_data *candidates;    /* n_vocab, reused */
     int32_t n_vocab;
@@ -45,12 +47,14 @@ static void build_chain(hyp_sampler *s, const hyp_engine *e, const hyp_sampling 
 static int add_grammar(hyp_sampler *s, const hyp_engine *e, const hyp_sampling *p, hyp_err *err) {
     if (p->grammar == NULL) return HYP_OK;
     hyp_runtime_clear_error();
-    if (p->n_grammar_triggers > 0)
-        s->grammar = llama_sampler_init_grammar_lazy_patterns(
-            e->vocab, p->grammar, "root", (const char **)p->grammar_triggers, p->n_grammar_triggers, NULL, 0);
-    else
-        s->grammar = llama_sampler_init_grammar(e->vocab, p->grammar, "root");
-    return s->grammar != NULL ? HYP_OK : hyp_engine_err(err, HYP_EFORMAT, "the grammar cannot be used");
+    struct llama_sampler *grammar = llama_sampler_init_grammar(e->vocab, p->grammar, "root");
+    if (grammar == NULL) return hyp_engine_err(err, HYP_EFORMAT, "the grammar cannot be used");
+    if (p->n_triggers == 0) {
+        s->grammar = grammar;
+        return HYP_OK;
+    }
+    llama_sampler_free(grammar); /* it was only to be tried */
+    return hyp_lazy_new(p->grammar, p->triggers, p->n_triggers, &s->lazy, err);
 }
 
 int hyp_sampler_new(const hyp_engine *e, const hyp_sampling *sampling, hyp_sampler **ret, hyp_err *err) {
@@ -74,6 +78,7 @@ void hyp_sampler_free(hyp_sampler *s) {
     if (s == NULL) return;
     if (s->chain != NULL) llama_sampler_free(s->chain);
     if (s->grammar != NULL) llama_sampler_free(s->grammar);
+    hyp_lazy_free(s->lazy);
     free(s->candidates);
     free(s);
 }
@@ -86,26 +91,39 @@ static llama_token_data_array candidates_of(hyp_sampler *s, const float *logits)
 
 /* The grammar is slow over a whole vocabulary, so the chain draws first and the grammar only checks that one token; if it
  * refuses, the draw is repeated over what the grammar allows. This is what llama.cpp's own tools do. */
-hyp_token hyp_sampler_sample(hyp_sampler *s, hyp_engine *e, int32_t index) {
-    const float *logits = hyp_engine_logits(e, index);
-    if (logits == NULL) return HYP_EENGINE;
-    if (s->greedy) return hyp_argmax(logits, s->n_vocab);
+static hyp_token draw(hyp_sampler *s, const float *logits) {
     llama_token_data_array all = candidates_of(s, logits);
     llama_sampler_apply(s->chain, &all);
     hyp_token token = all.data[all.selected].id;
-    if (s->grammar != NULL) {
-        llama_token_data one = {token, 1, 0};
-        llama_token_data_array single = {&one, 1, -1, false};
-        llama_sampler_apply(s->grammar, &single);
-        if (one.logit == -INFINITY) {
-            all = candidates_of(s, logits);
-            llama_sampler_apply(s->grammar, &all);
-            llama_sampler_apply(s->chain, &all);
-            token = all.data[all.selected].id;
-        }
+    if (s->grammar == NULL || hyp_lazy_allows(s->grammar, token)) return token;
+    all = candidates_of(s, logits);
+    llama_sampler_apply(s->grammar, &all);
+    /* With nothing to choose from the chain would choose all the same, and libllama ends the process when a grammar is told
+     * of a token that it does not allow. */
+    size_t allowed = 0;
+    while (allowed < all.size && all.data[allowed].logit == -INFINITY)
+        allowed++;
+    if (allowed == all.size) return HYP_EENGINE;
+    llama_sampler_apply(s->chain, &all);
+    return all.data[all.selected].id;
+}
+
+hyp_token hyp_sampler_sample(hyp_sampler *s, hyp_engine *e, int32_t index) {
+    const float *logits = hyp_engine_logits(e, index);
+    if (logits == NULL) return HYP_EENGINE;
+    bool argmax = s->greedy && s->grammar == NULL;
+    hyp_token token = argmax ? hyp_argmax(logits, s->n_vocab) : draw(s, logits);
+    if (token < 0) return token;
+    bool over = false;
+    if (s->grammar != NULL)
         llama_sampler_accept(s->grammar, token);
+    else if (s->lazy != NULL)
+        s->grammar = hyp_lazy_feed(s->lazy, e->vocab, token, &over);
+    if (over) {
+        hyp_lazy_free(s->lazy);
+        s->lazy = NULL;
     }
-    llama_sampler_accept(s->chain, token);
+    if (!argmax) llama_sampler_accept(s->chain, token);
     return token;
 }
 

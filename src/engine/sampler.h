@@ -4,6 +4,15 @@
 
 typedef struct hyp_sampler hyp_sampler;
 
+enum { HYP_TRIGGER_MAX = 64 };
+
+/* A word whose appearance in the answer makes a grammar begin to bind. */
+typedef struct hyp_trigger {
+    const char *word; /* at most HYP_TRIGGER_MAX bytes */
+    const char *lead; /* NULL: the grammar's text begins with the word. Else behind it, after this GBNF expression */
+    bool at_start;    /* only where nothing but white space is before it */
+} hyp_trigger;
+
 typedef struct hyp_sampling {
     double temperature;                                         /* <= 0: the likeliest token */
     int top_k;                                                  /* 0: all */
@@ -12,8 +21,8 @@ typedef struct hyp_sampling {
     int repeat_last_n;                                          /* 0: off, -1: the context */
     int64_t seed;                                               /* -1: random */
     const char *grammar;                                        /* GBNF with a "root" rule, or NULL */
-    const char *const *grammar_triggers; /* patterns after which a lazy grammar begins; NULL: at once */
-    size_t n_grammar_triggers;
+    const hyp_trigger *triggers;                                /* where the grammar begins; NULL: at once */
+    size_t n_triggers;
 } hyp_sampling;
 
 /* llama.cpp's defaults. */
@@ -27,14 +36,15 @@ typedef struct hyp_sampling {
                     .repeat_last_n = 64,                                                                               \
                     .seed = -1})
 
-/* A sampler for one generation. Freed with hyp_sampler_free(), before its engine is closed.
+/* A sampler for one generation; `sampling` is copied. Freed with hyp_sampler_free(), before its engine is closed.
  * Errors: HYP_EFORMAT (the grammar does not parse), HYP_ENOMEM. */
 HYP_NODISCARD int hyp_sampler_new(const hyp_engine *engine, const hyp_sampling *sampling, hyp_sampler **ret,
                                   hyp_err *err);
 void hyp_sampler_free(hyp_sampler *sampler);
 
 /* Choose the next token from the logits of input `index` of the engine's last decode, and remember it.
- * Compute thread only. Returns the token, or a negative HYP_E... code when there are no logits. */
+ * Compute thread only. Returns the token, or a negative HYP_E... code when there are no
+ * logits, or none of the vocabulary's tokens fits the grammar. */
 hyp_token hyp_sampler_sample(hyp_sampler *sampler, hyp_engine *engine, int32_t index);
 
 /* Tell the penalties about a token of the prompt (the grammar does not see it). */

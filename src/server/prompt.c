@@ -176,37 +176,29 @@ static int drop_oldest(const renderer *r, size_t limit, answer_plan *p, hyp_str 
     return attempt(r, p, text, err);
 }
 
-/* Where a lazy grammar begins behind each form of reasoning: the first group. */
-static const char *after_reasoning(hyp_think_format format) {
+/* What ends each form of reasoning: the grammar of the answer begins behind it. False when there is none. */
+static bool after_reasoning(hyp_think_format format, hyp_trigger *ret) {
+    static const char space[] = "[ \\n]*";
     switch (format) {
-    case HYP_THINK_SEED: return "[\\s\\S]*?</seed:think>\\s*([\\s\\S]*)";
-    case HYP_THINK_MISTRAL: return "[\\s\\S]*?\\[/THINK\\]\\s*([\\s\\S]*)";
-    case HYP_THINK_COMMAND: return "[\\s\\S]*?<\\|END_THINKING\\|>\\s*(?:<\\|START_RESPONSE\\|>)?([\\s\\S]*)";
-    case HYP_THINK_HARMONY: return "[\\s\\S]*?<\\|channel\\|>final(?:[^<]*)<\\|message\\|>([\\s\\S]*)";
-    case HYP_THINK_TAGS: return "[\\s\\S]*?</think>\\s*([\\s\\S]*)";
+    case HYP_THINK_SEED: *ret = (hyp_trigger){"</seed:think>", space, false}; return true;
+    case HYP_THINK_MISTRAL: *ret = (hyp_trigger){"[/THINK]", space, false}; return true;
+    case HYP_THINK_COMMAND:
+        *ret = (hyp_trigger){"<|END_THINKING|>", "[ \\n]* \"<|START_RESPONSE|>\"?", false};
+        return true;
+    case HYP_THINK_HARMONY: *ret = (hyp_trigger){"<|channel|>final", "[^<]* \"<|message|>\"", false}; return true;
+    case HYP_THINK_TAGS: *ret = (hyp_trigger){"</think>", space, false}; return true;
     case HYP_THINK_NONE: break;
     }
-    return NULL;
-}
-
-static int add_trigger(answer_plan *p, const char *pattern, hyp_err *err) {
-    if (p->triggers == NULL)
-        p->triggers = calloc(HYP_ARRAY_LEN(((hyp_tool_grammar *)NULL)->patterns), sizeof *p->triggers);
-    char *copy = strdup(pattern);
-    if (p->triggers == NULL || copy == NULL) {
-        free(copy);
-        return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    }
-    p->triggers[p->n_triggers++] = copy;
-    return HYP_OK;
+    return false;
 }
 
 /* The request's format binds the text after the reasoning. */
 static int constrain_text(answer_plan *p, const hyp_conversation *c, hyp_err *err) {
-    const char *pattern = c->think != HYP_THINK_OFF ? after_reasoning(p->format.think) : NULL;
     p->grammar = strdup(c->grammar);
     if (p->grammar == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    return pattern != NULL ? add_trigger(p, pattern, err) : HYP_OK;
+    if (c->think != HYP_THINK_OFF || hyp_output_prompt_thinks(p->format.think, p->tail))
+        p->n_triggers = after_reasoning(p->format.think, &p->triggers[0]);
+    return HYP_OK;
 }
 
 /* A choice by name leaves one tool to call, though the prompt shows them all. */
@@ -229,7 +221,8 @@ static int keep_tool(answer_plan *p, const char *name, hyp_err *err) {
     return HYP_OK; /* the codec has refused unknown names */
 }
 
-/* Calls are bound to the tools' schemas from their first character on, where the format has a grammar. */
+/* Calls are bound to the tools' schemas from their first character on, where the format has a grammar. Where the model must
+ * call it may still think before. */
 static int constrain_calls(answer_plan *p, const hyp_conversation *c, const char *template_text, hyp_err *err) {
     bool required = c->tool_choice != NULL && strcmp(c->tool_choice, "auto") != 0;
     bool named = required && strcmp(c->tool_choice, "required") != 0;
@@ -242,10 +235,14 @@ static int constrain_calls(answer_plan *p, const hyp_conversation *c, const char
     if (code == HYP_ENOMEM) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (code != HYP_OK) return HYP_OK; /* then calls are only read, not bound */
     p->grammar = HYP_TAKE(grammar.gbnf);
-    for (size_t i = 0; i < grammar.n_patterns && code == HYP_OK; i++)
-        code = add_trigger(p, grammar.patterns[i], err);
+    for (size_t i = 0; i < grammar.n_triggers; i++)
+        p->triggers[p->n_triggers++] =
+            (hyp_trigger){.word = grammar.triggers[i].word, .at_start = grammar.triggers[i].at_start};
+    bool thinks = c->think == HYP_THINK_ON || hyp_output_prompt_thinks(p->format.think, p->tail);
+    if (required && thinks && p->format.tools != HYP_TOOLS_HARMONY)
+        p->n_triggers = after_reasoning(p->format.think, &p->triggers[0]);
     hyp_tool_grammar_clear(&grammar);
-    return code;
+    return HYP_OK;
 }
 
 /* How the answer is bound while it is written, and taken apart after. */
@@ -335,8 +332,8 @@ static void fill_sampling(const hyp_params *params, answer_plan *p) {
                                  .repeat_last_n = (int)params->repeat_last_n,
                                  .seed = params->seed,
                                  .grammar = p->grammar,
-                                 .grammar_triggers = (const char *const *)p->triggers,
-                                 .n_grammar_triggers = p->n_triggers};
+                                 .triggers = p->triggers,
+                                 .n_triggers = p->n_triggers};
 }
 
 int prompt_build(const hyp_job *job, const prompt_env *env, answer_plan *ret, int *ret_status, hyp_err *err) {
@@ -352,8 +349,8 @@ int prompt_build(const hyp_job *job, const prompt_env *env, answer_plan *ret, in
             code = hyp_err_set(err, HYP_EINVAL, "invalid token %d in context", p.tokens[i]);
     if (code == HYP_OK && p.n == 0) code = hyp_err_set(err, HYP_EINVAL, "the prompt is empty");
     if (code == HYP_OK) {
-        fill_sampling(&job->params, &p);
         *ret = p;
+        fill_sampling(&job->params, ret);
         return HYP_OK;
     }
     *ret_status =
@@ -366,9 +363,6 @@ void prompt_free(answer_plan *p) {
     if (p == NULL) return;
     free(p->tokens);
     free(p->grammar);
-    for (size_t i = 0; i < p->n_triggers; i++)
-        free(p->triggers[i]);
-    free(p->triggers);
     yyjson_doc_free(p->tools);
     free(p->tail);
     *p = (answer_plan){0};

@@ -10,7 +10,7 @@ typedef struct answer_plan {
     size_t n_stable;       /* leading tokens that the conversation's next turn repeats for sure */
     hyp_sampling sampling; /* strings in it are owned by this object */
     char *grammar;
-    char **triggers;
+    hyp_trigger triggers[4]; /* their strings are static */
     size_t n_triggers;
     hyp_output_format format; /* how the model marks reasoning and calls; none for raw text */
     yyjson_doc *tools;        /* the request's, or NULL */

@@ -19,8 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     yyjson_mut_obj_add_val(tools, tool, "parameters", yyjson_val_mut_copy(tools, yyjson_doc_get_root(doc)));
     yyjson_doc *fixed = yyjson_mut_val_imut_copy(list, NULL);
     hyp_tool_grammar grammar;
-    if (hyp_grammar_for_tools(HYP_TOOLS_TAGS, NULL, yyjson_doc_get_root(fixed), 0, &grammar, &err) == HYP_OK)
-        hyp_tool_grammar_clear(&grammar);
+    static const char *const dialects[] = {NULL, "<function=", "<arg_key>"};
+    for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
+        if (hyp_grammar_for_tools(HYP_TOOLS_TAGS, dialects[i], yyjson_doc_get_root(fixed), 0, &grammar, &err) == HYP_OK)
+            hyp_tool_grammar_clear(&grammar);
     yyjson_doc_free(fixed);
     yyjson_mut_doc_free(tools);
     yyjson_doc_free(doc);

@@ -113,6 +113,38 @@ class Engine(unittest.TestCase):
             finally:
                 self.assertEqual(server.stop(), 0, server.errors())
 
+    def test_required_calls_are_bound(self):
+        """A model of random weights that must call: in every format that has a grammar, what it writes is a call with arguments of
+        the tool's schema."""
+        city = {"type": "object", "required": ["city", "days"], "properties": {
+            "city": {"type": "string", "enum": ["Rome", "Oslo"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}, "ok": {"type": "boolean"}}}
+        tools = [{"type": "function", "function": {"name": "get_weather", "description": "d", "parameters": city}},
+                 {"type": "function", "function": {"name": "other", "description": "d", "parameters": {"type": "object", "properties": {"k": {"enum": ["a"]}}, "required": ["k"]}}}]
+        formats = ["command_r7b_tools", "deepseek_v3", "deepseek_v3_1", "glm4_5", "gpt_oss", "granite3", "kimi_k2", "llama3_1_tools",
+                   "mistral_tekken_v7", "mistral_v3_tools", "nemotron", "qwen2_5", "qwen3", "qwen3_coder", "seed_oss", "smollm3"]
+        server = self.serve("--context", "2048", "--threads", "1")
+        try:
+            for name in formats:
+                with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chat", "templates", name + ".jinja")) as f:
+                    self.assertEqual(server.post("/api/create", {"model": "t", "from": "llama", "template": f.read()}).status, 200)
+                for choice in ("required", {"type": "function", "function": {"name": "other"}}):
+                    body = {"model": "t", "messages": [{"role": "user", "content": "Weather?"}], "tools": tools, "tool_choice": choice, "parallel_tool_calls": False, "max_tokens": 400,
+                            "temperature": 0, "reasoning_effort": "none"}
+                    reply = server.request("POST", "/v1/chat/completions", body, timeout=120)
+                    self.assertEqual(reply.status, 200, (name, reply.body))
+                    calls = [c["function"] for c in reply.json["choices"][0]["message"].get("tool_calls", [])]
+                    self.assertEqual(len(calls), 1, (name, reply.body))
+                    for call in calls:
+                        arguments = json.loads(call["arguments"])
+                        if call["name"] == "other" or choice != "required":
+                            self.assertEqual((call["name"], arguments), ("other", {"k": "a"}), name)
+                        else:
+                            self.assertEqual(call["name"], "get_weather", name)
+                            self.assertIn(arguments["city"], ("Rome", "Oslo"), name)
+                            self.assertIn(arguments["days"], range(1, 10), name)
+        finally:
+            self.assertEqual(server.stop(), 0, server.errors())
+
     def test_format_binds(self):
         server = self.serve("--context", "1024")
         try:

@@ -350,6 +350,49 @@ static void tool_calls_are_bound(void **state) {
          {"<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\":"
           " \"x\"}<|tool_call_end|><|tool_calls_section_end|>"},
          {"<|tool_call_begin|>functions.bare<|tool_call_end|>"}},
+        {HYP_TOOLS_TAGS,
+         "<tool_call> <function=",
+         {"<tool_call>\n<function=get_weather>\n<parameter=city>\nRome </param> & "
+          "<b>\n</parameter>\n<parameter=days>\n2\n"
+          "</parameter>\n</function>\n</tool_call>",
+          "<tool_call>\n<function=odd>\n<parameter=x>\n1\n</parameter>\n</function>\n</"
+          "tool_call>\n<tool_call>\n<function="
+          "bare>\n</function>\n</tool_call>",
+          "<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n</function>"},
+         {"<tool_call>\n<function=get_weather>\n<parameter=days>\n2\n</parameter>\n</function>\n</tool_call>",
+          "<tool_call>\n<function=get_weather>\n<parameter=city>\nx\n</parameter>\n<parameter=days>\ntwo\n</"
+          "parameter>\n"
+          "</function>\n</tool_call>",
+          "<tool_call>\n<function=nope>\n</function>\n</tool_call>",
+          "<tool_call>\n<function=get_weather>\n<parameter=town>\nx\n</parameter>\n</function>\n</tool_call>"}},
+        {HYP_TOOLS_TAGS,
+         "<tool_call> <arg_key>",
+         {"<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Rome</arg_value>\n<arg_key>days</"
+          "arg_key>\n<arg_value>3"
+          "</arg_value>\n</tool_call>",
+          "<tool_call>bare\n</tool_call>\n<tool_call>bare\n</tool_call>"},
+         {"<tool_call>get_weather\n</tool_call>", "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>x</"
+                                                  "arg_value>\n<arg_key>days</arg_key>\n<arg_value>x"
+                                                  "</arg_value>\n</tool_call>"}},
+        {HYP_TOOLS_SEED,
+         "",
+         {"<seed:tool_call>\n<function=get_weather>\n<parameter=city>Rome</parameter>\n</function>\n</seed:tool_call>"},
+         {"<seed:tool_call>\n<function=get_weather>\n</function>\n</seed:tool_call>"}},
+        {HYP_TOOLS_MINIMAX,
+         "",
+         {"<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter "
+          "name=\"city\">Rome</parameter>\n</invoke>\n<invoke "
+          "name=\"bare\">\n</invoke>\n</minimax:tool_call>"},
+         {"<minimax:tool_call>\n<invoke name=\"get_weather\">\n</invoke>\n</minimax:tool_call>",
+          "<minimax:tool_call>\n</minimax:tool_call>"}},
+        {HYP_TOOLS_HARMONY,
+         "",
+         {"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Rome\"}<|call|>",
+          "<|channel|>commentary to=functions.bare json<|message|>{}",
+          " to=functions.get_weather<|channel|>commentary <|constrain|>json<|message|>{\"city\":\"Rome\",\"days\":1}",
+          "assistant to=functions.odd<|channel|>analysis<|message|>{\"a\": [1]}"},
+         {"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"days\": 1}",
+          "<|channel|>commentary to=functions.nope<|message|>{}", "<|channel|>final<|message|>text"}},
         {HYP_TOOLS_NEMOTRON,
          "",
          {"<TOOLCALL>[{\"name\": \"bare\", \"arguments\": {}}]</TOOLCALL>"},
@@ -363,7 +406,7 @@ static void tool_calls_are_bound(void **state) {
         int rc = hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools), 0, &g, &err);
         if (rc < 0) print_error("%zu: %s\n", i, err.message);
         assert_int_equal(rc, HYP_OK);
-        assert_true(g.n_patterns > 0 && g.gbnf != NULL);
+        assert_true(g.n_triggers > 0 && g.gbnf != NULL);
         for (size_t k = 0; model != NULL && k < 4; k++) {
             int valid = cases[i].valid[k] != NULL ? matches(g.gbnf, cases[i].valid[k]) : 1;
             int invalid = cases[i].invalid[k] != NULL ? matches(g.gbnf, cases[i].invalid[k]) : 0;
@@ -375,12 +418,12 @@ static void tool_calls_are_bound(void **state) {
         assert_int_equal(hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools),
                                                HYP_CALLS_REQUIRED, &g, &err),
                          HYP_OK);
-        assert_int_equal(g.n_patterns, 0);
+        assert_int_equal(g.n_triggers, 0);
         hyp_tool_grammar_clear(&g);
     }
     hyp_tool_grammar none;
     hyp_err err = HYP_ERR_NONE;
-    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_HARMONY, "", yyjson_doc_get_root(tools), 0, &none, &err),
+    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_NONE, "", yyjson_doc_get_root(tools), 0, &none, &err),
                      HYP_EUNSUPPORTED);
     err = HYP_ERR_NONE;
     assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_TAGS, "", NULL, 0, &none, &err), HYP_EINVAL);
@@ -408,38 +451,21 @@ static void one_call_is_one_call(void **state) {
     yyjson_doc_free(tools);
 }
 
-/* The lazy form in libllama: free text first, then bound from the trigger on. */
-static void lazy_grammars_wait_for_their_trigger(void **state) {
+/* Where a call is required, gpt-oss may think before it, and nothing else. */
+static void a_required_call_may_follow_thoughts(void **state) {
     (void)state;
     if (model == NULL) skip();
     yyjson_doc *tools = yyjson_read(tools_json, strlen(tools_json), 0);
     hyp_tool_grammar g;
     hyp_err err = HYP_ERR_NONE;
-    assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_TAGS, "", yyjson_doc_get_root(tools), 0, &g, &err), HYP_OK);
-    const struct llama_vocab *vocab = llama_model_get_vocab(model);
-    static const struct {
-        const char *text;
-        bool ok;
-    } cases[] = {{"Any text { at all", true},
-                 {"Let me look.\n<tool_call>\n{\"name\": \"bare\", \"arguments\": {}}\n</tool_call>", true},
-                 {"Let me look.\n<tool_call>\n{\"name\": \"nope\"", false}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *patterns[4];
-        for (size_t k = 0; k < g.n_patterns; k++)
-            patterns[k] = g.patterns[k];
-        struct llama_sampler *s =
-            llama_sampler_init_grammar_lazy_patterns(vocab, g.gbnf, "root", patterns, g.n_patterns, NULL, 0);
-        assert_non_null(s);
-        llama_token tokens[256];
-        int n = llama_tokenize(vocab, cases[i].text, (int)strlen(cases[i].text), tokens, 256, false, true);
-        bool ok = true;
-        for (int k = 0; k < n && ok; k++) {
-            ok = allows(s, tokens[k]);
-            if (ok) llama_sampler_accept(s, tokens[k]);
-        }
-        assert_int_equal(ok, cases[i].ok);
-        llama_sampler_free(s);
-    }
+    assert_int_equal(
+        hyp_grammar_for_tools(HYP_TOOLS_HARMONY, "", yyjson_doc_get_root(tools), HYP_CALLS_REQUIRED, &g, &err), HYP_OK);
+    assert_int_equal(matches(g.gbnf,
+                             "<|channel|>analysis<|message|>A <| b <|en.<|end|><|start|>assistant<|channel|>commentary "
+                             "to=functions.bare <|constrain|>json<|message|>{}<|call|>"),
+                     1);
+    assert_int_equal(matches(g.gbnf, "<|channel|>analysis<|message|>A<|end|>"), 0);
+    assert_int_equal(matches(g.gbnf, "<|channel|>final<|message|>A"), 0);
     hyp_tool_grammar_clear(&g);
     yyjson_doc_free(tools);
 }
@@ -451,6 +477,6 @@ int main(void) {
                                        cmocka_unit_test(deep_schemas_are_refused),
                                        cmocka_unit_test(tool_calls_are_bound),
                                        cmocka_unit_test(one_call_is_one_call),
-                                       cmocka_unit_test(lazy_grammars_wait_for_their_trigger)};
+                                       cmocka_unit_test(a_required_call_may_follow_thoughts)};
     return cmocka_run_group_tests(tests, load_vocabulary, free_vocabulary);
 }

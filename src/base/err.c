@@ -1,5 +1,7 @@
 #include "base/err.h"
 
+#include "base/platform.h"
+
 #include <string.h>
 
 /* The functions themselves, not what the analyzer is told of them. */
@@ -12,7 +14,7 @@ static void fill(hyp_err *err, int code, int sys, const char *format, va_list ar
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     if (sys != 0 && n >= 0 && (size_t)n < sizeof err->message) {
         char text[96];
-        const char *reason = strerror_r(sys, text, sizeof text);
+        const char *reason = hyp_platform_error_text(sys, text, sizeof text);
         snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", reason);
     }
     /* What names a file or quotes its content must not break the line. */

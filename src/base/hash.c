@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 
-#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +10,11 @@ enum { BLOCK = 32 };
 /* Odd constants with about half of their bits set: the fractions of the golden ratio and of square roots of primes. */
 static const uint64_t mul_in = 0x9e3779b97f4a7c15u, mul_out = 0xbb67ae8584caa73bu;
 static const uint64_t seeds[4] = {0x6a09e667f3bcc909u, 0x3c6ef372fe94f82bu, 0xa54ff53a5f1d36f1u, 0x510e527fade682d1u};
+
+/* To the order of bytes in which words are hashed, and back: a digest is the same on every machine. */
+static uint64_t little_endian(uint64_t x) {
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? x : __builtin_bswap64(x);
+}
 
 static uint64_t rotate(uint64_t x, int by) {
     return x << by | x >> (64 - by);
@@ -25,7 +29,7 @@ static void absorb(uint64_t lane[4], const unsigned char *block) {
     uint64_t words[4];
     memcpy(words, block, BLOCK);
     for (int i = 0; i < 4; i++)
-        lane[i] = rotate(lane[i] + le64toh(words[i]) * mul_in, 31) * mul_out;
+        lane[i] = rotate(lane[i] + little_endian(words[i]) * mul_in, 31) * mul_out;
     /* Each step alone can be undone, so no two states ever meet in one; in a row they carry every lane into the others. */
     lane[0] += rotate(lane[1], 17);
     lane[1] += rotate(lane[2], 29);
@@ -51,7 +55,7 @@ void hyp_hash_update(hyp_hash *h, const void *data, size_t n) {
 }
 
 void hyp_hash_update_u64(hyp_hash *h, uint64_t value) {
-    uint64_t bytes = htole64(value);
+    uint64_t bytes = little_endian(value);
     hyp_hash_update(h, &bytes, sizeof bytes);
 }
 
@@ -88,7 +92,7 @@ uint64_t hyp_hash_pages(const void *data, size_t n) {
         memcpy(words, bytes + at, sizeof words);
         /* A lane's step can be undone, so one changed word always shows; the rotation carries high bits down again. */
         for (int i = 0; i < LANES; i++)
-            lane[i] = rotate(lane[i] ^ le64toh(words[i]), 29) * mul_out;
+            lane[i] = rotate(lane[i] ^ little_endian(words[i]), 29) * mul_out;
     }
     uint64_t sum = n;
     for (int i = 0; i < LANES; i++)

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+/* What errno `sys` means: strerror_r(3). May or may not be written into `buf`; never NULL. */
+const char *hyp_platform_error_text(int sys, char *buf, size_t size);
+
 /* socket(2), not inherited by programs that are started; `nonblocking`: not waiting either. Returns -1 with errno. */
 int hyp_platform_socket(int family, int type, int protocol, bool nonblocking);
 

@@ -5,8 +5,13 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+
+const char *hyp_platform_error_text(int sys, char *buf, size_t size) {
+    return strerror_r(sys, buf, size);
+}
 
 int hyp_platform_socket(int family, int type, int protocol, bool nonblocking) {
     return socket(family, type | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), protocol);

@@ -8,9 +8,15 @@
 #include <fcntl.h>
 #include <mach-o/dyld.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+const char *hyp_platform_error_text(int sys, char *buf, size_t size) {
+    if (strerror_r(sys, buf, size) != 0) snprintf(buf, size, "error %d", sys);
+    return buf;
+}
 
 int hyp_platform_socket(int family, int type, int protocol, bool nonblocking) {
     int fd = socket(family, type, protocol);

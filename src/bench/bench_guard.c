@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #if __has_include(<sys/sysmacros.h>)
 #include <sys/sysmacros.h> /* glibc; elsewhere sys/types.h has major() and minor() */
 #endif

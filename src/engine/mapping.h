@@ -1,11 +1,13 @@
 /* mapping.h - where libllama maps the model's files, and that it does not read them while mapping.
  *
  * libllama maps a GGUF with MAP_POPULATE and advises WILLNEED, which would read a model larger than memory through the page
- * cache. This executable therefore defines mmap(), madvise() and posix_madvise() itself (ordinary ELF symbol
+ * cache. On Linux this executable therefore defines mmap(), madvise() and posix_madvise() itself (ordinary ELF symbol
  * interposition): between hyp_mapping_begin() and hyp_mapping_end() they strip both for the watched files and remember the
  * addresses; at every other time and for every other file they forward to the kernel unchanged. Should the interposition
  * not be in force (another library order, a sanitizer that owns these symbols), nothing is recorded and the caller finds
- * bases of NULL: loading is then slower, and the model cannot be streamed. */
+ * bases of NULL: loading is then slower, and the model cannot be streamed. On macOS libraries do not look at the
+ * executable's symbols, and need not: there is no MAP_POPULATE, WILLNEED reads a bounded piece, and where the files are is
+ * found afterwards among the process's mappings (mapping_macos.c). */
 #pragma once
 #include "gguf/model.h"
 

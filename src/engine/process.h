@@ -1,4 +1,4 @@
-/* process.h - what the kernel tells of this process. */
+/* process.h - what the kernel tells of this process: process_linux.c, process_macos.c. */
 #pragma once
 #include <stdint.h>
 
@@ -14,7 +14,7 @@ uint64_t hyp_process_major_faults(void);
 uint64_t hyp_process_peak_rss(void);
 
 /* The process's private writable memory, touched or not (heap, buffers, stacks), bytes: what a context costs is the
- * difference around its creation. */
+ * difference around its creation. On macOS all address space: there only differences mean something. */
 uint64_t hyp_process_data_bytes(void);
 
 /* Private memory that is resident now (heap, buffers, stacks; neither files nor frames), bytes. */

@@ -6,6 +6,7 @@
 #include "engine/engine_priv.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 #include "engine/mapping.h"
 
 #include <errno.h>
@@ -44,7 +45,8 @@ const char *hyp_engine_source_path(const hyp_engine *e, uint32_t source) {
 static void tell_dropped(hyp_engine *e, uint32_t source, int sys_errno, uint32_t left) {
     char line[400], reason[96];
     e->sources_dropped |= 1u << source;
-    const char *text = sys_errno == ENODATA ? "it became shorter" : strerror_r(sys_errno, reason, sizeof reason);
+    const char *text =
+        sys_errno == ENODATA ? "it became shorter" : hyp_platform_error_text(sys_errno, reason, sizeof reason);
     snprintf(line, sizeof line, "%s %.120s fails (%s) and is not read any more; going on with %.120s",
              source == 0 ? "the model's disk:" : "the mirror", hyp_engine_source_path(e, source), text,
              hyp_engine_source_path(e, left));

@@ -13,5 +13,5 @@ typedef struct hyp_cpu {
 /* Ask the system. Thread-safe, well under a millisecond; what is unknown is left empty or counted as one core. */
 void hyp_cpu_probe(hyp_cpu *ret);
 
-/* The same over a copy of /proc and /sys; affinity is the system's. For tests. */
+/* The same over a copy of /proc and /sys; affinity is the system's. For tests; only in the Linux build. */
 void hyp_cpu_probe_at(const char *root, hyp_cpu *ret);

@@ -19,7 +19,7 @@ typedef struct hyp_memory_group {
 
 typedef struct hyp_memory {
     uint64_t total_bytes;            /* the machine's RAM */
-    uint64_t system_available_bytes; /* the kernel's MemAvailable */
+    uint64_t system_available_bytes; /* the kernel's MemAvailable; on macOS what is free, inactive or purgeable */
     uint64_t swap_total_bytes, swap_free_bytes;
     hyp_memory_group groups[HYP_MEMORY_MAX_GROUPS]; /* those that have a limit, innermost first */
     size_t n_groups;
@@ -31,7 +31,8 @@ typedef struct hyp_memory {
  * Errors: HYP_EIO (the system does not tell its memory). A group that cannot be read is left out. */
 HYP_NODISCARD int hyp_memory_probe(hyp_memory *ret, hyp_err *err);
 
-/* The same over a copy of the files: `root` stands before /proc/... and before every mount point ("" is the system). */
+/* The same over a copy of Linux' files: `root` stands before /proc/... and before every mount point ("" is the system). Only
+ * in the Linux build. */
 HYP_NODISCARD int hyp_memory_probe_at(const char *root, hyp_memory *ret, hyp_err *err);
 
 /* What `--ram` defaults to: available_bytes less hyp_memory_headroom(). Pure. */

@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#if __has_include(<sys/statfs.h>)
 #include <sys/statfs.h>
+#else
+#include <sys/mount.h> /* macOS: the same structure */
+#endif
 #include <time.h>
 
 enum { FILE_MAX = 1 << 20, KEY_MAX = 1024 };

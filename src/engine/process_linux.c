@@ -23,7 +23,6 @@ static int leads_its_core(int cpu) {
 
 int hyp_process_default_threads(void) {
     int n = 0;
-#ifdef __linux__
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) {
         int allowed = CPU_COUNT(&set);
@@ -32,7 +31,6 @@ int hyp_process_default_threads(void) {
         /* Pinned to siblings alone: every allowed one counts. */
         if (n == 0) n = allowed;
     }
-#endif
     if (n == 0) n = (int)sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? n : 1;
 }
@@ -54,12 +52,7 @@ uint64_t hyp_process_major_faults(void) {
 
 uint64_t hyp_process_peak_rss(void) {
     struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-#ifdef __APPLE__
-    return (uint64_t)usage.ru_maxrss;
-#else
-    return (uint64_t)usage.ru_maxrss * 1024;
-#endif
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
 uint64_t hyp_process_data_bytes(void) {

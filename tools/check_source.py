@@ -11,14 +11,14 @@ import subprocess
 import sys
 
 # Lower may not include higher, and folders of one level do not include each other. ARCHITECTURE.md draws it.
-LEVELS = [["base"], ["gguf", "hw", "io"], ["predict", "pager", "plan"], ["engine"], ["chat", "server", "bench"], ["cli"]]
+LEVELS = [["base"], ["gguf", "hw", "io"], ["predict", "pager", "plan"], ["sidecar"], ["engine"], ["chat", "server", "bench"], ["cli"]]
 # Beyond that: the server speaks in chat templates, and the hardware profile holds what io measured of the drive.
 ALSO = {"server": {"chat"}, "hw": {"io"}}
 # A library's headers belong to the folders that wrap it.
 LIBRARIES = [
     (r"llama\.h", {"engine"}),
-    (r"ggml[a-z-]*\.h", {"gguf", "hw", "plan", "engine"}),
-    (r"gguf\.h", {"gguf", "engine", "server"}),
+    (r"ggml[a-z-]*\.h", {"gguf", "hw", "plan", "sidecar", "engine"}),
+    (r"gguf\.h", {"gguf", "sidecar", "engine", "server"}),
     (r"(highs/)?(interfaces/)?highs_c_api\.h", {"plan"}),
     (r"liburing\.h", {"io"}),
     (r"microhttpd\.h", {"server"}),

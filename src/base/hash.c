@@ -80,22 +80,3 @@ void hyp_hash_hex(const hyp_hash *h, char ret_hex[static HYP_HASH_HEX_SIZE]) {
     for (int i = 0; i < 4; i++)
         snprintf(ret_hex + (size_t)i * 16, 17, "%016llx", (unsigned long long)finish(lane[i]));
 }
-
-uint64_t hyp_hash_pages(const void *data, size_t n) {
-    enum { LANES = 8 };
-    uint64_t lane[LANES];
-    for (int i = 0; i < LANES; i++)
-        lane[i] = seeds[i % 4] + (uint64_t)i * mul_in;
-    const unsigned char *bytes = data;
-    for (size_t at = 0; at + sizeof lane <= n; at += sizeof lane) {
-        uint64_t words[LANES];
-        memcpy(words, bytes + at, sizeof words);
-        /* A lane's step can be undone, so one changed word always shows; the rotation carries high bits down again. */
-        for (int i = 0; i < LANES; i++)
-            lane[i] = rotate(lane[i] ^ little_endian(words[i]), 29) * mul_out;
-    }
-    uint64_t sum = n;
-    for (int i = 0; i < LANES; i++)
-        sum = finish(rotate(sum, 23) ^ lane[i]);
-    return sum;
-}

@@ -17,12 +17,14 @@
 #define MODEL_COMMANDS (RUN | INSPECT | ESTIMATE)
 #define IOBENCH HYP_COMMAND_IOBENCH
 #define BENCH HYP_COMMAND_BENCH
+#define OPTIMIZE HYP_COMMAND_OPTIMIZE
 #define ALL UINT64_MAX
 
 static const hyp_option rows[] = {
     /* name, aliases, kind, field, min, max, metavar, default, help, commands */
     {"model", "-m", HYP_OPTION_STRING, AT(model), 0, 0, "FILE", NULL,
-     "the GGUF file, instead of naming it as an argument", MODEL_COMMANDS | SERVE | BENCH | HYP_COMMAND_STOP},
+     "the GGUF file, instead of naming it as an argument",
+     MODEL_COMMANDS | SERVE | BENCH | OPTIMIZE | HYP_COMMAND_STOP},
     {"prompt", "-p", HYP_OPTION_STRING, AT(prompt), 0, 0, "TEXT", NULL, "what to answer or continue", RUN},
     {"prompt-tokens", NULL, HYP_OPTION_INT, AT(prompt_tokens), 0, 16777216, "N", "0",
      "a prompt of N tokens of a fixed text, for measurements, instead of --prompt", RUN},
@@ -33,7 +35,7 @@ static const hyp_option rows[] = {
     {"max-tokens", "-n --n-predict", HYP_OPTION_INT, AT(max_tokens), 0, INT_MAX, "N", "512",
      "stop after this many tokens", RUN},
     {"context", "-c --ctx-size", HYP_OPTION_INT, AT(context_tokens), 8, 16777216, "N", "4096",
-     "context length in tokens", ENGINE | PLAN},
+     "context length in tokens", ENGINE | PLAN | OPTIMIZE},
     {"threads", "-t", HYP_OPTION_INT, AT(threads), 0, 1024, "N", "0", "compute threads; 0 means one a core",
      ENGINE | BENCH | PLAN | PROFILE},
     {"batch", "-b --batch-size", HYP_OPTION_INT, AT(batch_tokens), 1, 65536, "N", "512",
@@ -60,7 +62,7 @@ static const hyp_option rows[] = {
     {"ignore-eos", NULL, HYP_OPTION_FLAG, AT(ignore_eos), 0, 0, NULL, NULL, "go on after the model's end token", RUN},
     {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL,
      "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom",
-     ENGINE | BENCH | PLAN},
+     ENGINE | BENCH | PLAN | OPTIMIZE},
     {"mode", NULL, HYP_OPTION_CHOICE, AT(mode), 0, 0, "auto|resident|experts|ffn|mmap", "auto",
      "how to run the model; auto decides by what fits", ENGINE | BENCH | PLAN},
     {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL, "at most this much memory of each device",
@@ -96,9 +98,24 @@ static const hyp_option rows[] = {
     {"trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL, "record the routing of experts for hypura replay",
      RUN},
     {"io", NULL, HYP_OPTION_CHOICE, AT(io_backend), 0, 0, "auto|io_uring|threads|plain", "auto",
-     "how streamed weights are read", ENGINE | BENCH},
+     "how streamed weights are read", ENGINE | BENCH | OPTIMIZE},
+    {"sidecar", NULL, HYP_OPTION_STRING, AT(sidecar), 0, 0, "FILE", NULL,
+     "the packed copy of the model that hypura optimize has made; without it one is looked for", ENGINE | PLAN},
+    {"no-sidecar", NULL, HYP_OPTION_FLAG, AT(no_sidecar), 0, 0, NULL, NULL,
+     "read the model's own file even where a packed copy is found", ENGINE},
+    {"out", "-o", HYP_OPTION_STRING, AT(out), 0, 0, "FILE", NULL,
+     "where to write; a folder or a file; without it beside the model, or in the cache folder where that is not "
+     "possible",
+     OPTIMIZE},
+    {"in-gguf", NULL, HYP_OPTION_FLAG, AT(in_gguf), 0, 0, NULL, NULL,
+     "write a whole GGUF file instead, aligned to pages, that any llama.cpp reads", OPTIMIZE},
+    {"dry-run", NULL, HYP_OPTION_FLAG, AT(dry_run), 0, 0, NULL, NULL, "only say what it would take and gain", OPTIMIZE},
+    {"force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL, "write even what cannot make reading faster",
+     OPTIMIZE},
+    {"trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL,
+     "put experts side by side that this record of hypura run --trace uses together", OPTIMIZE},
     {"io-faults", NULL, HYP_OPTION_STRING, AT(io_faults), 0, 0, "SPEC", NULL,
-     "for tests: make every Nth read fail or slow, as in fail=100,delay=3,us=500", RUN},
+     "for tests: make every Nth read fail or slow, as in fail=100,delay=3,us=500", RUN | OPTIMIZE},
     {"io-depth", NULL, HYP_OPTION_INT, AT(io_depth), 0, 256, "N", "0", "reads in flight; 0 means the measured default",
      ENGINE | BENCH},
     {"stats", NULL, HYP_OPTION_FLAG, AT(stats), 0, 0, NULL, NULL, "print speed, cache and disk figures at the end",
@@ -133,9 +150,9 @@ static const hyp_option rows[] = {
     {"out", "-o", HYP_OPTION_STRING, AT(out), 0, 0, "DIR", NULL, "save the result as JSON in this folder", BENCH},
     {"svg", NULL, HYP_OPTION_STRING, AT(svg), 0, 0, "FILE", NULL, "draw a chart into this file", IOBENCH | BENCH},
     {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text",
-     RUN | PLAN | PROFILE | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS | IOBENCH | BENCH},
+     RUN | PLAN | PROFILE | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS | IOBENCH | BENCH | OPTIMIZE},
     {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result",
-     RUN | SERVE | ESTIMATE | PROFILE | BENCH},
+     RUN | SERVE | ESTIMATE | PROFILE | BENCH | OPTIMIZE},
     {"host", NULL, HYP_OPTION_STRING, AT(host), 0, 0, "ADDRESS", NULL,
      "address of the server; without it OLLAMA_HOST's, else 127.0.0.1", SERVE | CLIENT},
     {"port", NULL, HYP_OPTION_STRING, AT(port), 0, 0, "N", NULL,

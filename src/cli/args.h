@@ -42,6 +42,8 @@ typedef struct hyp_args {
     int runs;       /* bench */
     bool baseline;
     const char *cache, *out;
+    const char *sidecar; /* optimize, and who uses what it makes */
+    bool no_sidecar, in_gguf, dry_run;
     const char *words[4]; /* what is not an option */
     size_t n_words;
 } hyp_args;

@@ -41,6 +41,18 @@ const hyp_command hyp_commands[] = {
      "of "
      "the named file is read. The result is kept in the user's cache folder until the hardware changes.",
      "hypura profile models/smollm2-135m-instruct-q4_1.gguf", hyp_command_profile},
+    {HYP_COMMAND_OPTIMIZE, "optimize", "MODEL [-o FILE] [--trace FILE] [--dry-run] [OPTION...]",
+     "write a copy of a model's experts that is faster to read",
+     "In a GGUF file the matrices of one expert stand far apart. The packed copy (a sidecar, MODEL.packed) holds the "
+     "same "
+     "pages side by side, so that an expert comes with one read instead of three to six; it takes about as much room "
+     "as "
+     "the experts do. It is bound to the model, checked after writing and again when it is read, and used "
+     "automatically by "
+     "run and serve; the model stays as it is. Stopped in any way, the same command goes on where it was. With "
+     "--in-gguf a "
+     "whole GGUF file is written instead.",
+     "hypura optimize models/mixtral-8x7b-q4_k_m.gguf --dry-run", hyp_command_optimize},
     {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
      "simulate caches of experts on a recorded trace",
      "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated "

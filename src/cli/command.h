@@ -31,6 +31,7 @@ int hyp_command_stop(const hyp_args *args, hyp_err *err);
 int hyp_command_bench(const hyp_args *args, hyp_err *err);
 int hyp_command_iobench(const hyp_args *args, hyp_err *err);
 int hyp_command_estimate(const hyp_args *args, hyp_err *err);
+int hyp_command_optimize(const hyp_args *args, hyp_err *err);
 int hyp_command_profile(const hyp_args *args, hyp_err *err);
 int hyp_command_version(const hyp_args *args, hyp_err *err);
 int hyp_command_help(const hyp_args *args, hyp_err *err);

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/json.h"
 #include "cli/plan_view.h"
+#include "cli/sidecar_view.h"
 #include "cli/terminal.h"
 
 #include <string.h>
@@ -49,6 +50,35 @@ static void ask_what_if(const hyp_model *model, const hyp_machine *machine, cons
     }
 }
 
+/* The packed copy: what is there of it, and what it would change. Nothing when there is nothing to pack. */
+typedef struct packed_copy {
+    bool possible;
+    hyp_sidecar_look look;
+    hyp_sidecar_gain gain;
+} packed_copy;
+
+static int look_at_packed(const hyp_args *args, const hyp_model *model, const hyp_machine *machine, packed_copy *ret,
+                          hyp_err *err) {
+    hyp_sidecar *layout = NULL;
+    hyp_err failure = HYP_ERR_NONE;
+    hyp_sidecar_find(model, args->sidecar, &ret->look);
+    int r = hyp_sidecar_view_predict(args, model, machine, &layout, &ret->gain, &failure);
+    hyp_sidecar_free(layout);
+    ret->possible = r == HYP_OK && ret->gain.streams;
+    return r == HYP_ENOMEM ? hyp_err_pass(err, &failure) : HYP_OK;
+}
+
+static void print_packed(const packed_copy *p) {
+    char size[24];
+    if (!p->possible) return;
+    puts("\nA packed copy of what is streamed (hypura optimize):");
+    if (p->look.state != HYP_SIDECAR_ABSENT)
+        hyp_sidecar_view_state(&p->look);
+    else
+        printf("  space        %s\n", hyp_text_format_bytes(p->gain.bytes, size, sizeof size));
+    hyp_sidecar_view_gain(&p->gain);
+}
+
 static void print_text(const hyp_model *model, const hyp_machine *machine, const hyp_plan *plan,
                        const change *changes) {
     char a[24];
@@ -69,7 +99,7 @@ static void print_text(const hyp_model *model, const hyp_machine *machine, const
 }
 
 static int print_json(const hyp_model *model, const hyp_machine *machine, const hyp_plan *plan, const change *changes,
-                      hyp_err *err) {
+                      const packed_copy *packed, hyp_err *err) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
@@ -81,6 +111,11 @@ static int print_json(const hyp_model *model, const hyp_machine *machine, const 
                yyjson_mut_obj_add_str(doc, o, "mode", hyp_mode_name(changes[i].mode)) &&
                yyjson_mut_obj_add_real(doc, o, "decode_tok_per_s", changes[i].decode_tok_per_s) &&
                yyjson_mut_obj_add_real(doc, o, "prefill_tok_per_s", changes[i].prefill_tok_per_s);
+    }
+    if (good && packed->possible) {
+        yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "sidecar");
+        good = hyp_sidecar_view_state_json(doc, o, &packed->look) &&
+               hyp_sidecar_view_gain_json(doc, yyjson_mut_obj_add_obj(doc, o, "gain"), &packed->gain);
     }
     int e = good ? hyp_json_print(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
     yyjson_mut_doc_free(doc);
@@ -99,11 +134,15 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     hyp_plan_request request = hyp_machine_request(args);
     if (e == HYP_OK) e = hyp_plan_make(model, &machine.hardware, &request, &plan, err);
     if (e == HYP_OK) ask_what_if(model, &machine, &request, changes);
+    HYP_AUTOFREE packed_copy *copy = calloc(1, sizeof *copy);
+    if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory");
+    if (e == HYP_OK) e = look_at_packed(args, model, &machine, copy, err);
     if (e == HYP_OK && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)
-        e = print_json(model, &machine, plan, changes, err);
+        e = print_json(model, &machine, plan, changes, copy, err);
     else if (e == HYP_OK)
-        print_text(model, &machine, plan, changes);
+        print_text(model, &machine, plan, changes), print_packed(copy);
+    if (copy != NULL) hyp_sidecar_look_done(&copy->look);
     hyp_plan_free(plan);
     hyp_model_free(model);
     return e == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;

@@ -52,7 +52,8 @@ static void print_failure(const hyp_err *failure) {
 }
 
 /* The model, and how it would run. That it would not is an answer, not a failure. */
-static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_sums *sums, hyp_err *err) {
+static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_sums *sums,
+                const hyp_sidecar_look *packed, hyp_err *err) {
     hyp_machine machine;
     hyp_plan *plan = NULL;
     hyp_err failure = HYP_ERR_NONE;
@@ -63,12 +64,12 @@ static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_
         return e;
     }
     e = HYP_OK;
-    hyp_inspect_plan how = {&machine, plan, failure.code != 0 ? &failure : NULL};
+    hyp_inspect_plan how = {&machine, plan, failure.code != 0 ? &failure : NULL, packed};
     if (plan != NULL && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)
         e = hyp_inspect_print_json(model, sums, args->tensors, &how, err);
     else if (e == HYP_OK) {
-        hyp_inspect_print_text(model, sums, args->tensors, hyp_terminal_width());
+        hyp_inspect_print_text(model, sums, args->tensors, hyp_terminal_width(), packed);
         if (plan != NULL)
             putchar('\n'), hyp_plan_view_print(model, &machine, plan, hyp_terminal_width());
         else if (how.failure != NULL)
@@ -86,7 +87,11 @@ int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
     if (e != HYP_OK) return HYP_EXIT_USAGE;
     e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = sum_up(model, &sums, err);
-    if (e == HYP_OK) e = show(args, model, &sums, err);
+    HYP_AUTOFREE hyp_sidecar_look *packed = calloc(1, sizeof *packed);
+    if (packed == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", path);
+    if (e == HYP_OK) hyp_sidecar_find(model, args->sidecar, packed);
+    if (e == HYP_OK) e = show(args, model, &sums, packed, err);
+    if (packed != NULL) hyp_sidecar_look_done(packed);
     free(sums.layers);
     hyp_model_free(model);
     return e == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;

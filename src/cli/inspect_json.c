@@ -88,7 +88,8 @@ int hyp_inspect_print_json(const hyp_model *model, const hyp_inspect_sums *sums,
     yyjson_mut_val *m = hyp_json_add_model(doc, root, model);
     bool good =
         m != NULL && add_details(doc, m, model) && add_roles(doc, root, sums) && add_layers(doc, root, model, sums) &&
-        yyjson_mut_obj_add_uint(doc, root, "touched_bytes", sums->total.touched_bytes) && add_plan(doc, root, plan);
+        yyjson_mut_obj_add_uint(doc, root, "touched_bytes", sums->total.touched_bytes) && add_plan(doc, root, plan) &&
+        hyp_sidecar_view_state_json(doc, yyjson_mut_obj_add_obj(doc, root, "sidecar"), plan->packed);
     yyjson_mut_val *array = good && tensors ? yyjson_mut_obj_add_arr(doc, root, "tensors") : NULL;
     for (size_t i = 0; good && tensors && i < model->n_tensors; i++)
         good = add_tensor(doc, array, model, &model->tensors[i]);

@@ -93,7 +93,7 @@ static const char *format_count(uint64_t n, char *buf, size_t size) {
     return buf;
 }
 
-static void print_header(const hyp_model *m, const hyp_inspect_sums *sums) {
+static void print_header(const hyp_model *m, const hyp_inspect_sums *sums, const hyp_sidecar_look *packed) {
     char size[32], touched[32], params[32];
     hyp_text_format_bytes(m->bytes, size, sizeof size);
     hyp_text_format_bytes(sums->total.touched_bytes, touched, sizeof touched);
@@ -109,6 +109,7 @@ static void print_header(const hyp_model *m, const hyp_inspect_sums *sums) {
         printf("  experts       %" PRIu32 " of %" PRIu32 " used for a token\n", m->n_experts_used, m->n_experts);
     printf("  context       %" PRIu32 " tokens\n", m->n_ctx_train);
     printf("  vocabulary    %" PRIu32 " tokens\n", m->n_vocab);
+    if (packed->state != HYP_SIDECAR_ABSENT) hyp_sidecar_view_state(packed);
     printf("  a token reads %s of weights (%.3g %%)\n\n", touched,
            100.0 * (double)sums->total.touched_bytes / (double)m->tensor_bytes);
 }
@@ -245,8 +246,9 @@ static void print_tensors(const hyp_model *m, int width) {
     print_table(&t, width);
 }
 
-void hyp_inspect_print_text(const hyp_model *model, const hyp_inspect_sums *sums, bool tensors, int width) {
-    print_header(model, sums);
+void hyp_inspect_print_text(const hyp_model *model, const hyp_inspect_sums *sums, bool tensors, int width,
+                            const hyp_sidecar_look *packed) {
+    print_header(model, sums, packed);
     print_roles(sums, width);
     print_layers(model, sums, width);
     if (tensors) print_tensors(model, width);

@@ -32,6 +32,8 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
         ret->hardware = profile->hardware;
         ret->machine_source = profile->machine_source;
         ret->disk_source = profile->disk_source;
+        ret->n_points = profile->disk.n_points;
+        memcpy(ret->points, profile->disk.points, profile->disk.n_points * sizeof *ret->points);
     }
     free(profile);
     return r;
@@ -108,6 +110,7 @@ int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measu
         double share = hw->disk_fault_bytes_per_s / hw->disk_bytes_per_s;
         hw->disk_bytes_per_s = (double)args->disk_rate_bytes;
         hw->disk_fault_bytes_per_s = hw->disk_bytes_per_s * HYP_MIN(share, 1.0);
+        machine.n_points = 0;
     }
     r = choose_devices(args, hw, err);
     if (r == HYP_OK) *ret = machine;
@@ -160,6 +163,11 @@ static void print_warning(const char *line, void *user) {
     fprintf(stderr, "%swarning: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line);
 }
 
+hyp_io_config hyp_machine_io(const hyp_args *args) {
+    return (hyp_io_config){.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
+                           .depth = (uint32_t)args->io_depth};
+}
+
 hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices) {
     return (hyp_engine_config){
         .batch_tokens = (uint32_t)args->batch_tokens,
@@ -175,7 +183,8 @@ hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_devi
         .mirrors = args->mirror.items,
         .n_mirrors = args->mirror.n,
         .warn = print_warning,
-        .io = {.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
-               .depth = (uint32_t)args->io_depth},
+        .io = hyp_machine_io(args),
+        .sidecar_path = args->sidecar,
+        .no_sidecar = args->no_sidecar,
     };
 }

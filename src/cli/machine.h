@@ -10,7 +10,10 @@
 typedef struct hyp_machine {
     hyp_hardware hardware;
     hyp_profile_source machine_source, disk_source; /* how its rates are known */
-    bool imagined;                                  /* everything that matters was given on the command line */
+    hyp_probe_point
+        points[HYP_PROFILE_MAX_POINTS]; /* how its disk reads, by size and depth; of an imagined disk nothing */
+    size_t n_points;
+    bool imagined; /* everything that matters was given on the command line */
 } hyp_machine;
 
 /* Load or measure the profile (`may_measure`: with a progress line, a few seconds the first time), then apply --ram, --vram,
@@ -25,6 +28,9 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args);
 
 /* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
 hyp_plan_request hyp_machine_request(const hyp_args *args);
+
+/* How files are read by --io and --io-depth. Pure. */
+hyp_io_config hyp_machine_io(const hyp_args *args);
 
 /* How an engine is to be opened by the options that `run` and `serve` share. The model, the context, progress and what only
  * one of them takes are the caller's to add; `devices` must outlive the opening. Warnings go to standard error. Pure. */

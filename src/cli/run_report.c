@@ -102,6 +102,11 @@ void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate
             sizeof x),
         hyp_text_format_bytes((uint64_t)b->disk_bytes_per_s, y, sizeof y), 1e3 * (b->stall_s - a->stall_s) / tokens);
     print_sources(engine, b, out);
+    const char *sidecar;
+    if (hyp_engine_uses_sidecar(engine, &sidecar, NULL))
+        fprintf(out, "packed copy: %s of it read, experts %s, %s\n",
+                hyp_text_format_bytes(b->sidecar_bytes, x, sizeof x), b->whole_experts ? "whole" : "part by part",
+                sidecar);
     if (info->mode != HYP_MODE_EXPERTS) return;
     fprintf(out, "prefetch: %s, %s read ahead, %s of it used; %.0f %% of the experts foretold\n",
             b->prefetch_on ? "on" : "off",
@@ -133,8 +138,24 @@ static void add_costs(doc *d, val *root, hyp_engine *engine) {
     yyjson_mut_obj_add_uint(d, io, "demand_bytes", stats.demand_bytes);
     yyjson_mut_obj_add_uint(d, io, "prefetch_bytes", stats.prefetch_bytes);
     yyjson_mut_obj_add_real(d, io, "stall_ms", ms(stats.stall_s));
+    yyjson_mut_obj_add_uint(d, io, "reads", stats.n_reads);
     yyjson_mut_obj_add_uint(d, io, "major_faults", stats.major_faults);
     if (stats.n_sources > 0) add_sources(d, io, engine, &stats);
+}
+
+/* The packed copy of the streamed weights: used or not, and why not. */
+static void add_sidecar(doc *d, val *root, hyp_engine *engine) {
+    const char *path;
+    const hyp_err *why;
+    hyp_engine_stats stats;
+    hyp_engine_get_stats(engine, &stats);
+    bool used = hyp_engine_uses_sidecar(engine, &path, &why);
+    val *o = yyjson_mut_obj_add_obj(d, root, "sidecar");
+    yyjson_mut_obj_add_bool(d, o, "used", used);
+    yyjson_mut_obj_add_uint(d, o, "bytes_read", stats.sidecar_bytes);
+    yyjson_mut_obj_add_bool(d, o, "whole_experts", stats.whole_experts);
+    if (path != NULL) yyjson_mut_obj_add_str(d, o, "path", path);
+    if (why != NULL) yyjson_mut_obj_add_str(d, o, "why", why->message);
 }
 
 /* How the streamed weights were found, decoding only. */
@@ -202,7 +223,10 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
     yyjson_mut_obj_add_real(d, root, "prefill_tok_per_s", rate((double)n_prompt, result->prefill_s));
     yyjson_mut_obj_add_real(d, root, "decode_tok_per_s", rate((double)result->n_decoded, result->decode_s));
     add_costs(d, root, engine);
-    if (info->mode == HYP_MODE_EXPERTS || info->mode == HYP_MODE_FFN) add_streaming(d, root, result);
+    if (info->mode == HYP_MODE_EXPERTS || info->mode == HYP_MODE_FFN) {
+        add_streaming(d, root, result);
+        add_sidecar(d, root, engine);
+    }
     add_bound(d, root, result, info->disk_bytes_per_s);
     add_prediction(d, root, engine, n_prompt, result);
     if (with_digest) {

@@ -163,6 +163,8 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         .trace_path = config->trace_path,
         .no_memory = config->no_memory,
         .io = config->io,
+        .sidecar_path = config->sidecar_path,
+        .no_sidecar = config->no_sidecar,
     };
     hyp_io_mirror mirrors[HYP_ARRAY_LEN(e->mirrors.items)];
     for (uint32_t i = 0; i < e->mirrors.n; i++)
@@ -306,6 +308,12 @@ void hyp_engine_close(hyp_engine *e) {
 
 const hyp_engine_info *hyp_engine_get_info(const hyp_engine *e) {
     return &e->info;
+}
+
+bool hyp_engine_uses_sidecar(const hyp_engine *e, const char **ret_path, const hyp_err **ret_why) {
+    if (ret_path != NULL) *ret_path = NULL;
+    if (ret_why != NULL) *ret_why = NULL;
+    return e->stream != NULL && hyp_stream_uses_sidecar(e->stream, ret_path, ret_why);
 }
 
 const hyp_plan *hyp_engine_plan(const hyp_engine *e) {
@@ -475,5 +483,8 @@ void hyp_engine_get_stats(hyp_engine *e, hyp_engine_stats *ret) {
     ret->prefetch_on = stream.prefetch_on;
     ret->prefetch_recall = stream.recall;
     ret->prefetch_precision = stream.precision;
+    ret->n_reads = p.io.n_reads;
+    ret->sidecar_bytes = p.packed_bytes;
+    ret->whole_experts = stream.whole_units && p.packed_bytes > 0;
     if (p.io.busy_s > 0) ret->disk_bytes_per_s = (double)(p.io.demand_bytes + p.io.prefetch_bytes) / p.io.busy_s;
 }

@@ -39,7 +39,9 @@ typedef struct hyp_engine_config {
     const char *const *mirrors;
     size_t n_mirrors;
     bool mirrors_may_lack;
-    bool no_repack; /* keep the file's weight layout in resident mode too: for comparing digests */
+    const char *sidecar_path; /* the packed copy; NULL: where it usually is */
+    bool no_sidecar;          /* read the model's own files, whatever lies beside them */
+    bool no_repack;           /* keep the file's weight layout in resident mode too: for comparing digests */
     hyp_engine_progress progress;
     void *progress_user;
     /* Told a line, without a full stop, about what is not as it should be and does no harm: on the compute thread, inside open
@@ -50,7 +52,8 @@ typedef struct hyp_engine_config {
 
 /* Load. `*ret` is freed with hyp_engine_close().
  * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_ENOMEM (the budget is too small: the hint names
- * the least), HYP_EIO, HYP_ECANCELED (by `progress`), and those of hyp_mirrors_open(). */
+ * the least), HYP_EIO, HYP_ENOTFOUND (no file at `sidecar_path`), HYP_ECANCELED (by `progress`), and those of
+ * hyp_mirrors_open(). */
 HYP_NODISCARD int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err);
 void hyp_engine_close(hyp_engine *engine);
 
@@ -68,6 +71,10 @@ typedef struct hyp_engine_info {
     bool rates_measured;     /* the plan's rates are this machine's, not assumed */
 } hyp_engine_info;
 const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
+
+/* The packed copy of the streamed weights. `*ret_path` (may be NULL) is its file when it is in use, else NULL; `*ret_why` (may
+ * be NULL) why one that is there is not in use, or no longer, else NULL. */
+bool hyp_engine_uses_sidecar(const hyp_engine *engine, const char **ret_path, const hyp_err **ret_why);
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
 const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
 
@@ -175,6 +182,9 @@ typedef struct hyp_engine_stats {
     bool prefetch_on;
     double disk_bytes_per_s; /* while reading */
     hyp_io_source_stats sources[HYP_IO_MAX_SOURCES];
-    uint32_t n_sources; /* 0 unless weights are streamed */
+    uint32_t n_sources;     /* 0 unless weights are streamed */
+    uint64_t n_reads;       /* by the pager */
+    uint64_t sidecar_bytes; /* frame bytes that came from the sidecar */
+    bool whole_experts;     /* its experts come with one read each, because that measured faster */
 } hyp_engine_stats;
 void hyp_engine_get_stats(hyp_engine *engine, hyp_engine_stats *ret);

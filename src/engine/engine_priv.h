@@ -30,6 +30,7 @@ struct hyp_engine {
     bool may_fall_back;   /* mode auto, and the disk was measured */
     engine_guard *guards; /* one a file: pages that cannot be read */
     hyp_mirrors mirrors;
+    bool sidecar_told;
     uint32_t sources_dropped; /* those that were told: bit i = source i */
     void (*warn)(const char *line, void *user);
     void *warn_user;

@@ -53,7 +53,19 @@ static void tell_dropped(hyp_engine *e, uint32_t source, int sys_errno, uint32_t
     warn(e, line);
 }
 
+/* Once: a packed copy that is there and not used, or not any more. */
+static void watch_sidecar(hyp_engine *e) {
+    const hyp_err *why;
+    char line[400];
+    hyp_engine_uses_sidecar(e, NULL, &why);
+    if (why == NULL || e->sidecar_told) return;
+    e->sidecar_told = true;
+    snprintf(line, sizeof line, "the packed copy is not used: %s", why->message);
+    warn(e, line);
+}
+
 void hyp_engine_watch_sources(hyp_engine *e) {
+    watch_sidecar(e);
     if (e->mirrors.n == 0) return;
     bool rescued = false;
     for (size_t i = 0; i < e->model->n_files; i++)

@@ -2,10 +2,36 @@
 #include "engine/stream_priv.h"
 
 #include "base/mem.h"
+#include "sidecar/sidecar.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A packed copy of this model, if there is one: then `ret` says what stands where in it. The caller frees `*ret_runs`. */
+static int find_sidecar(hyp_stream *s, const hyp_stream_config *config, hyp_pager_packed *ret,
+                        hyp_packed_run **ret_runs, hyp_err *err) {
+    if (config->no_sidecar) return HYP_OK;
+    HYP_AUTOFREE hyp_sidecar_look *look = malloc(sizeof *look);
+    if (look == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to look for a sidecar");
+    hyp_sidecar_find(config->model, config->sidecar_path, look);
+    if (look->state == HYP_SIDECAR_PRESENT) {
+        s->sidecar_path = strdup(look->path);
+        *ret_runs = hyp_sidecar_sorted_runs(look->sidecar);
+        *ret = (hyp_pager_packed){.path = s->sidecar_path, .runs = *ret_runs, .n_runs = look->sidecar->n_runs};
+    } else if (look->state == HYP_SIDECAR_STALE || look->state == HYP_SIDECAR_CORRUPT) {
+        hyp_err_set(&s->sidecar_why, look->why.code, "%s: %s", look->path, look->why.message);
+    }
+    bool given = config->sidecar_path != NULL && look->state <= HYP_SIDECAR_PARTIAL;
+    bool made = look->state != HYP_SIDECAR_PRESENT || (s->sidecar_path != NULL && *ret_runs != NULL);
+    hyp_sidecar_look_done(look);
+    if (given) {
+        hyp_err_set(err, HYP_ENOTFOUND, "there is no sidecar at %s", config->sidecar_path);
+        hyp_err_hint(err, "make one with: hypura optimize %s --out FILE", config->model->path);
+        return HYP_ENOTFOUND;
+    }
+    return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a sidecar's tables");
+}
 
 static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *ret_least_bytes, hyp_err *err) {
     HYP_AUTOFREE hyp_pager_file *files = calloc(config->model->n_files, sizeof *files);
@@ -32,8 +58,12 @@ static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *
         .io = config->io,
     };
     uint64_t always = 0, largest = 0;
+    hyp_pager_packed packed = {0};
+    HYP_AUTOFREE hyp_packed_run *runs = NULL;
     int r = hyp_pager_measure(&pager, &always, &largest, err);
     *ret_least_bytes = always + largest;
+    if (r == HYP_OK) r = find_sidecar(s, config, &packed, &runs, err);
+    if (packed.path != NULL) pager.packed = &packed;
     return r == HYP_OK ? hyp_pager_open(&pager, &s->pager, err) : r;
 }
 
@@ -84,6 +114,7 @@ void hyp_stream_free(hyp_stream *s) {
     hyp_units_free(&s->units);
     hyp_names_free(&s->weights);
     free(s->layers);
+    free(s->sidecar_path);
     free(s);
 }
 
@@ -132,7 +163,7 @@ int hyp_stream_end(hyp_stream *s, double seconds, uint32_t n_tokens, hyp_err *er
     /* The ring keeps what it has read ahead; experts are unpinned. */
     if (s->mode == HYP_MODE_EXPERTS) {
         hyp_pager_release(s->pager, NULL, SIZE_MAX);
-        if (n_tokens == 1 && s->failure.code == 0) hyp_gate_report(&s->experts.gate, seconds);
+        if (n_tokens == 1 && s->failure.code == 0) stream_experts_report(s, seconds);
     }
     s->layer = STREAM_NO_LAYER;
     return hyp_err_pass(err, &s->failure);
@@ -146,8 +177,17 @@ const hyp_units *hyp_stream_units(const hyp_stream *s) {
     return &s->units;
 }
 
+bool hyp_stream_uses_sidecar(const hyp_stream *s, const char **ret_path, const hyp_err **ret_why) {
+    const hyp_err *why = NULL;
+    bool used = s->sidecar_path != NULL && hyp_pager_packed_in_use(s->pager, &why);
+    if (ret_path != NULL) *ret_path = used ? s->sidecar_path : NULL;
+    if (ret_why != NULL) *ret_why = why != NULL ? why : s->sidecar_why.code != 0 ? &s->sidecar_why : NULL;
+    return used;
+}
+
 void hyp_stream_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
     hyp_pager_get_stats(s->pager, &ret->pager);
+    ret->whole_units = s->mode == HYP_MODE_EXPERTS && s->experts.whole.verdict;
     ret->prefetch_on = s->mode == HYP_MODE_FFN || (s->experts.lookahead != NULL && hyp_gate_on(&s->experts.gate));
     ret->recall = hyp_accuracy_recall(&s->experts.accuracy);
     ret->precision = hyp_accuracy_precision(&s->experts.accuracy);

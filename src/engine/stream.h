@@ -26,6 +26,9 @@ typedef struct hyp_stream_config {
     const char *trace_path; /* record the routing there, or NULL */
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
     hyp_io_config io;
+    const char *sidecar_path; /* NULL: look where it usually is */
+    bool short_reads_cost;    /* this disk reads parts of experts clearly slower than whole ones, as far as is known */
+    bool no_sidecar;
 } hyp_stream_config;
 
 /* Cut the model into units and build the pager. Nothing is read yet. `*ret_least_bytes` is the least budget for frames, set
@@ -51,10 +54,14 @@ bool hyp_stream_failed(const hyp_stream *stream);
 
 const hyp_units *hyp_stream_units(const hyp_stream *stream);
 
+/* As hyp_engine_uses_sidecar(). */
+bool hyp_stream_uses_sidecar(const hyp_stream *stream, const char **ret_path, const hyp_err **ret_why);
+
 typedef struct hyp_stream_stats {
     hyp_pager_stats pager;
     bool prefetch_on;         /* the governor lets predictions be prefetched now */
     double recall, precision; /* of predicted experts */
+    bool whole_units;         /* experts are read whole: the last trial showed a gain */
 } hyp_stream_stats;
 /* The model's own files cannot be read any more (hyp_pager_leave_primary()). */
 void hyp_stream_leave_primary(hyp_stream *stream, int sys_errno);

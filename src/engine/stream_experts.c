@@ -20,7 +20,6 @@ enum { MAX_LOOKAHEAD_ROWS = 16 };
 enum { ROUTERS_SHARE = 24 };
 
 int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
-    (void)config;
     stream_experts *x = &s->experts;
     x->max_experts = 1;
     for (uint32_t i = 0; i < s->units.n_layers; i++)
@@ -33,6 +32,10 @@ int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err 
     x->inputs = calloc(s->units.n_layers, sizeof(struct ggml_tensor *));
     x->foretold_layer = STREAM_NO_LAYER;
     hyp_gate_init(&x->gate);
+    if (config->short_reads_cost)
+        hyp_gate_assume(&x->whole, true);
+    else
+        hyp_gate_init(&x->whole);
     bool made = x->demand != NULL && x->demand_tokens != NULL && x->demand_experts != NULL &&
                 x->slot_of_expert != NULL && x->foretold != NULL && x->inputs != NULL;
     return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %u experts", x->max_experts);
@@ -242,6 +245,7 @@ static void route(hyp_stream *s, const struct ggml_tensor *node) {
     s->layer = layer;
     s->parts_passed = 0;
     s->parts_all = (uint8_t)((1u << s->units.units[x->demand[0]].n_extents) - 1);
+    hyp_pager_read_whole(s->pager, x->n_tokens == 1 ? hyp_gate_on(&x->whole) : x->whole.verdict);
     if (hyp_pager_demand(s->pager, layer, x->demand, x->demand_tokens, x->n_demand, &failure) != HYP_OK)
         stream_fail(s, &failure);
     learn(s, layer);
@@ -250,6 +254,14 @@ static void route(hyp_stream *s, const struct ggml_tensor *node) {
     hyp_pager_cancel_prefetches(s->pager);
     foretell(s, layer);
     prefetch_foretold(s);
+}
+
+/* One trial at a time: a token's time tells of one thing. */
+void stream_experts_report(hyp_stream *s, double seconds) {
+    stream_experts *x = &s->experts;
+    const bool prefetching = s->prefetch && x->gate.trying, packed = hyp_pager_packed_in_use(s->pager, NULL);
+    if (packed && !prefetching) hyp_gate_report(&x->whole, seconds);
+    if (prefetching || !packed || !x->whole.trying) hyp_gate_report(&x->gate, seconds);
 }
 
 /* --- the callback --- */

@@ -34,6 +34,7 @@ typedef struct stream_experts {
     uint32_t n_foretold, foretold_layer;
     hyp_accuracy accuracy;
     hyp_gate gate;
+    hyp_gate whole; /* with a sidecar: read experts whole, or part by part? */
     hyp_coact *coact;
     hyp_coact_unit *warm; /* what earlier runs used most, to fill free frames with */
     size_t n_warm, next_warm;
@@ -64,7 +65,9 @@ struct hyp_stream {
     uint8_t parts_all, parts_passed; /* of that layer's units: their parts, and those whose node was asked about */
     stream_experts experts;
     stream_dense dense;
-    hyp_err failure; /* of this decode */
+    hyp_err failure;     /* of this decode */
+    char *sidecar_path;  /* of the one that was given to the pager, or NULL */
+    hyp_err sidecar_why; /* why none was */
 };
 
 /* Keep the first failure of a decode. */
@@ -79,6 +82,8 @@ int stream_experts_start(hyp_stream *s, hyp_err *err);
 
 /* Any node, before it runs: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL. */
 bool stream_experts_before(hyp_stream *s, struct ggml_tensor *node, const hyp_unit_ref *ref);
+/* A token was decoded. */
+void stream_experts_report(hyp_stream *s, double seconds);
 /* A node that was stopped at has run. */
 void stream_experts_after(hyp_stream *s, const struct ggml_tensor *node);
 

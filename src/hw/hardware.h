@@ -51,6 +51,7 @@ typedef struct hyp_hardware {
     double node_s;                 /* fixed cost of one graph node: waking and joining the threads */
     double disk_bytes_per_s;       /* direct reads at disk_request_bytes and disk_depth: what streaming gets */
     double disk_fault_bytes_per_s; /* through page faults on a mapping: what plain mmap gets */
+    double disk_short_bytes_per_s; /* direct reads of 128 KiB, 16 in flight; 0: not measured */
     uint32_t disk_request_bytes, disk_depth; /* where the disk saturates */
     hyp_device devices[HYP_HARDWARE_MAX_DEVICES];
     size_t n_devices;

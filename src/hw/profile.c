@@ -275,6 +275,12 @@ static int do_disk(session *s, hyp_err *err) {
     }
     p->hardware.disk_bytes_per_s = p->disk.bytes_per_s;
     p->hardware.disk_request_bytes = p->disk.chunk_bytes;
+    for (size_t i = 0; i < p->disk.n_points; i++) {
+        const hyp_probe_point *point = &p->disk.points[i];
+        if (point->cache == HYP_PROBE_DIRECT && point->random && point->size_bytes == 128 << 10 && point->depth == 16 &&
+            point->backend == p->disk.backend)
+            p->hardware.disk_short_bytes_per_s = point->bytes_per_s;
+    }
     p->hardware.disk_depth = p->disk.prefetch_depth;
     return HYP_OK;
 }
@@ -305,7 +311,7 @@ int hyp_profile_load_or_measure(const hyp_profile_request *request, hyp_profile 
     hw->ram_available_bytes = profile->memory.available_bytes;
     hw->ram_budget_bytes = hyp_memory_budget(&profile->memory);
     hw->n_devices = local_devices(hw->devices, s.devices);
-    s.n_steps = HYP_ARRAY_LEN(usual_types) + hw->n_devices + 1 + (request->path != NULL ? 14 : 0);
+    s.n_steps = HYP_ARRAY_LEN(usual_types) + hw->n_devices + 1 + (request->path != NULL ? 18 : 0);
     if (r == HYP_OK) r = do_machine(&s, err);
     if (r == HYP_OK) r = do_disk(&s, err);
     if (r == HYP_OK) *ret = *profile;

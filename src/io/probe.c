@@ -40,6 +40,8 @@ static const uint32_t all_sizes[] = {64 << 10, 128 << 10, 256 << 10, 512 << 10, 
 static const uint32_t few_sizes[] = {256 << 10, 1 << 20, 4 << 20};
 static const uint32_t all_depths[] = {1, 2, 4, 8, 16, 32};
 static const uint32_t few_depths[] = {1, 4, 16};
+static const uint32_t small_sizes[] = {64 << 10, 128 << 10}; /* where a read's own cost shows: what packing saves */
+static const uint32_t small_depths[] = {4, 16};
 static const uint32_t quick_depths[] = {4, 8, 16, 32};
 
 #define LIST(a) a, HYP_ARRAY_LEN(a)
@@ -72,7 +74,10 @@ static void add_rest(probe *p) {
     const uint32_t one = 1;
     hyp_probe_point direct = {.backend = r->backend};
     add_grid(p, direct, &r->chunk_bytes, 1, &r->prefetch_depth, 1);
-    if (!p->config->quick) {
+    if (p->config->quick) {
+        const hyp_probe_point scattered = {.backend = r->backend, .random = true};
+        add_grid(p, scattered, LIST(small_sizes), LIST(small_depths));
+    } else {
         const hyp_probe_point threads = {.backend = HYP_IO_THREADS, .random = true};
         const hyp_probe_point plain = {.backend = HYP_IO_PLAIN, .random = true};
         hyp_probe_point cached = {.backend = r->backend, .cache = HYP_PROBE_COLD, .random = true};

@@ -93,7 +93,7 @@ static int compare_places(const void *a, const void *b) {
 }
 
 bool packed_sort(hyp_pager *p, const uint32_t *units, size_t n) {
-    if (!p->packed_on || n > p->n_units) return false;
+    if (!p->packed_on || !p->whole_units || n > p->n_units) return false;
     uint64_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
         const pager_unit *u = &p->units[units[i]];
@@ -105,6 +105,10 @@ bool packed_sort(hyp_pager *p, const uint32_t *units, size_t n) {
     if (bytes > p->frames.budget_bytes) return false;
     qsort(p->packed_order, n, sizeof *p->packed_order, compare_places);
     return true;
+}
+
+void hyp_pager_read_whole(hyp_pager *p, bool whole) {
+    p->whole_units = whole;
 }
 
 bool hyp_pager_packed_in_use(const hyp_pager *p, const hyp_err **ret_why) {

@@ -143,6 +143,11 @@ void hyp_pager_leave_primary(hyp_pager *pager, int sys_errno);
 
 hyp_policy *hyp_pager_policy(hyp_pager *pager);
 
+/* From now on read a demand's units `whole`, in the order of the packed file, so that each comes with one read; else (as it
+ * begins) all first parts first, so that the first matrix is computed while the rest is read. Which is faster depends on the
+ * disk. Without a packed file it changes nothing. */
+void hyp_pager_read_whole(hyp_pager *pager, bool whole);
+
 /* Is the packed file being read? When it is not any more, or never was though one was given, `*ret_why` (may be NULL) says
  * why, else it stays NULL. A copy that failed once, or whose bytes were not the model's, is not read again. */
 bool hyp_pager_packed_in_use(const hyp_pager *pager, const hyp_err **ret_why);

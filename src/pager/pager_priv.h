@@ -108,7 +108,7 @@ struct hyp_pager {
     uint32_t *arrived; /* spans to map: arrived and of pinned units when listed; each once; some may have moved on */
     size_t n_arrived;
     /* The packed file. */
-    bool packed_on;
+    bool packed_on, whole_units;
     hyp_err packed_failure;
     hyp_io_request *batch[MAX_BATCH]; /* neighbours in it, made and not yet submitted; empty between two operations */
     size_t n_batch;

@@ -6,6 +6,7 @@ enum {
     FIRST_PAUSE = 128, /* tokens, after the first trial without gain */
     LAST_PAUSE = 8192,
     RECHECK = 1024, /* tokens, after a trial with gain */
+    ASSUMED = 64,   /* tokens that a verdict without a trial holds for */
     N_EPISODES = 2 * HYP_GATE_PAIRS,
     UNCOUNTED = 2, /* first tokens of an episode: what the one before left in the cache and in flight */
 };
@@ -21,6 +22,13 @@ static void begin_trial(hyp_gate *gate) {
 void hyp_gate_init(hyp_gate *gate) {
     *gate = (hyp_gate){.pause = FIRST_PAUSE};
     begin_trial(gate);
+}
+
+void hyp_gate_assume(hyp_gate *gate, bool verdict) {
+    hyp_gate_init(gate);
+    gate->trying = false;
+    gate->on = gate->verdict = verdict;
+    gate->left = ASSUMED;
 }
 
 bool hyp_gate_on(const hyp_gate *gate) {

@@ -1,4 +1,4 @@
-/* gate.h - the governor of prefetching: whether it pays, found out by trying.
+/* gate.h - the governor of prefetching, and of reading experts whole: whether it pays, found out by trying.
  *
  * A right prediction is not a gain by itself: prefetches take disk and memory from demand reads. So tokens are timed in
  * short episodes with and without, in turns, and the medians of neighbouring episodes compared. Without a clear gain
@@ -24,6 +24,9 @@ typedef struct hyp_gate {
 
 /* Begin with a trial. */
 void hyp_gate_init(hyp_gate *gate);
+
+/* Begin with `verdict` instead, because it is likely for other reasons; the first trial comes soon. */
+void hyp_gate_assume(hyp_gate *gate, bool verdict);
 
 /* Should the coming token prefetch? */
 bool hyp_gate_on(const hyp_gate *gate);

@@ -18,6 +18,7 @@ static void make(fixture *f, hyp_io_backend backend) {
 
 static void use(fixture *f, const uint32_t *units, size_t n) {
     hyp_err err = HYP_ERR_NONE;
+    hyp_pager_read_whole(f->pager, true);
     assert_int_equal(hyp_pager_demand(f->pager, 0, units, NULL, n, &err), HYP_OK);
     for (size_t i = 0; i < n; i++)
         if (hyp_pager_wait(f->pager, units[i], HYP_PART_ALL, &err) != HYP_OK) fail_msg("%s", err.message);
@@ -143,6 +144,28 @@ static void a_read_that_fails_for_good_is_made_again(void **state) {
     packed_file_done(&pf);
 }
 
+/* Unless it is asked for, parts come one after the other, as without the copy. */
+static void parts_come_in_order(void **state) {
+    (void)state;
+    fixture f;
+    packed_file pf;
+    make(&f, HYP_IO_PLAIN);
+    packed_file_make(&pf, &f, "parts", true, 0);
+    fixture_open(&f, ROOM);
+    const uint32_t units[] = {6, 2, 5};
+    hyp_err err = HYP_ERR_NONE;
+    assert_int_equal(hyp_pager_demand(f.pager, 0, units, NULL, 3, &err), HYP_OK);
+    assert_int_equal(stats_of(&f).io.n_reads, 9);
+    hyp_pager_release(f.pager, NULL, SIZE_MAX);
+    hyp_pager_read_whole(f.pager, true);
+    assert_int_equal(hyp_pager_demand(f.pager, 0, (uint32_t[]){1}, NULL, 1, &err), HYP_OK);
+    assert_int_equal(stats_of(&f).io.n_reads, 10);
+    assert_int_equal(hyp_pager_wait(f.pager, 1, HYP_PART_ALL, &err), HYP_OK);
+    fixture_check(&f);
+    fixture_done(&f);
+    packed_file_done(&pf);
+}
+
 /* A layer wider than the cache: first parts first, as without the copy. */
 static void a_wide_layer(void **state) {
     (void)state;
@@ -151,6 +174,7 @@ static void a_wide_layer(void **state) {
     make(&f, HYP_IO_THREADS);
     packed_file_make(&pf, &f, "wide", true, 0);
     fixture_open(&f, ROOM / 2);
+    hyp_pager_read_whole(f.pager, true);
     const uint32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7};
     hyp_err err = HYP_ERR_NONE;
     assert_int_equal(hyp_pager_demand(f.pager, 0, all, NULL, EXPERTS, &err), HYP_OK);
@@ -194,6 +218,7 @@ int main(void) {
         cmocka_unit_test(a_wrong_byte_is_not_shown),
         cmocka_unit_test(a_short_or_failing_copy_is_left),
         cmocka_unit_test(a_read_that_fails_for_good_is_made_again),
+        cmocka_unit_test(parts_come_in_order),
         cmocka_unit_test(a_wide_layer),
         cmocka_unit_test(runs_out_of_order_are_refused),
     };

@@ -180,7 +180,10 @@ static void operate(trace *t) {
         else
             hyp_pager_drop_parts(f->pager, u, (uint8_t)fixture_random(f, 256));
         break;
-    case 11: hyp_pager_poll(f->pager); break;
+    case 11:
+        hyp_pager_read_whole(f->pager, fixture_random(f, 2) == 0);
+        hyp_pager_poll(f->pager);
+        break;
     case 12: hyp_pager_pass(f->pager, &u, 1, (uint8_t)fixture_random(f, 256)); break;
     default:
         if (fixture_random(f, 3) == 0)

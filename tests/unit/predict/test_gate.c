@@ -67,8 +67,24 @@ static void a_change_is_found_out(void **state) {
     assert_false(gate.verdict);
 }
 
+static void an_assumed_verdict_is_tried_soon(void **state) {
+    (void)state;
+    hyp_gate gate;
+    hyp_gate_assume(&gate, true);
+    for (int i = 0; i < 63; i++) {
+        assert_true(hyp_gate_on(&gate) && gate.verdict && !gate.trying);
+        hyp_gate_report(&gate, 1);
+    }
+    hyp_gate_report(&gate, 1);
+    assert_true(gate.trying);
+    for (int i = 0; i < 2 * HYP_GATE_PAIRS * HYP_GATE_EPISODE; i++)
+        hyp_gate_report(&gate, hyp_gate_on(&gate) ? 1.2 : 1); /* it was wrong */
+    assert_false(gate.trying || gate.verdict || hyp_gate_on(&gate));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_assumed_verdict_is_tried_soon),
         cmocka_unit_test(a_gain_turns_it_on),
         cmocka_unit_test(a_loss_turns_it_off_and_trials_grow_rare),
         cmocka_unit_test(no_difference_is_no_gain),

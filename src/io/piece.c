@@ -272,9 +272,11 @@ static bool next_window(hyp_io_piece *piece) {
 /* The window cannot be read where it was tried, for `sys_errno`: begin it again on a source that was not tried. False when
  * there is none. */
 static bool change_source(hyp_io *io, hyp_io_piece *piece, int sys_errno) {
-    if (io->n_sources == 1) return false;
+    uint32_t holders = hyp_io_holders(io, piece->index);
+    /* A file without copies says nothing of what else its disk holds. */
+    if ((holders & (holders - 1)) == 0) return false;
     piece->tried |= 1u << piece->source;
-    uint32_t left = hyp_io_holders(io, piece->index) & ~piece->tried;
+    uint32_t left = holders & ~piece->tried;
     pthread_mutex_lock(&io->lock);
     hyp_io_drop(io, piece->source, sys_errno);
     if (left != 0) {

@@ -192,6 +192,38 @@ static void a_wide_layer(void **state) {
     packed_file_done(&pf);
 }
 
+/* With a mirror of the model the packed file is still read, from the one disk that has it; a bad block in it takes no disk
+ * out of use. */
+static void a_mirror_has_no_copy_of_it(void **state) {
+    (void)state;
+    for (int how = 0; how < 2; how++) {
+        fixture f;
+        packed_file pf;
+        make(&f, HYP_IO_THREADS);
+        packed_file_make(&pf, &f, "mirrored", true, 3);
+        char copy[300];
+        snprintf(copy, sizeof copy, "%s-copy", f.paths[0]);
+        FILE *out = fopen(copy, "wb");
+        assert_int_equal(fwrite(f.content[0], 1, f.bytes[0], out), f.bytes[0]);
+        fclose(out);
+        const char *paths[] = {copy};
+        const hyp_io_mirror mirror = {paths};
+        f.config.io.mirrors = &mirror;
+        f.config.io.n_mirrors = 1;
+        if (how == 1) assert_int_equal(truncate(pf.path, 0), 0);
+        fixture_open(&f, ROOM);
+        use(&f, (uint32_t[]){7, 1, 4, 0, 2, 3, 6, 5}, EXPERTS);
+        hyp_pager_stats s = stats_of(&f);
+        assert_int_equal(s.io.n_sources, 2);
+        assert_int_equal(s.io.sources[0].dropped_errno, 0);
+        assert_int_equal(hyp_pager_packed_in_use(f.pager, NULL), how == 0);
+        assert_int_equal(s.packed_bytes, how == 0 ? pf.bytes : 0);
+        fixture_done(&f);
+        packed_file_done(&pf);
+        unlink(copy);
+    }
+}
+
 static void runs_out_of_order_are_refused(void **state) {
     (void)state;
     fixture f;
@@ -220,6 +252,7 @@ int main(void) {
         cmocka_unit_test(a_read_that_fails_for_good_is_made_again),
         cmocka_unit_test(parts_come_in_order),
         cmocka_unit_test(a_wide_layer),
+        cmocka_unit_test(a_mirror_has_no_copy_of_it),
         cmocka_unit_test(runs_out_of_order_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

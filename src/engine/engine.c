@@ -17,6 +17,10 @@ enum { MAX_PARALLEL = 64 };
  * token embedding in the page cache. A control group of the budget was never filled: 156 of 262 MB, 1928 of 2097 MB used. */
 enum { STREAM_SLACK_BYTES = 20 << 20 };
 
+/* How much of the model is touched to learn what page faults cost here and now, once in a run at most. */
+enum { FAULT_SAMPLE_BYTES = 32 << 20 };
+static const double FAULT_SAMPLE_S = 0.25;
+
 int hyp_engine_err(hyp_err *err, int code, const char *message) {
     char words[256];
     hyp_runtime_last_error(words, sizeof words);
@@ -204,7 +208,7 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
     if (r != HYP_OK) return r;
     const bool disk_measured = disk != HYP_PROFILE_DEFAULT;
     e->info.rates_measured = disk_measured && machine != HYP_PROFILE_DEFAULT;
-    e->may_fall_back = disk_measured && config->mode == HYP_MODE_AUTO;
+    e->may_fall_back = config->mode == HYP_MODE_AUTO;
     if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
     e->hardware.ram_available_bytes = memory.available_bytes;
     e->hardware.ram_budget_bytes = hyp_memory_budget(&memory);
@@ -341,18 +345,29 @@ size_t hyp_engine_max_batch(const hyp_engine *e) {
     return llama_n_batch(e->ctx);
 }
 
-/* After a measured start, streaming that is clearly slower than plain mmap could be is given up: the mapping shows the file
+/* Weights that are computed on the host: what the page cache would have to hold. */
+static uint64_t host_bytes(const hyp_engine *e) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < e->model->n_tensors; i++)
+        if (e->plan->tensor_tier[i] < HYP_TIER_DEVICE) bytes += e->model->tensors[i].bytes;
+    return bytes;
+}
+
+/* After a measured start, streaming that is clearly slower than plain mmap would be is given up: the mapping shows the file
  * again, and the page cache gets the frames' memory. */
 static void consider_mmap(hyp_engine *e, double seconds, const hyp_pager_stats *before) {
     hyp_stream_stats now;
+    hyp_memory memory;
     hyp_stream_get_stats(e->stream, &now);
     const hyp_pager_stats *p = &now.pager;
-    uint64_t used = p->hit_bytes + p->miss_bytes - before->hit_bytes - before->miss_bytes;
     double mmap_s = 0;
-    if (!hyp_fallback_add(&e->fallback, seconds, p->stall_s - before->stall_s, used)) return;
-    if (!hyp_fallback_is_due(&e->fallback, p->budget_bytes - p->pinned_bytes,
-                             hyp_stream_units(e->stream)->streamed_bytes, e->hardware.disk_fault_bytes_per_s, &mmap_s))
-        return;
+    if (!hyp_fallback_add(&e->fallback, seconds, p->stall_s - before->stall_s)) return;
+    hyp_err ignored = HYP_ERR_NONE;
+    if (hyp_memory_probe(&memory, &ignored) != HYP_OK) return;
+    uint64_t host = host_bytes(e), room = hyp_memory_budget(&memory) + p->pinned_bytes + p->cached_bytes;
+    if (!hyp_fallback_is_possible(&e->fallback, host, room)) return;
+    double fault_rate = hyp_stream_measure_faults(e->stream, FAULT_SAMPLE_BYTES, FAULT_SAMPLE_S);
+    if (!hyp_fallback_is_due(&e->fallback, host, fault_rate, &mmap_s)) return;
     snprintf(e->info.reason, sizeof e->info.reason, "streaming gave %.2f tok/s, plain mmap should give %.2f",
              HYP_FALLBACK_TOKENS / e->fallback.seconds, 1 / mmap_s);
     e->info.mode = HYP_MODE_MMAP;

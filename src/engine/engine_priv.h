@@ -27,7 +27,7 @@ struct hyp_engine {
     hyp_engine_info info;
     hyp_stream *stream; /* NULL unless weights are streamed */
     hyp_fallback fallback;
-    bool may_fall_back;   /* mode auto, and the disk was measured */
+    bool may_fall_back;   /* mode auto: the user did not insist */
     engine_guard *guards; /* one a file: pages that cannot be read */
     hyp_mirrors mirrors;
     bool sidecar_told;

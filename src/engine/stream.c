@@ -196,3 +196,7 @@ void hyp_stream_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
 void hyp_stream_leave_primary(hyp_stream *s, int sys_errno) {
     hyp_pager_leave_primary(s->pager, sys_errno);
 }
+
+double hyp_stream_measure_faults(const hyp_stream *s, uint64_t max_bytes, double max_s) {
+    return hyp_pager_measure_faults(s->pager, max_bytes, max_s);
+}

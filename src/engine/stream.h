@@ -63,6 +63,9 @@ typedef struct hyp_stream_stats {
     double recall, precision; /* of predicted experts */
     bool whole_units;         /* experts are read whole: the last trial showed a gain */
 } hyp_stream_stats;
+/* hyp_pager_measure_faults() */
+double hyp_stream_measure_faults(const hyp_stream *stream, uint64_t max_bytes, double max_s);
+
 /* The model's own files cannot be read any more (hyp_pager_leave_primary()). */
 void hyp_stream_leave_primary(hyp_stream *stream, int sys_errno);
 void hyp_stream_get_stats(const hyp_stream *stream, hyp_stream_stats *ret);

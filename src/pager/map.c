@@ -4,6 +4,7 @@
  * a page. Each resident frame holds the file's bytes of all its pages, so that any of them may stand on a shared page;
  * exactly one does, and it alone has the `owns` flag of that page. The rule that keeps foreign bytes out: a frame is given
  * up only after every page it owns shows something else, a resident neighbour's copy or the file. */
+#include "base/text.h"
 #include "pager/pager_priv.h"
 
 #include <assert.h>
@@ -51,6 +52,24 @@ static int show_frame(const hyp_pager *p, const pager_span *s, uint64_t first, u
 static int show_file(const hyp_pager *p, const pager_span *s, uint64_t first, uint64_t last) {
     const mapped_file *f = &p->files[s->file];
     return hyp_platform_map_file(f->fd, first * p->page, (last - first + 1) * p->page, f->base + first * p->page);
+}
+
+double hyp_pager_measure_faults(const hyp_pager *p, uint64_t max_bytes, double max_s) {
+    enum { SAMPLES = 64, LEAST_PAGES = 256 }; /* less than 1 MiB says nothing */
+    size_t step = HYP_MAX(p->n_spans / SAMPLES, (size_t)1);
+    uint64_t pages = 0;
+    double start_s = hyp_text_now_s(), now_s = start_s;
+    for (size_t first = 0; first < step; first++)
+        for (size_t i = first; i < p->n_spans; i += step) {
+            const pager_span *s = &p->spans[i];
+            if (s->unit == NONE || s->state == SPAN_RESIDENT) continue;
+            for (uint64_t page = s->first; page <= s->last && pages * p->page < max_bytes; page++, pages++)
+                (void)*(volatile const uint8_t *)(p->files[s->file].base + page * p->page);
+            now_s = hyp_text_now_s();
+            if (pages * p->page >= max_bytes || now_s - start_s > max_s) goto done;
+        }
+done:
+    return pages >= LEAST_PAGES && now_s > start_s ? (double)(pages * p->page) / (now_s - start_s) : 0;
 }
 
 /* --- another file under the mapping --- */

@@ -141,6 +141,11 @@ void hyp_pager_poll(hyp_pager *pager);
  * out (`sys_errno` says why). No effect without such a mirror, or the second time. Any time between two operations. */
 void hyp_pager_leave_primary(hyp_pager *pager, int sys_errno);
 
+/* Measure what plain mmap would pay: touch the pages of some streamed extents that have no frame, spread over the model, one
+ * after the other as a computation does, for at most `max_bytes` and about `max_s` seconds. Returns bytes a second, 0 when
+ * every extent has a frame. Evicts nothing. Between two operations; the mapping's guard catches what cannot be read. */
+double hyp_pager_measure_faults(const hyp_pager *pager, uint64_t max_bytes, double max_s);
+
 hyp_policy *hyp_pager_policy(hyp_pager *pager);
 
 /* From now on read a demand's units `whole`, in the order of the packed file, so that each comes with one read; else (as it

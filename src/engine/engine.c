@@ -277,6 +277,8 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
     e->vocab = llama_model_get_vocab(e->llama);
     e->info.n_vocab = llama_vocab_n_tokens(e->vocab);
     e->info.n_embd = llama_model_n_embd_out(e->llama);
+    r = hyp_engine_check_vocab(e, err);
+    if (r != HYP_OK) return r;
     r = make_context_and_stream(e, config, bases, err);
     if (r == HYP_OK) hyp_engine_watch_sources(e);
     e->info.load_s = hyp_text_now_s() - start_s;

@@ -51,7 +51,7 @@ typedef struct hyp_engine_config {
 } hyp_engine_config;
 
 /* Load. `*ret` is freed with hyp_engine_close().
- * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_ENOMEM (the budget is too small: the hint names
+ * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_EFORMAT (a tokenizer that cannot work), HYP_ENOMEM (the budget is too small: the hint names
  * the least), HYP_EIO, HYP_ENOTFOUND (no file at `sidecar_path`), HYP_ECANCELED (by `progress`), and those of
  * hyp_mirrors_open(). */
 HYP_NODISCARD int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err);

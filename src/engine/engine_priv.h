@@ -49,5 +49,11 @@ void hyp_engine_guard_copies(hyp_engine *e, size_t i, int handle, uint64_t offse
 /* After reading: has a disk failed? Then see to it that its part is read from another, and say so. */
 void hyp_engine_watch_sources(hyp_engine *e);
 
+/* --- vocab.c --- */
+
+/* Would libllama end the process at the first text: no tokenizer at all, or special tokens to add that are not there?
+ * Errors: HYP_EFORMAT. */
+int hyp_engine_check_vocab(const hyp_engine *e, hyp_err *err);
+
 /* Fill `err` with `code`, the formatted message, and libllama's own words if it said any. Returns `code`. */
 int hyp_engine_err(hyp_err *err, int code, const char *message);

@@ -6,6 +6,28 @@
 #include <limits.h>
 #include <string.h>
 
+static int refuse(const hyp_engine *e, const char *what, hyp_err *err) {
+    hyp_err_set(err, HYP_EFORMAT, "%s cannot be used with text: %s", e->model->path, what);
+    hyp_err_hint(err, "download the model again, or convert it again with its tokenizer's files beside it");
+    return HYP_EFORMAT;
+}
+
+/* libllama gives some tokenizers the usual number where the file names none, whether there are so many tokens or not. */
+static bool is_missing(const hyp_engine *e, llama_token token) {
+    return token < 0 || token >= llama_vocab_n_tokens(e->vocab);
+}
+
+int hyp_engine_check_vocab(const hyp_engine *e, hyp_err *err) {
+    const bool pair = llama_vocab_type(e->vocab) == LLAMA_VOCAB_TYPE_WPM; /* always between two special tokens */
+    if (llama_vocab_type(e->vocab) == LLAMA_VOCAB_TYPE_NONE) return refuse(e, "it has no tokenizer", err);
+    if ((pair || llama_vocab_get_add_bos(e->vocab)) && is_missing(e, llama_vocab_bos(e->vocab)))
+        return refuse(e, "every text is to begin with a token that its vocabulary does not have", err);
+    if ((llama_vocab_get_add_eos(e->vocab) && is_missing(e, llama_vocab_eos(e->vocab))) ||
+        (pair && is_missing(e, llama_vocab_sep(e->vocab))))
+        return refuse(e, "every text is to end with a token that its vocabulary does not have", err);
+    return HYP_OK;
+}
+
 int hyp_engine_tokenize(const hyp_engine *e, const char *text, size_t n, bool add_special, bool parse_special,
                         hyp_token **ret, size_t *ret_n, hyp_err *err) {
     if (n > INT32_MAX / 2) return hyp_err_set(err, HYP_ELIMIT, "a text of %zu bytes is too long", n);

@@ -124,7 +124,9 @@ static bool on_node(struct ggml_tensor *node, bool ask, void *user) {
 static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t ubatch_tokens, hyp_err *err) {
     struct llama_context_params params = llama_context_default_params();
     params.n_seq_max = HYP_MAX(config->n_parallel, 1u);
-    params.n_ctx = config->context_tokens * params.n_seq_max;
+    /* Embeddings of several texts are one batch, which one context's length bounds. */
+    params.kv_unified = config->embeddings;
+    params.n_ctx = config->context_tokens * (config->embeddings ? 1 : params.n_seq_max);
     params.n_ubatch = ubatch_tokens;
     params.n_batch = HYP_MAX(params.n_ubatch, 2048u);
     params.n_threads = params.n_threads_batch = e->info.threads;
@@ -217,7 +219,7 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
         .ram_bytes = config->ram_bytes,
         .vram_bytes = config->vram_bytes,
         .context_tokens = config->context_tokens,
-        .n_parallel = config->n_parallel,
+        .n_parallel = config->embeddings ? 1 : config->n_parallel,
         .batch_tokens = config->batch_tokens,
         .no_repack = config->no_repack,
     };

@@ -28,7 +28,7 @@ typedef struct hyp_engine_config {
     uint32_t n_parallel;     /* sequences; 0 = 1 */
     uint32_t batch_tokens;   /* widest batch computed at once (ubatch); 0 = 512 */
     int threads;             /* 0 = one a core */
-    bool embeddings;         /* pooled embeddings instead of logits */
+    bool embeddings;         /* pooled embeddings instead of logits; the sequences then share context_tokens */
     hyp_policy_kind policy;  /* of eviction, when experts are streamed */
     bool no_prefetch;
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */

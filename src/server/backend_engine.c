@@ -63,6 +63,12 @@ static int open_engine(void *self, const hyp_backend_open *request, void **ret_m
         return r;
     }
     fill_info(l, ret_info);
+    if (request->embeddings) {
+        /* libllama rounds a context up, but position embeddings have no more rows than the model was trained with; and what is
+         * pooled must be computed in one piece, or an encoder ends the process. */
+        ret_info->context_tokens = HYP_MIN(ret_info->context_tokens, config.context_tokens);
+        ret_info->max_batch = hyp_engine_get_info(l->engine)->batch_tokens;
+    }
     *ret_model = l;
     return HYP_OK;
 }

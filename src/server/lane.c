@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { EMBED_PARALLEL = 16 }; /* inputs of one batch; they share one context */
+
 typedef struct load_watch {
     hyp_scheduler *scheduler;
     hyp_job *job;
@@ -38,6 +40,16 @@ void lane_unload(hyp_scheduler *s, lane *l) {
     hyp_entry_unref(entry);
 }
 
+/* The batch that all lanes fill, one after the other. */
+static int grow_batch(hyp_scheduler *s, size_t n, hyp_err *err) {
+    if (n <= s->batch_capacity) return HYP_OK;
+    hyp_input *batch = realloc(s->batch, n * sizeof *batch);
+    if (batch == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    s->batch = batch;
+    s->batch_capacity = n;
+    return HYP_OK;
+}
+
 int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     const hyp_backend_ops *ops = s->config.backend.ops;
     lane_unload(s, l);
@@ -45,7 +57,7 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     hyp_backend_open request = {.path = job->entry->path,
                                 .embeddings = l->embeddings,
                                 .context_tokens = hyp_scheduler_context(s, job->entry),
-                                .n_parallel = l->embeddings ? 1 : s->config.n_parallel,
+                                .n_parallel = l->embeddings ? EMBED_PARALLEL : s->config.n_parallel,
                                 .progress = keep_loading,
                                 .progress_user = &watch};
     hyp_backend_info info = {0};
@@ -53,21 +65,15 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     int64_t start = hyp_mono_ns();
     int r = ops->open(s->config.backend.self, &request, &model, &info, err);
     if (r != HYP_OK) return r;
-    if (!l->embeddings) {
+    r = grow_batch(s, info.max_batch, err);
+    if (r == HYP_OK && !l->embeddings) {
         r = slots_open(&l->slots, ops, model, info.n_parallel, info.needs_checkpoints, err);
-        if (r == HYP_OK && info.max_batch > s->batch_capacity) {
-            hyp_input *batch = realloc(s->batch, info.max_batch * sizeof *batch);
-            if (batch == NULL)
-                r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
-            else
-                s->batch = batch, s->batch_capacity = info.max_batch;
-        }
         if (r == HYP_OK) r = hyp_template_open(info.chat_template, NULL, NULL, &l->template, NULL, err);
-        if (r != HYP_OK) {
-            slots_close(&l->slots);
-            ops->close(model);
-            return r;
-        }
+    }
+    if (r != HYP_OK) {
+        slots_close(&l->slots);
+        ops->close(model);
+        return r;
     }
     l->load_ns = hyp_mono_ns() - start;
     l->info = info;

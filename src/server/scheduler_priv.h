@@ -57,7 +57,7 @@ bool lane_holds(const lane *l, const hyp_job *job);
 bool lane_busy(const lane *l);
 void lane_touch(hyp_scheduler *s, lane *l, hyp_job *job); /* a request for it ended: when does it expire? */
 
-/* step.c: one round of work. False when there was nothing to do. */
+/* step.c, step_embed.c: one round of work. False when there was nothing to do. */
 bool step_text(hyp_scheduler *s, lane *l);
 bool step_embed(hyp_scheduler *s, lane *l);
 /* Put a job into a slot. False when it had to be failed. */

@@ -1,14 +1,18 @@
 """The server over the real engine, with small synthetic models: what reuse, checkpoints and parallel slots compute is what a
 fresh evaluation computes; and the commands serve, list, ps and stop."""
+import http.client
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
+import bert
 from harness import BUILD, TOOLS, Server
 
 HYPURA = os.path.join(os.path.abspath(BUILD), "hypura")
@@ -214,6 +218,101 @@ class Engine(unittest.TestCase):
             self.hypura("ps", "--api-key", "k", port=server.port)
         finally:
             self.assertEqual(server.stop(), 0)
+
+
+class Embeddings(unittest.TestCase):
+    """A small BERT in every pooling: alone, in a batch, and as llama-server computes it."""
+
+    TEXTS = ["baba dado c", "a", "b c d e f " * 9, "kaka lala mama", "pipi", "sasa tata"]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        os.mkdir(cls.folder.name + "/models")
+        for pooling, name in ((1, "mean"), (2, "cls"), (3, "last")):
+            bert.write("%s/models/%s.gguf" % (cls.folder.name, name), pooling)
+        subprocess.run([MAKE, "--arch", "llama", "--layers", "2", "--width", "256", "--vocab", "1024", "-o", cls.folder.name + "/models/text.gguf"], check=True,
+                       stdout=subprocess.DEVNULL)
+        cls.server = Hypura(cls.folder.name + "/models", {"XDG_CACHE_HOME": cls.folder.name, "OLLAMA_HOST": ""}, "--context", "512")
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        cls.folder.cleanup()
+        assert code == 0, cls.server.errors()
+
+    def embed(self, model, texts, **more):
+        reply = self.server.post("/api/embed", {"model": model, "input": texts, **more})
+        self.assertEqual(reply.status, 200, reply.body)
+        return reply.json
+
+    def close_to(self, a, b, where, delta):
+        self.assertEqual(len(a), len(b), where)
+        for x, y in zip(a, b):
+            self.assertAlmostEqual(x, y, delta=delta, msg=where)
+
+    def test_a_batch_is_what_each_is_alone(self):
+        # Attention works in half precision, whose sums depend on what else is in the batch: 5e-5 was seen.
+        for model in ("mean", "cls", "last"):
+            texts = self.TEXTS * 7  # more than one batch holds
+            together = self.embed(model, texts)
+            self.assertEqual(len(together["embeddings"]), len(texts))
+            count = 0
+            for i, text in enumerate(self.TEXTS):
+                alone = self.embed(model, text)
+                count += alone["prompt_eval_count"]
+                for k in range(i, len(texts), len(self.TEXTS)):
+                    self.close_to(together["embeddings"][k], alone["embeddings"][0], (model, k), 2e-4)
+            self.assertEqual(together["prompt_eval_count"], 7 * count)
+
+    def reference(self, llama, port, text):
+        """What llama-server answers, once it is up."""
+        for _ in range(300):
+            try:
+                c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+                c.request("POST", "/v1/embeddings", json.dumps({"input": text}))
+                answer = c.getresponse()
+                body = json.loads(answer.read())
+                c.close()
+                if answer.status == 200:
+                    return body["data"][0]["embedding"]
+            except OSError:
+                pass
+            self.assertIsNone(llama.poll(), "llama-server ended")
+            time.sleep(0.1)
+        self.fail("llama-server did not answer")
+
+    def test_as_llama_server_computes(self):
+        deps = os.environ.get("HYPURA_DEPS")
+        tool = os.path.join(deps, "usr/bin/llama-server") if deps else shutil.which("llama-server")
+        if not tool or not os.path.exists(tool):
+            self.skipTest("no llama-server to compare with")
+        reference = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "reference.sh")
+        for model in ("mean", "cls", "last"):
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                port = s.getsockname()[1]
+            llama = subprocess.Popen([reference, deps or "", "llama-server", "-m", "%s/models/%s.gguf" % (self.folder.name, model), "--embedding", "--port", str(port),
+                                      "-t", "2", "-fit", "off"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                for text in self.TEXTS:
+                    self.close_to(self.reference(llama, port, text), self.embed(model, text)["embeddings"][0], (model, text), 1e-5)
+            finally:
+                llama.terminate()
+                llama.wait(60)
+
+    def test_too_long(self):
+        long = "a b c " * 200
+        cut = self.embed("mean", [long, "a"])
+        self.assertEqual(cut["prompt_eval_count"], 128 + 3, "the model's own context")
+        reply = self.server.post("/api/embed", {"model": "mean", "input": ["a", long], "truncate": False})
+        self.assertEqual((reply.status, reply.json["error"]), (400, "the input length exceeds the context length"))
+
+    def test_other_models_do_not_embed(self):
+        reply = self.server.post("/api/embed", {"model": "text", "input": "a"})
+        self.assertEqual((reply.status, reply.json["error"]), (400, "this model does not support embeddings"))
+        reply = self.server.post("/api/chat", {"model": "mean", "messages": [{"role": "user", "content": "a"}]})
+        self.assertEqual((reply.status, reply.json["error"]), (400, '"mean" does not support chat'))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "engine/hugepages.h"
 #include "engine/mapping.h"
 #include "engine/process.h"
 #include "engine/runtime.h"
@@ -57,6 +58,7 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     bool lazy = is_streaming(e) || (e->info.mode == HYP_MODE_MMAP && config->model->bytes > e->info.budget_bytes);
     int r = hyp_mapping_begin(config->model, lazy, err);
     if (r != HYP_OK) return r;
+    hyp_hugepages_enable(e->info.mode == HYP_MODE_RESIDENT);
     hyp_runtime_clear_error();
     e->llama = llama_model_load_from_file(config->model->path, params);
     hyp_mapping_end(ret_bases);

@@ -43,6 +43,12 @@ def warm_cache(model):
                 pass
 
 
+def touch_memory(n_bytes):
+    """Make the kernel's free memory real: a child writes to every page of n_bytes and ends."""
+    touch = "import mmap,sys; n = int(sys.argv[1]); m = mmap.mmap(-1, n); [m.__setitem__(i, 1) for i in range(0, n, 4096)]"
+    subprocess.run([sys.executable, "-c", touch, str(n_bytes)], check=True)
+
+
 @contextlib.contextmanager
 def memory_cgroup(limit_bytes, name="hypura-bench"):
     """A memory control group of `limit_bytes`; yields a function to run in a child before exec, or None without a limit."""

@@ -32,6 +32,9 @@ def main():
     p.add_argument("--prompt-tokens", type=int, default=32)
     p.add_argument("--variants", default="experts,mmap")
     p.add_argument("--cold", action="store_true", help="drop the file's page cache before every run (default: as it is)")
+    p.add_argument("--touch-memory", action="store_true",
+                   help="before every run touch and free --limit bytes: a virtual machine that gives free memory back to its host "
+                        "pays for the first touch of every page, which a physical one does not")
     argv, _, extra = " ".join(sys.argv[1:]).partition(" -- ")
     a = p.parse_args(argv.split())
     a.extra = extra.split()
@@ -42,6 +45,8 @@ def main():
         for v in variants:
             if a.cold:
                 lib.drop_cache(a.model)
+            if a.touch_memory:
+                lib.touch_memory(a.limit or a.ram)
             mode, *opts = v.split("+")  # "experts+--no-prefetch"
             args = ["run", a.model, "--mode", mode, "--prompt", prompt_of(a.prompt_tokens), "-n", str(a.tokens), "--temp", "0",
                     "--ignore-eos", "--logits-digest", "--no-repack", *opts, *a.extra]

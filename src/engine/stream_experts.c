@@ -149,13 +149,22 @@ static uint32_t fetch_inputs(stream_experts *x, const struct ggml_tensor *input,
     return rows;
 }
 
+/* A prediction costs a matrix product in which the other threads wait: only where it can lead to a read, or is recorded. */
+static bool is_worth_foretelling(const hyp_stream *s, uint32_t layer) {
+    const stream_experts *x = &s->experts;
+    if (layer >= s->units.n_layers) return false;
+    if (x->trace != NULL) return true;
+    return (x->n_tokens > 1 || hyp_gate_on(&x->gate)) && !hyp_pager_layer_held(s->pager, layer);
+}
+
 /* Name the experts that the layer after `layer` will probably choose. */
 static void foretell(hyp_stream *s, uint32_t layer) {
     stream_experts *x = &s->experts;
+    uint32_t next = layer + 1;
     x->n_foretold = 0;
-    x->foretold_layer = layer + 1 < s->units.n_layers ? layer + 1 : STREAM_NO_LAYER;
-    if (x->foretold_layer == STREAM_NO_LAYER) return;
-    uint32_t next = x->foretold_layer;
+    x->foretold_layer = STREAM_NO_LAYER;
+    if (!is_worth_foretelling(s, next)) return;
+    x->foretold_layer = next;
     uint32_t m = x->n_tokens == 1 ? s->model->n_experts_used : (uint32_t)x->n_demand;
     m = HYP_MIN(m, s->layers[next].n_units);
     const struct ggml_tensor *input = x->inputs[layer];

@@ -96,18 +96,23 @@ int tables_build(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     p->units = calloc(c->n_units, sizeof *p->units);
     p->spans = calloc(c->n_extents + 1, sizeof *p->spans);
     p->span_of = malloc((c->n_extents + 1) * sizeof *p->span_of);
-    if (items == NULL || p->units == NULL || p->spans == NULL || p->span_of == NULL)
+    p->n_away = calloc(p->n_layers, sizeof *p->n_away);
+    if (items == NULL || p->n_away == NULL || p->units == NULL || p->spans == NULL || p->span_of == NULL)
         return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu extents", c->n_extents);
     memset(p->span_of, 0xff, (c->n_extents + 1) * sizeof *p->span_of);
     size_t n = 0;
     int r = collect(p, c, items, &n, err);
     if (r != HYP_OK) return r;
     qsort(items, n, sizeof *items, compare_items);
-    return make_spans(p, items, n, err);
+    r = make_spans(p, items, n, err);
+    for (size_t s = 0; s < p->n_spans && r == HYP_OK; s++)
+        if (p->spans[s].unit != NONE) p->n_away[p->units[p->spans[s].unit].layer]++;
+    return r;
 }
 
 void tables_free(hyp_pager *p) {
     free(p->units);
     free(p->spans);
     free(p->span_of);
+    free(p->n_away);
 }

@@ -42,12 +42,13 @@ static const char *check_units(const hyp_pager *p) {
 
 const char *hyp_pager_check(const hyp_pager *p) {
     uint64_t taken = 0, allocated = 0, guessed = 0;
-    size_t held = 0, reading = 0, loose = 0, failed = 0;
+    size_t held = 0, reading = 0, loose = 0, failed = 0, away = 0;
     for (size_t i = 0; i < p->n_spans; i++) {
         const pager_span *s = &p->spans[i];
         const char *wrong = check_edges(p, i);
         if (wrong != NULL) return wrong;
         if (s->unit == NONE) continue;
+        if (s->state == SPAN_ON_DISK) away++;
         failed += s->failed;
         if (s->state == SPAN_ON_DISK) continue;
         held++;
@@ -69,6 +70,9 @@ const char *hyp_pager_check(const hyp_pager *p) {
     if (taken != p->frames.taken_bytes || allocated != p->frames.allocated_bytes) return "the frames are miscounted";
     if (p->always_bytes + allocated > p->budget_bytes) return "over budget";
     if (held != p->n_held || reading != p->n_reading || loose != p->n_reading_loose) return "the spans are miscounted";
+    for (uint32_t i = 0; i < p->n_layers; i++)
+        away -= p->n_away[i];
+    if (away != 0) return "a layer miscounts what is away";
     if (held > p->max_held) return "more spans than the system has mappings for";
     if (failed != p->n_failed) return "the failures are miscounted";
     const hyp_pager_stats *st = &p->stats;

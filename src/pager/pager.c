@@ -353,6 +353,10 @@ hyp_policy *hyp_pager_policy(hyp_pager *p) {
     return p->policy;
 }
 
+bool hyp_pager_layer_held(const hyp_pager *p, uint32_t layer) {
+    return layer < p->n_layers && p->n_away[layer] == 0;
+}
+
 uint64_t hyp_pager_unit_bytes(const hyp_pager *p, uint32_t u) {
     if (u >= p->n_units) return 0;
     return p->units[u].frame_bytes;

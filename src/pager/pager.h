@@ -146,6 +146,9 @@ void hyp_pager_leave_primary(hyp_pager *pager, int sys_errno);
  * every extent has a frame. Evicts nothing. Between two operations; the mapping's guard catches what cannot be read. */
 double hyp_pager_measure_faults(const hyp_pager *pager, uint64_t max_bytes, double max_s);
 
+/* Does every unit of the layer hold its frames (or is being read into them)? Then nothing of it need be foretold. */
+bool hyp_pager_layer_held(const hyp_pager *pager, uint32_t layer);
+
 hyp_policy *hyp_pager_policy(hyp_pager *pager);
 
 /* From now on read a demand's units `whole`, in the order of the packed file, so that each comes with one read; else (as it

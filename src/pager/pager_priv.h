@@ -90,6 +90,7 @@ struct hyp_pager {
     pager_unit *units;
     size_t n_units;
     uint32_t n_layers;
+    uint32_t *n_away; /* of each layer: cached spans without a frame */
     pager_span *spans;
     size_t n_spans;
     uint32_t *span_of; /* of each extent */

@@ -17,6 +17,7 @@ static void enter_reading(hyp_pager *p, uint32_t s) {
     p->reading[p->n_reading++] = s;
     u->n_reading++;
     u->n_held++;
+    p->n_away[u->layer]--;
     p->n_held++;
     if (!u->pinned) p->n_reading_loose++;
 }
@@ -34,6 +35,7 @@ static void leave_frame(hyp_pager *p, uint32_t s) {
     pager_span *span = &p->spans[s];
     hyp_frames_give(&p->frames, span->cls, span->frame);
     p->units[span->unit].n_held--;
+    p->n_away[p->units[span->unit].layer]++;
     p->n_held--;
     if (span->guessed) p->stats.prefetch_wasted_bytes += span->file_bytes;
     span->guessed = span->doomed = false;

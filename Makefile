@@ -39,7 +39,8 @@ fuzz: ## build the libFuzzer targets and run each for a minute
 	@export CC=clang; $(call setup,libs,$(BUILD)-fuzz,-Dfuzz=true -Db_sanitize=address$(comma)undefined -Db_lundef=false)
 	@tests/fuzz/run.sh $(BUILD)-fuzz
 
-cross: ## build for 64-bit ARM with zig, and try that under an emulator
+cross: ## build for 64-bit ARM, Linux (and try it under an emulator) and macOS, with zig
+	@tools/cross.sh aarch64-macos
 	@tools/cross.sh aarch64-linux
 
 lint: all ## clang-tidy, cppcheck, the format, and who includes whom

@@ -7,9 +7,9 @@
 #include <ggml.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
-    PAGE_BYTES = 4096,
     MIN_SLICE_BYTES = 16384, /* smaller slices are biases and scales: pinned with the rest */
 };
 
@@ -34,10 +34,12 @@ bool hyp_cost_is_touched(const hyp_model *model, const hyp_tensor *t) {
     return strcmp(t->name, "token_embd.weight") == 0 && hyp_model_tensor(model, "output.weight") == NULL;
 }
 
-/* Frames of one slice: page-rounded on both sides unless it happens to be aligned. */
+/* Frames of one slice: page-rounded on both sides unless it happens to be aligned. Of this system's pages, which are 16 or
+ * 64 KiB on some machines: what else is planned for another machine, its page is taken for ours. */
 static uint64_t frame_bytes(const hyp_tensor *t, uint64_t bytes) {
-    bool aligned = t->offset % PAGE_BYTES == 0 && bytes % PAGE_BYTES == 0;
-    return aligned ? bytes : (bytes + 2 * PAGE_BYTES - 2) / PAGE_BYTES * PAGE_BYTES;
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    bool aligned = t->offset % page == 0 && bytes % page == 0;
+    return aligned ? bytes : (bytes + 2 * page - 2) / page * page;
 }
 
 static double elements(const hyp_tensor *t) {

@@ -27,7 +27,7 @@ sys.exit(plain["text"] != streamed["text"] or plain["mode"] != "mmap" or streame
 P
 # What makes or replays much data takes minutes in the emulator; hw-profile waits for an idle machine.
 slow='make-model-shape make-model-weights make-model-write bench-replay bench-measure predict-coact plan-place
-    chat-corpus-jinja2 hw-profile'
+    chat-corpus-jinja2 hw-profile pager-property-disorder pager-property-16k pager-ring-64k'
 # shellcheck disable=SC2046,SC2086
 [ $# -gt 0 ] || set -- --suite unit -t 5 $(meson introspect --tests "$build" | python3 -c '
 import json, sys

@@ -29,8 +29,11 @@ static void pair_open(pair *p, hyp_io_config config) {
         hyp_err err = HYP_ERR_NONE;
         hyp_io *io = NULL;
         const char *path = p->f.path;
-        if (hyp_io_open(&path, 1, &(hyp_io_config){.backend = HYP_IO_URING}, &io, &err) == HYP_EUNSUPPORTED)
+        if (hyp_io_open(&path, 1, &(hyp_io_config){.backend = HYP_IO_URING}, &io, &err) == HYP_EUNSUPPORTED) {
+            unlink(path);
             unlink(p->copy.path);
+            skip();
+        }
         hyp_io_close(io);
     }
     fixture_open(&p->f, config);

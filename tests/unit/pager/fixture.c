@@ -12,6 +12,30 @@ uint64_t fixture_random(fixture *f, uint64_t n) {
     return (z ^ z >> 31) % n;
 }
 
+#if FIXTURE_PAGE != 4096
+size_t __wrap_hyp_platform_page_bytes(void);
+size_t __wrap_hyp_platform_page_bytes(void) {
+    return PAGE;
+}
+#endif
+
+static uint64_t whole_pages(uint64_t bytes) {
+    return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+/* As a kernel with pages of PAGE bytes would: at a multiple of it, and to the end of the last page. */
+static uint8_t *map_file(int fd, uint64_t bytes) {
+    const uint64_t mapped = whole_pages(bytes), span = mapped + PAGE;
+    uint8_t *area = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(area, MAP_FAILED);
+    const uint64_t lead = (PAGE - (uintptr_t)area % PAGE) % PAGE;
+    uint8_t *base = mmap(area + lead, mapped, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    assert_ptr_not_equal(base, MAP_FAILED);
+    if (lead > 0) munmap(area, lead);
+    munmap(base + mapped, span - mapped - lead);
+    return base;
+}
+
 static void make_file(fixture *f, uint32_t i, const char *name, uint64_t bytes) {
     const char *dir = getenv("HYPURA_BUILD");
     snprintf(f->paths[i], sizeof f->paths[i], "%s/test_pager_%s_%u_%ld", dir != NULL ? dir : ".", name, i,
@@ -24,8 +48,7 @@ static void make_file(fixture *f, uint32_t i, const char *name, uint64_t bytes) 
     int fd = open(f->paths[i], O_RDWR | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, f->content[i], bytes), (ssize_t)bytes);
-    f->base[i] = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    assert_ptr_not_equal(f->base[i], MAP_FAILED);
+    f->base[i] = map_file(fd, bytes);
     close(fd);
     f->files[i] = (hyp_pager_file){.path = f->paths[i], .base = f->base[i], .bytes = bytes};
 }
@@ -98,7 +121,7 @@ void fixture_shut(fixture *f) {
 void fixture_done(fixture *f) {
     if (f->pager != NULL) fixture_shut(f);
     for (uint32_t i = 0; i < f->config.n_files; i++) {
-        munmap(f->base[i], f->bytes[i]);
+        munmap(f->base[i], whole_pages(f->bytes[i]));
         free(f->content[i]);
         unlink(f->paths[i]);
     }

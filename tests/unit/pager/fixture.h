@@ -3,7 +3,13 @@
 #include "../test.h"
 #include "pager/pager_priv.h"
 
-enum { PAGE = 4096, FIXTURE_FILES = 2, FIXTURE_MAX_EXTENTS = 256, FIXTURE_MAX_UNITS = 128 };
+/* What the pager takes for the system's page in this test: the system's own, or a multiple of it, as on machines with larger
+ * ones. A test that is built for another than 4 KiB is linked with --wrap=hyp_platform_page_bytes. */
+#ifndef FIXTURE_PAGE
+#define FIXTURE_PAGE 4096
+#endif
+
+enum { PAGE = FIXTURE_PAGE, FIXTURE_FILES = 2, FIXTURE_MAX_EXTENTS = 256, FIXTURE_MAX_UNITS = 128 };
 
 typedef struct fixture {
     char paths[FIXTURE_FILES][256];

@@ -67,7 +67,7 @@ static void shuffle_extents(fixture *f) {
 static void make(trace *t, uint64_t seed) {
     fixture *f = &t->f;
     bool two = seed % 2 == 0;
-    fixture_make(f, "property", (80 << 12) + 1000, two ? (50 << 12) + 17 : 0, seed);
+    fixture_make(f, "property", 80 * PAGE + 1000, two ? 50 * PAGE + 17 : 0, seed);
     cut(f, 0);
     if (two) cut(f, 1);
     if (fixture_random(f, 2) == 0) shuffle_extents(f);

@@ -197,7 +197,7 @@ static void test_refuses_what_cannot_stream(void **state) {
     fixture f;
     make_layers(&f, HYP_IO_PLAIN);
     f.units[3].always = true;
-    fixture_open(&f, 1 << 20);
+    fixture_open(&f, 256 * PAGE);
     hyp_ring *ring = NULL;
     hyp_err err = HYP_ERR_NONE;
     assert_int_equal(hyp_ring_new(f.pager, (uint32_t[]){3}, 1, &ring, &err), HYP_EINVAL);

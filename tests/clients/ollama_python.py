@@ -7,7 +7,7 @@ client = ollama.Client(host=os.environ["HYPURA_URL"])
 model = os.environ["HYPURA_MODEL"]
 few = {"num_predict": 8, "temperature": 0, "seed": 1}
 
-(listed,) = client.list().models
+(listed,) = [m for m in client.list().models if m.model == model]
 assert listed.model == model and listed.size > 0 and len(listed.digest) == 64 and listed.modified_at.year > 2000
 shown = client.show(model)
 assert shown.modelinfo["general.architecture"] and "completion" in shown.capabilities

@@ -38,6 +38,14 @@ const char *hyp_text_format_bytes(uint64_t bytes, char *buf, size_t buf_size) {
     return buf;
 }
 
+uint64_t hyp_text_round_bytes_up(uint64_t bytes) {
+    uint64_t unit = 1; /* of the last of three digits */
+    while (bytes / unit >= 1000)
+        unit *= 10;
+    uint64_t up = bytes / unit * unit;
+    return up < bytes && up <= UINT64_MAX - unit ? up + unit : up;
+}
+
 const char *hyp_text_last(const char *bytes, char c, size_t n) {
     while (n > 0)
         if (bytes[--n] == c) return bytes + n;

@@ -87,7 +87,7 @@ static void print_text(const hyp_model *model, const hyp_machine *machine, const
     printf("It runs in mode %s: %s.\n\n", hyp_mode_name(plan->mode), plan->reason);
     hyp_plan_view_speed(machine, plan);
     printf("  memory       at least %s, with a context of %u tokens\n\nWhat would help:\n",
-           hyp_text_format_bytes(plan->least_budget_bytes, a, sizeof a), plan->context_tokens);
+           hyp_text_format_bytes(hyp_text_round_bytes_up(plan->least_budget_bytes), a, sizeof a), plan->context_tokens);
     for (size_t i = 0; i < N_CHANGES; i++) {
         if (changes[i].decode_tok_per_s <= 0) continue;
         printf("  %-20s %s tok/s (%+.0f %%)", changes[i].what,

@@ -135,6 +135,7 @@ hyp_plan_request hyp_machine_request(const hyp_args *args) {
                                 .context_tokens = (uint32_t)args->context_tokens,
                                 .batch_tokens = (uint32_t)args->batch_tokens,
                                 .prompt_tokens = (uint32_t)args->prompt_tokens,
+                                .swa_full = hyp_engine_keeps_whole_windows(),
                                 .no_repack = args->no_repack};
     for (int m = 0; m < HYP_N_MODES && args->mode != NULL; m++)
         if (strcmp(args->mode, hyp_mode_name((hyp_mode)m)) == 0) request.mode = (hyp_mode)m;

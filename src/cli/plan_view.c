@@ -27,7 +27,7 @@ static void print_budget(const hyp_plan *plan) {
         printf("%s%s %s", comma, parts[i].name, bytes_text(parts[i].bytes, a, sizeof a));
         comma = ", ";
     }
-    printf("\n  least budget %s\n", bytes_text(plan->least_budget_bytes, a, sizeof a));
+    printf("\n  least budget %s\n", bytes_text(hyp_text_round_bytes_up(plan->least_budget_bytes), a, sizeof a));
 }
 
 static void print_tiers(const hyp_machine *machine, const hyp_plan *plan) {

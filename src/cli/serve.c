@@ -4,7 +4,9 @@
 #include "cli/endpoint.h"
 #include "cli/machine.h"
 #include "cli/supervise.h"
+#include "engine/rpc.h"
 #include "server/backend_engine.h"
+#include "server/http.h"
 #include "server/server.h"
 #include "server/times.h"
 
@@ -51,6 +53,19 @@ static void wait_for_signal(const sigset_t *signals) {
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
+typedef struct last_words {
+    const hyp_device_choice *devices;
+    hyp_server *server;
+} last_words;
+
+/* ggml aborts: whoever waits for an answer hears why, while the parent keeps the port and starts anew. */
+static void say_last_words(const char *reason, void *user) {
+    last_words *l = user;
+    hyp_err err = HYP_ERR_NONE;
+    hyp_supervise_explain(l->devices, reason, &err);
+    hyp_server_last_words(l->server, err.message);
+}
+
 int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     const char *model = args->model != NULL ? args->model : args->n_words > 0 ? args->words[0] : NULL;
     hyp_endpoint endpoint;
@@ -59,7 +74,9 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     if (r == HYP_OK) r = read_keep_alive(args->keep_alive, &keep_alive_ns, err);
     if (r != HYP_OK) return HYP_EXIT_USAGE;
     hyp_device_choice devices = hyp_machine_devices(args);
+    int listen_fd = 0;
     if (args->rpc.n > 0) {
+        if (hyp_http_bind(endpoint.host, endpoint.port, &listen_fd, err) != HYP_OK) return HYP_EXIT_FAILED;
         int status = hyp_supervise(&devices, true, err);
         if (status >= 0) return status;
     }
@@ -75,6 +92,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     hyp_server_config config = {.model = model,
                                 .host = endpoint.host,
                                 .port = endpoint.port,
+                                .listen_fd = listen_fd,
                                 .api_key = endpoint.api_key,
                                 .origins = getenv("OLLAMA_ORIGINS"),
                                 .context_tokens = (uint32_t)args->context_tokens,
@@ -85,10 +103,13 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     hyp_server *server = NULL;
     r = hyp_server_start(&config, &server, err);
     if (r != HYP_OK) return HYP_EXIT_FAILED;
+    last_words words = {&devices, server};
+    if (args->rpc.n > 0) hyp_rpc_before_death(say_last_words, &words);
     announce(server, args, &endpoint, model != NULL ? model : "this machine");
     wait_for_signal(&signals);
     hyp_server_notify("STOPPING=1");
     if (!args->quiet) fputs("stopping\n", stderr);
+    hyp_rpc_before_death(NULL, NULL);
     hyp_server_stop(server);
     return HYP_EXIT_OK;
 }

@@ -47,7 +47,7 @@ static int find_gone(const char *address, void *user, hyp_err *err) {
     return hyp_rpc_probe(address, 0.5, NULL);
 }
 
-static void explain(const hyp_device_choice *servers, const char *words, hyp_err *err) {
+void hyp_supervise_explain(const hyp_device_choice *servers, const char *words, hyp_err *err) {
     char address[256] = "";
     if (strstr(words, "RPC") == NULL && words[0] != '\0') {
         hyp_err_set(err, HYP_EENGINE, "ggml gave up: %.250s", words);
@@ -82,10 +82,11 @@ int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err) 
         int status = wait_for(child, &signals);
         if (WIFEXITED(status)) return WEXITSTATUS(status);
         if (WTERMSIG(status) != SIGABRT) return 128 + WTERMSIG(status);
-        explain(servers, words, err);
-        /* What dies at once would die again. */
-        if (!restart || hyp_text_now_s() - start_s < 1) return HYP_EXIT_FAILED;
+        hyp_supervise_explain(servers, words, err);
+        if (!restart) return HYP_EXIT_FAILED;
         hyp_err_print(err, stderr);
         *err = HYP_ERR_NONE;
+        /* What died at once may die again. */
+        if (hyp_text_now_s() - start_s < 1) nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }
 }

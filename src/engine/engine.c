@@ -158,14 +158,13 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t
 /* What is left of the budget for frames once the context has taken its part. */
 static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, uint64_t context_bytes,
                        hyp_err *err) {
-    /* Frames are mapped twice, and an entry of a page table is a 512th of its page. */
-    uint64_t page_tables = e->info.budget_bytes / 256;
-    uint64_t taken = context_bytes + page_tables + STREAM_SLACK_BYTES, least = 0;
+    uint64_t taken = context_bytes + STREAM_SLACK_BYTES, least = 0;
+    uint64_t room = e->info.budget_bytes > taken ? e->info.budget_bytes - taken : 0;
     hyp_stream_config stream = {
         .model = config->model,
         .plan = e->plan,
         .bases = bases,
-        .budget_bytes = e->info.budget_bytes > taken ? e->info.budget_bytes - taken : 0,
+        .budget_bytes = room - room / HYP_PLAN_PAGE_TABLE_SHARE,
         .policy = config->policy,
         .prefetch = !config->no_prefetch,
         .trace_path = config->trace_path,
@@ -191,8 +190,9 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         *err = HYP_ERR_NONE;
         hyp_err_set(err, r, "a budget of %s is too small for this model in mode %s",
                     hyp_text_format_bytes(e->info.budget_bytes, have, sizeof have), hyp_mode_name(e->info.mode));
+        uint64_t all = taken + least + least / (HYP_PLAN_PAGE_TABLE_SHARE - 1) + 1;
         hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
-                     hyp_text_format_bytes((taken - page_tables + least) / 20 * 21, need, sizeof need));
+                     hyp_text_format_bytes(hyp_text_round_bytes_up(all), need, sizeof need));
     }
     return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
 }
@@ -224,6 +224,7 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
         .n_parallel = config->embeddings ? 1 : config->n_parallel,
         .batch_tokens = config->batch_tokens,
         .no_repack = config->no_repack,
+        .swa_full = hyp_engine_keeps_whole_windows(),
     };
     r = hyp_plan_make(config->model, &e->hardware, &request, &e->plan, err);
     if (r != HYP_OK) return r;
@@ -246,12 +247,18 @@ static void free_context(hyp_engine *e) {
 static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err) {
     for (uint32_t ubatch = e->plan->ubatch_tokens;; ubatch /= 4) {
         hyp_err failure = HYP_ERR_NONE;
-        /* Its buffers need not have been touched yet: what the context reserves counts, not what is resident. */
-        uint64_t heap = hyp_process_anonymous_bytes(), before = hyp_process_data_bytes();
+        /* Its buffers need not have been touched yet, so libllama's word counts, not what is resident. Address space it
+         * reserves for graphs is a thousand times what it uses. Where it says nothing, and where a device's driver keeps
+         * memory of its own, the plan's figures hold. */
+        uint64_t heap = hyp_process_anonymous_bytes();
+        hyp_runtime_clear_host_buffers();
         int r = make_context(e, config, ubatch, &failure);
-        uint64_t taken = heap + hyp_process_data_bytes() - before;
-        /* A device's driver takes address space that is no memory: there the plan's own figures for the host hold. */
-        if (e->plan->n_gpu_layers > 0) taken = e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes;
+        uint64_t buffers = hyp_runtime_host_buffers(), grown = hyp_process_anonymous_bytes();
+        /* Beside the cache, which is cleared at once, what has grown are graphs; the first pass uses as much again. */
+        uint64_t graphs = grown > heap + e->plan->kv_bytes ? grown - heap - e->plan->kv_bytes : 0;
+        uint64_t taken = heap + buffers + 2 * graphs;
+        if (e->plan->n_gpu_layers > 0 || buffers == 0)
+            taken = e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes - STREAM_SLACK_BYTES;
         if (r == HYP_OK && is_streaming(e)) r = make_stream(e, config, bases, taken, &failure);
         if (r == HYP_OK) return r;
         if (r != HYP_ENOMEM || ubatch < 16 || !is_streaming(e)) {
@@ -289,6 +296,10 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
     e->read_bytes_at_open = hyp_process_read_bytes();
     e->major_faults_at_open = hyp_process_major_faults();
     return r;
+}
+
+bool hyp_engine_keeps_whole_windows(void) {
+    return llama_context_default_params().swa_full;
 }
 
 int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err) {

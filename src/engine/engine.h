@@ -50,6 +50,9 @@ typedef struct hyp_engine_config {
     void *warn_user;
 } hyp_engine_config;
 
+/* Does an engine keep the whole context for sliding-window layers, too? For plans of what an engine would do. Pure. */
+bool hyp_engine_keeps_whole_windows(void);
+
 /* Load. `*ret` is freed with hyp_engine_close().
  * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_EFORMAT (a tokenizer that cannot work), HYP_ENOMEM (the budget is too small: the hint names
  * the least), HYP_EIO, HYP_ENOTFOUND (no file at `sidecar_path`), HYP_ECANCELED (by `progress`), and those of

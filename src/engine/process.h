@@ -13,10 +13,6 @@ uint64_t hyp_process_major_faults(void);
 /* The most memory this process ever had resident, bytes. */
 uint64_t hyp_process_peak_rss(void);
 
-/* The process's private writable memory, touched or not (heap, buffers, stacks), bytes: what a context costs is the
- * difference around its creation. On macOS all address space: there only differences mean something. */
-uint64_t hyp_process_data_bytes(void);
-
 /* Private memory that is resident now (heap, buffers, stacks; neither files nor frames), bytes. */
 uint64_t hyp_process_anonymous_bytes(void);
 

@@ -55,15 +55,6 @@ uint64_t hyp_process_peak_rss(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
-uint64_t hyp_process_data_bytes(void) {
-    unsigned long long size, resident, shared, text, lib, data = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f == NULL) return 0;
-    int n = fscanf(f, "%llu %llu %llu %llu %llu %llu", &size, &resident, &shared, &text, &lib, &data);
-    fclose(f);
-    return n == 6 ? data * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
-}
-
 uint64_t hyp_process_anonymous_bytes(void) {
     unsigned long long kib = 0;
     char line[128];

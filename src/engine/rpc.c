@@ -211,8 +211,19 @@ int hyp_rpc_add(const char *address, hyp_device *ret, size_t max, size_t *ret_n,
 static char *last_words;
 static size_t last_words_size;
 
+static hyp_rpc_last_act last_act;
+static void *last_act_user;
+
 static void on_abort(const char *message) {
     snprintf(last_words, last_words_size, "%s", message);
+    hyp_rpc_last_act act = last_act;
+    last_act = NULL; /* it may fail in the same way */
+    if (act != NULL) act(message, last_act_user);
+}
+
+void hyp_rpc_before_death(hyp_rpc_last_act act, void *user) {
+    last_act_user = user;
+    last_act = act;
 }
 
 void hyp_rpc_record_abort(char *text, size_t size) {

@@ -16,6 +16,10 @@ HYP_NODISCARD int hyp_rpc_probe(const char *address, double timeout_s, hyp_err *
  * there is no RPC server of this version). */
 HYP_NODISCARD int hyp_rpc_add(const char *address, hyp_device *ret, size_t max, size_t *ret_n, hyp_err *err);
 
+/* Called in the dying thread when ggml aborts the process, after the reason was recorded; then the process dies. */
+typedef void (*hyp_rpc_last_act)(const char *reason, void *user);
+void hyp_rpc_before_death(hyp_rpc_last_act act, void *user);
+
 /* From now on, write the reason into `text` (shared with the parent process, `size` bytes) when ggml aborts this process,
  * instead of printing it with a back trace. */
 void hyp_rpc_record_abort(char *text, size_t size);

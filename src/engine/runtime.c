@@ -9,8 +9,9 @@
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char last_error[256]; /* guarded by `lock` */
-static bool started;         /* guarded by `lock` */
+static char last_error[256];  /* guarded by `lock` */
+static bool started;          /* guarded by `lock` */
+static uint64_t host_buffers; /* guarded by `lock` */
 static atomic_int verbosity;
 
 static bool is_shown(enum ggml_log_level level) {
@@ -18,9 +19,35 @@ static bool is_shown(enum ggml_log_level level) {
     return v >= 3 || (v >= 2 && level == GGML_LOG_LEVEL_WARN) || (v >= 1 && level == GGML_LOG_LEVEL_ERROR);
 }
 
+/* "sched_reserve:        CPU compute buffer size =    34.52 MiB", "...: CPU KV buffer size = ...", "... Vulkan_Host ...". */
+static void count_buffer(const char *text) {
+    const char *size = strstr(text, " buffer size = "), *cpu = strstr(text, " CPU"), *pinned = strstr(text, "_Host ");
+    double mib;
+    bool host = size != NULL && ((cpu != NULL && cpu < size) || (pinned != NULL && pinned < size));
+    if (!host || strstr(text, "model buffer") != NULL || sscanf(size, " buffer size = %lf MiB", &mib) != 1) return;
+    if (!(mib >= 0 && mib < 1e9)) return;
+    pthread_mutex_lock(&lock);
+    host_buffers += (uint64_t)(mib * 1048576);
+    pthread_mutex_unlock(&lock);
+}
+
+void hyp_runtime_clear_host_buffers(void) {
+    pthread_mutex_lock(&lock);
+    host_buffers = 0;
+    pthread_mutex_unlock(&lock);
+}
+
+uint64_t hyp_runtime_host_buffers(void) {
+    pthread_mutex_lock(&lock);
+    uint64_t bytes = host_buffers;
+    pthread_mutex_unlock(&lock);
+    return bytes;
+}
+
 static void on_log(enum ggml_log_level level, const char *text, void *user) {
     (void)user;
     if (is_shown(level)) fputs(text, stderr);
+    if (level == GGML_LOG_LEVEL_INFO) count_buffer(text);
     if (level != GGML_LOG_LEVEL_ERROR) return;
     pthread_mutex_lock(&lock);
     /* The first error names the cause; those that follow tell what it led to. */

@@ -10,5 +10,10 @@ HYP_NODISCARD int hyp_runtime_start(hyp_err *err);
 void hyp_runtime_clear_error(void);
 void hyp_runtime_last_error(char *buf, size_t size);
 
+/* What libllama allocated on the host since, by its own log: for KV cache, recurrent state, outputs and computing. 0 when it
+ * said nothing. Thread-safe. */
+void hyp_runtime_clear_host_buffers(void);
+uint64_t hyp_runtime_host_buffers(void);
+
 /* Print libllama's log to standard error, from `level` up (0 nothing, 1 errors, 2 warnings, 3 everything). */
 void hyp_runtime_set_verbosity(int level);

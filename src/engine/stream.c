@@ -62,6 +62,11 @@ static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *
     HYP_AUTOFREE hyp_packed_run *runs = NULL;
     int r = hyp_pager_measure(&pager, &always, &largest, err);
     *ret_least_bytes = always + largest;
+    /* The look-ahead is a convenience: not where a frame would be missing for it. */
+    if (r == HYP_OK && s->routers_bytes > 0 && pager.budget_bytes < *ret_least_bytes) {
+        s->routers_bytes = 0;
+        pager.budget_bytes = config->budget_bytes;
+    }
     if (r == HYP_OK) r = find_sidecar(s, config, &packed, &runs, err);
     if (packed.path != NULL) pager.packed = &packed;
     return r == HYP_OK ? hyp_pager_open(&pager, &s->pager, err) : r;

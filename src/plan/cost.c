@@ -118,6 +118,7 @@ static void add_bulk(const hyp_model *model, const rates *r, const hyp_tensor *t
     layer->n_segments = 1;
     cost->token_bytes += (uint64_t)((double)t->bytes * share);
     cost->widest_part_bytes = HYP_MAX(cost->widest_part_bytes, slice);
+    if (streams) cost->n_slices += n;
     sums->step_bytes += (uint64_t)((double)(slice * n) * share + 0.5);
     sums->n_parts++;
 }

@@ -19,6 +19,7 @@ typedef struct hyp_cost {
     hyp_cost_wide *wide;
     uint64_t step_bytes;        /* frames that one layer needs at once */
     uint64_t widest_part_bytes; /* largest matrix of an expert, in frames */
+    uint32_t n_slices;          /* of tensors: what streams in pieces of its own */
     uint32_t n_parts;           /* matrices of an expert, or of a dense FFN */
     uint64_t token_bytes;       /* weights a token touches */
     uint64_t page_cache_bytes;  /* weights left to the page cache */
@@ -33,8 +34,8 @@ void hyp_cost_free(hyp_cost *cost);
 /* libllama's compute buffers for batches of `ubatch` tokens. */
 uint64_t hyp_cost_compute_bytes(const hyp_model *model, const hyp_plan_request *request, uint32_t ubatch);
 
-/* Memory of the process beside weights, KV cache and compute buffers. */
-uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request);
+/* Memory of the process beside weights, KV cache and compute buffers; of `cost`, page tables and the tables of what streams. */
+uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request, const hyp_cost *cost);
 
 /* Share of the context that a token looks at, half way through the answer. Pure. */
 double hyp_cost_context_used(const hyp_plan_request *request);

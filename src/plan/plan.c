@@ -64,7 +64,7 @@ int hyp_plan_cost_draft(draft *d, hyp_err *err) {
     int r = hyp_cost_make(d->model, d->hardware, &d->request, d->mode, d->ubatch, &d->cost, err);
     if (r != HYP_OK) return r;
     d->compute_bytes = hyp_cost_compute_bytes(d->model, &d->request, d->ubatch);
-    d->overhead_bytes = hyp_cost_overhead_bytes(d->model, &d->request);
+    d->overhead_bytes = hyp_cost_overhead_bytes(d->model, &d->request, &d->cost);
     set_problem(d);
     return HYP_OK;
 }
@@ -122,7 +122,7 @@ static bool has_streamable(const hyp_model *model, hyp_mode mode) {
     return false;
 }
 
-/* The least budget of the best streaming mode, or of the resident one where nothing streams. */
+/* The least budget of the mode asked for; of any that holds its weights itself, where that was left open. */
 static uint64_t least_budget(const draft *like) {
     uint64_t least = UINT64_MAX;
     static const hyp_mode modes[] = {HYP_MODE_EXPERTS, HYP_MODE_FFN, HYP_MODE_RESIDENT};
@@ -130,6 +130,8 @@ static uint64_t least_budget(const draft *like) {
         draft d = {.model = like->model, .hardware = like->hardware, .request = like->request, .mode = modes[i]};
         d.ubatch = HYP_MIN(d.request.batch_tokens, (uint32_t)LEAST_UBATCH);
         uint64_t here = UINT64_MAX;
+        hyp_mode wanted = d.request.mode;
+        if (wanted != HYP_MODE_AUTO && wanted != HYP_MODE_MMAP && wanted != modes[i]) continue;
         if (modes[i] != HYP_MODE_RESIDENT && !has_streamable(d.model, modes[i])) continue;
         int r = try_width(&d, &here, NULL);
         (void)r; /* too small a budget is an answer here */
@@ -144,7 +146,7 @@ static int too_small(const draft *d, hyp_err *err) {
     hyp_err_set(err, HYP_ENOMEM, "a budget of %s does not hold what every token of this model needs",
                 hyp_text_format_bytes(d->request.ram_bytes, budget, sizeof budget));
     hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
-                 hyp_text_format_bytes(least_budget(d) + ((uint64_t)5 << 20), least, sizeof least));
+                 hyp_text_format_bytes(hyp_text_round_bytes_up(least_budget(d)), least, sizeof least));
     return HYP_ENOMEM;
 }
 

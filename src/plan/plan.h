@@ -56,7 +56,7 @@ typedef struct hyp_plan {
     uint64_t compute_bytes;  /* libllama's compute buffers on the host */
     uint64_t overhead_bytes; /* program, vocabulary, tables, output buffers */
     uint64_t spare_bytes;    /* not needed */
-    uint64_t least_budget_bytes; /* with less it does not run in any streaming mode */
+    uint64_t least_budget_bytes; /* with less it does not run: in the mode asked for, or in any streaming mode */
     uint64_t streamed_bytes; /* frame bytes of everything that streams: what a cache that misses nothing would take */
     uint64_t token_bytes;    /* weights that one token touches */
     uint32_t context_tokens, n_parallel;
@@ -83,6 +83,9 @@ typedef struct hyp_plan {
     bool optimal;                           /* the program proved its optimum */
     hyp_plan_request request;               /* what was planned for, defaults filled in; `expert_uses` is NULL */
 } hyp_plan;
+
+/* A frame is mapped twice, and an entry of a page table is a 512th of its page. */
+enum { HYP_PLAN_PAGE_TABLE_SHARE = 256 };
 
 /* Plan `model` on `hardware`. `*ret` is freed with hyp_plan_free(); it refers to neither input. Thread-safe.
  * Errors: HYP_ENOMEM (the budget is too small: the hint names the least; or no memory), HYP_EUNSUPPORTED (the forced mode has

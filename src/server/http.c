@@ -7,6 +7,7 @@
 #include "server/http_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <string.h>
 #include <strings.h>
@@ -214,8 +215,8 @@ const char *hyp_request_header(const hyp_request *request, const char *name) {
     return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
 }
 
-static int bind_failed(const hyp_http_config *config, const char *host, int sys, hyp_err *err) {
-    hyp_err_set_sys(err, HYP_EIO, sys, "cannot listen on %s port %d", host, config->port);
+static int bind_failed(const char *host, int port, int sys, hyp_err *err) {
+    hyp_err_set_sys(err, HYP_EIO, sys, "cannot listen on %s port %d", host, port);
     if (sys == EADDRINUSE)
         hyp_err_hint(err, "another server has this port: name another with --port");
     else if (sys == EACCES)
@@ -223,29 +224,40 @@ static int bind_failed(const hyp_http_config *config, const char *host, int sys,
     return HYP_EIO;
 }
 
-static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
-    const char *host = http->config->host != NULL && http->config->host[0] != '\0' ? http->config->host : "127.0.0.1";
+int hyp_http_bind(const char *host, int number, int *ret_fd, hyp_err *err) {
+    if (host == NULL || host[0] == '\0') host = "127.0.0.1";
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
     char port[16];
-    snprintf(port, sizeof port, "%d", http->config->port);
+    snprintf(port, sizeof port, "%d", number);
     if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* never by the resolver's leave on another address */
     int r = getaddrinfo(host, port, &hints, &list);
     if (r != 0) return hyp_err_set(err, HYP_EINVAL, "cannot listen on \"%s\": %s", host, gai_strerror(r));
-    http->listen_fd = hyp_platform_socket(list->ai_family, SOCK_STREAM, 0, true);
-    int on = 1, sys = 0;
+    int on = 1, sys = 0, fd = hyp_platform_socket(list->ai_family, SOCK_STREAM, 0, true);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 256) != 0)
+        sys = errno;
+    freeaddrinfo(list);
+    if (sys == 0) return *ret_fd = fd, HYP_OK;
+    if (fd >= 0) close(fd);
+    return bind_failed(host, number, sys, err);
+}
+
+static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
+    const hyp_http_config *config = http->config;
     struct sockaddr_storage name;
     socklen_t n = sizeof name;
-    if (http->listen_fd < 0 || setsockopt(http->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(http->listen_fd, list->ai_addr, list->ai_addrlen) != 0 || listen(http->listen_fd, 256) != 0 ||
-        getsockname(http->listen_fd, (struct sockaddr *)&name, &n) != 0)
-        sys = errno;
-    *ret_family = list->ai_family;
-    freeaddrinfo(list);
-    if (sys != 0) return bind_failed(http->config, host, sys, err);
+    int r = HYP_OK;
+    if (config->listen_fd > 0)
+        http->listen_fd = fcntl(config->listen_fd, F_DUPFD_CLOEXEC, 0);
+    else
+        r = hyp_http_bind(config->host, config->port, &http->listen_fd, err);
+    if (r != HYP_OK) return r;
     char number[8], address[64];
-    if (getnameinfo((struct sockaddr *)&name, n, address, sizeof address, number, sizeof number,
+    if (http->listen_fd < 0 || getsockname(http->listen_fd, (struct sockaddr *)&name, &n) != 0 ||
+        getnameinfo((struct sockaddr *)&name, n, address, sizeof address, number, sizeof number,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return hyp_err_set(err, HYP_EIO, "cannot tell the port that was bound");
+    *ret_family = name.ss_family;
     http->port = (int)strtol(number, NULL, 10);
     http->on_loopback = hyp_guard_is_loopback(address);
     return HYP_OK;

@@ -33,7 +33,12 @@ typedef struct hyp_http_config {
     double request_timeout_s; /* for the whole of a request to arrive, and for a client that takes no data; 0: 60 */
     double sign_of_life_s;    /* how often a source that has nothing is asked all the same; 0: never */
     unsigned max_connections; /* 0: 512 */
+    int listen_fd;            /* of hyp_http_bind(), which stays the caller's; 0: bind to host and port */
 } hyp_http_config;
+
+/* A listening socket: connections queue there until a server accepts them, and stay when one server gives way to the next. The
+ * caller closes `*ret_fd`. `host` NULL: 127.0.0.1; `port` 0: any free one. Errors: HYP_EINVAL (host), HYP_EIO. */
+HYP_NODISCARD int hyp_http_bind(const char *host, int port, int *ret_fd, hyp_err *err);
 
 /* Bind and start serving. `config` and what it points to must outlive the server. Errors: HYP_EINVAL (host), HYP_EIO (the
  * address is taken, ...), HYP_ENOMEM. */

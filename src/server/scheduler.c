@@ -179,14 +179,14 @@ static void wait_for_work(hyp_scheduler *s, int64_t at_most_ns) {
     pthread_mutex_unlock(&s->lock);
 }
 
-static void fail_everything(hyp_scheduler *s) {
+static void fail_everything(hyp_scheduler *s, int status, const char *message) {
     for (size_t i = 0; i < N_LANES; i++)
-        step_abort_all(s, &s->lanes[i], 503, "the server is shutting down");
+        step_abort_all(s, &s->lanes[i], status, message);
     take_incoming(s);
     while (s->waiting != NULL) {
         hyp_job *job = s->waiting;
         leave_queue(s, NULL, job);
-        hyp_job_fail(job, 503, "the server is shutting down");
+        hyp_job_fail(job, status, "%s", message);
         hyp_job_unref(job);
     }
 }
@@ -203,16 +203,36 @@ static void *compute(void *arg) {
                      (unsigned)slots_busy(&s->lanes[TEXT_LANE].slots) + (s->lanes[EMBED_LANE].embedding != NULL));
         if (!worked) wait_for_work(s, next);
     }
-    fail_everything(s);
+    fail_everything(s, s->last_status, s->last_words);
+    atomic_store(&s->ended, true);
     for (size_t i = 0; i < N_LANES; i++)
         lane_unload(s, &s->lanes[i]);
     return NULL;
+}
+
+/* Whatever the compute thread does between two decodes takes far less. */
+static const double WITHIN_A_DECODE_S = 0.5;
+
+void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message) {
+    if (s == NULL || !s->running || atomic_load(&s->closed)) return;
+    snprintf(s->last_words, sizeof s->last_words, "%s", message);
+    s->last_status = status;
+    hyp_scheduler_close(s);
+    /* Between two decodes the compute thread does it itself. Within one it waits for the thread that we are on, or is it: what
+     * belongs to it is ours then. */
+    double end_s = hyp_text_now_s() + WITHIN_A_DECODE_S;
+    bool own = pthread_equal(pthread_self(), s->thread);
+    while (!own && !atomic_load(&s->ended) && hyp_text_now_s() < end_s)
+        usleep(2000);
+    if (!atomic_load(&s->ended)) fail_everything(s, status, message);
 }
 
 int hyp_scheduler_start(const hyp_scheduler_config *config, hyp_scheduler **ret, hyp_err *err) {
     hyp_scheduler *s = calloc(1, sizeof *s);
     if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the scheduler");
     s->config = *config;
+    s->last_status = 503;
+    snprintf(s->last_words, sizeof s->last_words, "the server is shutting down");
     s->lanes[EMBED_LANE].embeddings = true;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->loaded_lock, NULL);
@@ -241,7 +261,7 @@ void hyp_scheduler_stop(hyp_scheduler *s) {
     if (s->running) {
         hyp_scheduler_close(s);
         pthread_join(s->thread, NULL);
-        fail_everything(s); /* what came between its last look and its end */
+        fail_everything(s, s->last_status, s->last_words); /* what came between its last look and its end */
     }
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);

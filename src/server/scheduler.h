@@ -23,6 +23,10 @@ void hyp_scheduler_stop(hyp_scheduler *s);
 /* Fail every job from now on (a shutdown begins), without waiting. Any thread. */
 void hyp_scheduler_close(hyp_scheduler *s);
 
+/* Fail every job, working or waiting, with `status` and `message`, for the process is about to die: a backend's function will not
+ * return. Only from the thread within which it dies, the compute thread or one that it waits for. */
+void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message);
+
 /* Queue a job; the scheduler takes a reference of its own. Any thread. Errors: HYP_EBUSY (the queue is full),
  * HYP_ECANCELED (closed). */
 HYP_NODISCARD int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, hyp_err *err);

@@ -36,7 +36,9 @@ struct hyp_scheduler {
     pthread_cond_t wake;
     bool poked;                        /* lock */
     hyp_job *incoming, *incoming_last; /* lock */
-    atomic_bool closed;
+    atomic_bool closed, ended;         /* ended: the compute thread has failed every job and takes up no more */
+    char last_words[256];              /* why it was closed; written before `closed` */
+    int last_status;
 
     hyp_job *waiting, *waiting_last;
     atomic_uint n_waiting, n_active;

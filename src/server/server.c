@@ -51,6 +51,7 @@ int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err 
     server->started_ns = hyp_mono_ns();
     server->http_config = (hyp_http_config){.host = config->host,
                                             .port = config->port,
+                                            .listen_fd = config->listen_fd,
                                             .api_key = config->api_key,
                                             .origins = config->origins,
                                             .routes = routes,
@@ -98,6 +99,12 @@ void hyp_server_stop(hyp_server *server) {
     hyp_scheduler_stop(server->scheduler);
     hyp_registry_close(server->registry);
     free(server);
+}
+
+void hyp_server_last_words(hyp_server *server, const char *message) {
+    if (server == NULL || server->http == NULL) return;
+    hyp_scheduler_fail_all(server->scheduler, 500, message);
+    hyp_http_drain(server->http, DRAIN_S);
 }
 
 bool hyp_server_notify(const char *state) {

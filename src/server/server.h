@@ -9,6 +9,7 @@ typedef struct hyp_server_config {
     const char *model;             /* a file, a folder, a name, or NULL: see hyp_registry_open() */
     const char *host;              /* NULL: 127.0.0.1 */
     int port;                      /* 0: any free one */
+    int listen_fd;                 /* of hyp_http_bind(): used instead of host and port; 0: none */
     const char *api_key, *origins; /* or NULL */
     uint32_t context_tokens, n_parallel;
     unsigned max_queue;
@@ -28,6 +29,10 @@ size_t hyp_server_models(hyp_server *server, char *ret_first, size_t size);
 
 /* End: accept nothing new, end every stream with an error line, wait a little for clients to read it, free. */
 void hyp_server_stop(hyp_server *server);
+
+/* This process is about to die: end every request with status 500 and `message`, and wait a little for clients to read it. Only
+ * from the thread that dies within a backend's function: the compute thread, or one that it waits for. */
+void hyp_server_last_words(hyp_server *server, const char *message);
 
 /* Tell the service manager that started us, if there is one, by the protocol of sd_notify(3). `state`: "READY=1".
  * Returns whether somebody was told. */

@@ -52,8 +52,8 @@ def free_port():
 class RpcServer:
     """One ggml-rpc-server on this machine, computing on the CPU with one thread."""
 
-    def __init__(self):
-        self.port = free_port()
+    def __init__(self, port=0):
+        self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.log = open(os.path.join(os.environ["HYPURA_BUILD"], f"rpc-{self.port}.log"), "w+")
         self.process = subprocess.Popen(

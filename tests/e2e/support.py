@@ -43,6 +43,12 @@ def make_model(name, *args):
     return path
 
 
+def parse_size(text):
+    """Bytes of "12.3 MB ...", as hypura prints them."""
+    number, unit = text.split()[:2]
+    return round(float(number) * {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}[unit.rstrip(",")])
+
+
 def run(*args, timeout=300, **kw):
     return subprocess.run([HYPURA, *args], capture_output=True, encoding="utf-8", errors="replace", timeout=timeout, **kw)
 

@@ -2,7 +2,9 @@
 import json
 import unittest
 
-from support import demo_model, make_model, run, run_json
+import devices
+from support import demo_model, make_model, parse_size, run, run_json
+from test_streaming import MOE
 
 ARGS = ("--temp", "0", "--ignore-eos", "-t", "1", "-c", "512", "--device", "none", "--no-memory")
 KEYS = ("load_ms", "ttft_ms", "prefill_tok_per_s", "decode_tok_per_s", "compute_ms", "read_ms", "read_bytes", "hit_rate", "bound_tok_per_s")
@@ -50,6 +52,54 @@ class Prediction(unittest.TestCase):
             self.assertLess(report["predicted"]["hit_rate"], 1)
         self.assertGreater(roomy["predicted"]["hit_rate"], tight["predicted"]["hit_rate"])
         self.assertLess(roomy["predicted"]["read_bytes"], tight["predicted"]["read_bytes"])
+
+
+class LeastBudget(unittest.TestCase):
+    """One figure: what inspect and estimate name runs, and so does what a refusal names."""
+    WHERE = ("-c", "1024", "-t", "1")
+    DIGEST = ("-p", "The capital of France is a city that", "-n", "4", "--temp", "0", "--ignore-eos", "--no-memory", "--no-repack", "--logits-digest")
+
+    def named(self, text, before):
+        return str(parse_size(text.split(before)[1]))
+
+    def check(self, model, mode, *device, env=None, exact=True):
+        where = (*self.WHERE, "--mode", mode, *(device or ("--device", "none")))
+        shown = run("inspect", model, *where, env=env)
+        self.assertIn("least budget ", shown.stdout, shown.stderr)
+        least = self.named(shown.stdout, "least budget ")
+        refused = run("run", model, *where, "-p", "x", "-n", "1", "--ram", "1M", env=env)
+        self.assertEqual(refused.returncode, 1)
+        self.assertEqual(self.named(refused.stderr, "at least "), least)
+        got = run_json(model, *where, *self.DIGEST, "--ram", least, env=env)
+        self.assertEqual(got["mode"], mode)
+        if exact:
+            wanted = run_json(model, *self.WHERE, *self.DIGEST, "--device", "none", "--mode", "mmap", "-b", str(got["batch_tokens"]))
+            self.assertEqual(got["logits_digest"], wanted["logits_digest"])
+
+    def test_of_every_shape_of_experts(self):
+        for name, args in MOE.items():
+            with self.subTest(name):
+                self.check(make_model(name, *args), "experts")
+
+    def test_of_linear_attention(self):
+        for arch in ("qwen3next", "qwen35moe"):
+            with self.subTest(arch):
+                self.check(make_model(f"least-{arch}", "--arch", arch, "--layers", "8", "--experts", "64", "--used", "8", "--expert-width", "512",
+                                      "--width", "1024", "--vocab", "32768"), "experts")
+
+    def test_of_dense_rings(self):
+        for arch in ("llama", "gemma3"):
+            with self.subTest(arch):
+                self.check(make_model(f"least-{arch}", "--arch", arch, "--layers", "8", "--width", "512", "--ffn", "2048"), "ffn")
+
+    def test_beside_a_device(self):
+        model = demo_model()
+        why_not = devices.why_no_vulkan(model)
+        if why_not is not None:
+            self.skipTest(why_not)
+        for vram in ("45M", "100M"):
+            with self.subTest(vram):
+                self.check(model, "ffn", "--device", devices.VULKAN, "--vram", vram, env=devices.vulkan_env(), exact=False)
 
 
 if __name__ == "__main__":

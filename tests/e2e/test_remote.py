@@ -1,4 +1,5 @@
 """Other machines' memory: two RPC servers on this one. Their absence and their death are sentences, not crashes."""
+import json
 import os
 import signal
 import socket
@@ -6,6 +7,7 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.request
 
 from devices import RpcServer, Serve, free_port
 from support import HYPURA, demo_model, run, run_json
@@ -113,25 +115,52 @@ class Remote(unittest.TestCase):
             time.sleep(0.1)
         self.assertFalse(os.path.exists(f"/proc/{child}"))
 
-    def test_the_server_comes_back_after_a_death(self):
+    def stream(self, serve, path, body):
+        """The lines of a streamed answer, as they come; a broken connection is a failure of the test."""
+        request = urllib.request.Request(serve.url + path, json.dumps({"model": serve.model, "stream": True, **body}).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            for line in answer:
+                yield line.decode()
+
+    def test_requests_hear_of_a_death_and_the_server_lives_on(self):
         rpc, = self.servers(1)
-        serve = Serve(self.model, "-c", "256", "-t", "1", "--parallel", "1", "--rpc", rpc.address)
-        body = {"prompt": PROMPT, "max_tokens": 8, "temperature": 0}
+        serve = Serve(self.model, "-c", "8192", "-t", "1", "--parallel", "2", "--rpc", rpc.address)
+        gone = f"the RPC server {rpc.address} went away"
+        body = {"prompt": PROMPT, "temperature": 0}
+        # A seed of endless words: nothing ends this answer but death.
+        endless = {**body, "prompt": "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,", "max_tokens": 8000, "ignore_eos": True}
+        waiting = []
         try:
-            status, answer = serve.post("/v1/completions", body)
+            parent = serve.process.pid
+            status, answer = serve.post("/v1/completions", {**body, "max_tokens": 4})
             self.assertEqual(status, 200, answer)
-            threading.Timer(1, rpc.process.kill).start()
-            status, _ = serve.post("/v1/completions", {**body, "max_tokens": 200}, timeout=60)
-            self.assertIn(status, (0, 200, 500))
-            if status == 200:  # it was done before the server died: the next request finds out
-                serve.post("/v1/completions", body, timeout=60)
-            serve.url = serve.next_url()
-            status, answer = serve.post("/v1/completions", body, timeout=60)
+            lines = self.stream(serve, "/v1/completions", endless)
+            self.assertIn("data:", next(lines))
+            other = threading.Thread(target=lambda: waiting.append(serve.post("/api/generate", {"prompt": PROMPT, "stream": False, "options":
+                                                                              {"num_predict": 8000, "temperature": 0, "ignore_eos": True}})))
+            other.start()
+            for _ in range(5):
+                next(lines)
+            rpc.process.kill()
+            self.assertIn(gone, "".join(lines))  # the stream ends with an error, not with a broken connection
+            other.join(timeout=60)
+            self.assertEqual(waiting[0][0], 500, waiting)
+            self.assertIn(gone, str(waiting[0][1]))
+            # The same process still has the port; without its RPC server every request is told so.
+            status, answer = serve.post("/v1/completions", {**body, "max_tokens": 4}, timeout=60)
             self.assertEqual(status, 500, answer)
             self.assertIn("cannot reach the RPC server", str(answer))
+            self.assertIsNone(serve.process.poll())
+            self.assertEqual(serve.process.pid, parent)
+            again = RpcServer(rpc.port)
+            self.addCleanup(again.stop)
+            status, answer = serve.post("/v1/completions", {**body, "max_tokens": 4}, timeout=60)
+            self.assertEqual(status, 200, answer)
         finally:
             status, err = serve.stop()
-        self.assertIn(f"the RPC server {rpc.address} went away", err)
+        self.assertEqual(status, 0, err)
+        self.assertIn(gone, err)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import os
 import subprocess
 import unittest
 
-from support import BUILD, HYPURA, demo_model, is_real, make_model, run, run_json
+from support import BUILD, HYPURA, demo_model, is_real, make_model, parse_size, run, run_json
 
 PROMPT = "The capital of France is a city that"
 LONG = " ".join(f"word{i % 37} and number {i * 7 % 101}" for i in range(60))
@@ -31,18 +31,11 @@ def digest(model, *args, n="6", prompt=PROMPT):
 
 
 def least_budget(model, mode):
-    """The least budget in bytes, as refusals name it. The planner's formula may be exceeded by what a context really takes:
-    then the engine's refusal names more."""
-    budget = 1_000_000
-    for _ in range(5):
-        done = run("run", model, "-p", "x", "-n", "1", "-c", "1024", "--mode", mode, "--ram", str(budget), "--no-memory")
-        if done.returncode == 0:
-            return budget
-        if "at least" not in done.stderr:
-            raise AssertionError(done.stderr)
-        number, unit = done.stderr.split("at least ")[1].split()[:2]
-        budget = int(float(number) * {"KB": 1e3, "MB": 1e6, "GB": 1e9}[unit] * 1.01)
-    raise AssertionError(f"{model}: the least budget is not found: {done.stderr}")
+    """The least budget in bytes, as a refusal names it."""
+    done = run("run", model, "-p", "x", "-n", "1", "-c", "1024", "--mode", mode, "--ram", "1000000", "--no-memory")
+    if "at least" not in done.stderr:
+        raise AssertionError(done.stderr)
+    return parse_size(done.stderr.split("at least ")[1])
 
 
 class Experts(unittest.TestCase):

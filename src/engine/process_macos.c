@@ -29,16 +29,6 @@ uint64_t hyp_process_peak_rss(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0; /* bytes here */
 }
 
-/* Private and shared are not told apart; but around the creation of a context only its own memory comes and goes, which ggml
- * takes by vm_allocate(). */
-uint64_t hyp_process_data_bytes(void) {
-    mach_task_basic_info_data_t info;
-    mach_msg_type_number_t count = MACH_TASK_BASIC_INFO_COUNT;
-    return task_info(mach_task_self(), MACH_TASK_BASIC_INFO, (task_info_t)&info, &count) == KERN_SUCCESS
-               ? info.virtual_size
-               : 0;
-}
-
 uint64_t hyp_process_anonymous_bytes(void) {
     task_vm_info_data_t info;
     mach_msg_type_number_t count = TASK_VM_INFO_COUNT;

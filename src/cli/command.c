@@ -45,7 +45,7 @@ const hyp_command hyp_commands[] = {
      "write a copy of a model's experts that is faster to read",
      "In a GGUF file the matrices of one expert stand far apart. The packed copy (a sidecar, MODEL.packed) holds the "
      "same "
-     "pages side by side, so that an expert comes with one read instead of three to six; it takes about as much room "
+     "pages side by side, so that an expert comes with one read instead of two or three; it takes about as much room "
      "as "
      "the experts do. It is bound to the model, checked after writing and again when it is read, and used "
      "automatically by "

@@ -1,7 +1,7 @@
 /* sidecar.h - a packed copy of a model's streamed weights beside the model, laid out for reading.
  *
- * In a GGUF file an expert's gate, up and down matrices stand in three tensors far apart, and so do per-expert biases: one
- * expert costs three to six reads. The sidecar holds the same pages once more, unit after unit: one expert, one read. It is
+ * In a GGUF file an expert's gate, up and down matrices stand in three tensors far apart, so that one
+ * expert costs two or three reads. The sidecar holds the same pages once more, unit after unit: one expert, one read. It is
  * only ever a copy: whatever is wrong with it, the model's own files are still there and are read instead.
  *
  * The file (little-endian; docs/sidecar.md): a head of 128 bytes, the model's files, one record a run (the pages of one

@@ -106,12 +106,13 @@ void ui_state(hyp_request *r, void *context) {
     hyp_json_kv_bool(&j, "loaded", s.loaded);
     hyp_loaded loaded[HYP_LOADED_MAX];
     size_t n = hyp_scheduler_loaded(server->scheduler, loaded);
-    const char *mode = NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (!loaded[i].embeddings) mode = hyp_mode_name(loaded[i].mode);
-        hyp_entry_unref(loaded[i].entry);
-    }
+    const char *mode = NULL, *model = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!loaded[i].embeddings) mode = hyp_mode_name(loaded[i].mode), model = loaded[i].entry->display;
     hyp_json_kv_str(&j, "mode", mode);
+    hyp_json_kv_str(&j, "model", model);
+    for (size_t i = 0; i < n; i++)
+        hyp_entry_unref(loaded[i].entry);
     hyp_json_close(&j, '}');
     hyp_request_reply_str(r, 200, API_JSON, &out);
 }

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -13,7 +14,7 @@ import time
 import unittest
 import urllib.request
 
-from harness import ServerTest
+from harness import Server, ServerTest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -125,9 +126,9 @@ class Page(ServerTest):
         self.browser.close()
         shutil.rmtree(self.profile, ignore_errors=True)
 
-    def open(self, width=1280, height=800):
+    def open(self, width=1280, height=800, server=None):
         self.browser.size(width, height)
-        self.browser.call("Page.navigate", url="http://127.0.0.1:%d/ui" % self.server.port)
+        self.browser.call("Page.navigate", url="http://127.0.0.1:%d/ui" % (server or self.server).port)
         self.browser.wait("document.querySelectorAll('#model option').length >= 4")
         self.browser.wait("document.activeElement.id === 'prompt'")
         self.browser.evaluate("document.getElementById('model').value = 'plain:Q4_K_M'")
@@ -144,6 +145,7 @@ class Page(ServerTest):
         b.wait("document.querySelectorAll('article').length === 2 && !document.getElementById('send').hidden")
         self.assertEqual(b.evaluate("document.querySelector('article.assistant div').textContent"), "Hello <b>world</b> \u00e4")
         self.assertEqual(b.evaluate("document.querySelectorAll('article b').length"), 0, "an answer is text, not markup")
+        self.assertEqual(b.evaluate("document.querySelectorAll('article .wait').length"), 0, "what was shown before it is gone")
         self.assertRegex(b.evaluate("document.querySelector('article .note').textContent"), r"tokens, .* tok/s, first after")
         self.assertIn("Hello", b.evaluate("document.getElementById('status').textContent"), "screen readers are told")
         b.wait("document.querySelectorAll('#bar span').length === 3")
@@ -180,9 +182,67 @@ class Page(ServerTest):
         b.wait("!!document.querySelector('article .bad')")
         self.assertEqual(b.evaluate("document.querySelector('article .bad').textContent"), "a weight could not be read")
 
+    def test_lost_server(self):
+        """The server ends while it answers, and comes back."""
+        b = self.browser
+        server = Server(self.models, env=self.env)
+        try:
+            self.open(server=server)
+            b.type("slow 20 " + "word " * 500)
+            b.press("Enter", 13)
+            b.wait("document.querySelector('article.assistant div')?.textContent.length > 20")
+        finally:
+            server.stop(signal.SIGKILL)
+        b.wait("!!document.querySelector('article .bad')")
+        self.assertEqual(b.evaluate("document.querySelector('article .bad').textContent"), "the connection to the server was lost")
+        b.wait("!document.getElementById('notice').hidden")
+        self.assertIn("does not answer", b.evaluate("document.getElementById('notice').textContent"))
+        b.shot("page-lost")
+        b.evaluate("document.getElementById('clear').click()")
+        b.type("say back")
+        b.press("Enter", 13)
+        b.wait("!!document.querySelector('article .bad')")
+        self.assertEqual(b.evaluate("document.getElementById('prompt').value"), "say back", "to be sent once more")
+
+    def test_missing_model(self):
+        b = self.browser
+        self.open()
+        b.evaluate("document.getElementById('model').add(new Option('gone', 'gone', true, true))")
+        b.type("say x")
+        b.press("Enter", 13)
+        b.wait("!!document.querySelector('article .bad')")
+        self.assertEqual(b.evaluate("document.querySelector('article .bad').textContent"), "model 'gone' not found")
+        b.wait("document.getElementById('model').value !== 'gone'")
+        b.evaluate("document.getElementById('model').value = 'plain:Q4_K_M'")
+        b.press("Enter", 13)
+        b.wait("[...document.querySelectorAll('article.assistant div')].some(d => d.textContent === 'x')")
+
+    def test_new_chat_while_answering(self):
+        b = self.browser
+        self.open()
+        b.type("slow 20 " + "word " * 500)
+        b.press("Enter", 13)
+        b.wait("document.querySelector('article.assistant div')?.textContent.length > 20")
+        b.evaluate("document.getElementById('clear').click()")
+        b.wait("!document.getElementById('send').hidden && document.querySelectorAll('article').length === 0")
+        b.type("say one")
+        b.press("Enter", 13)
+        b.wait("document.querySelectorAll('article .note').length === 1")
+        self.assertEqual(b.evaluate("messages.map(m => m.role + ' ' + m.content)"), ["user say one", "assistant one"])
+
+    def test_code_and_waiting(self):
+        b = self.browser
+        self.open()
+        b.type("say See:\\n```c\\nint <x>;\\n```\\nDone.")
+        b.press("Enter", 13)
+        b.wait("document.querySelectorAll('article .note').length === 1")
+        self.assertEqual(b.evaluate("document.querySelector('article pre').textContent"), "int <x>;")
+        self.assertEqual(b.evaluate("document.querySelector('article.assistant > div').textContent"), "See:\nint <x>;Done.")
+        b.wait("document.getElementById('what').textContent === 'plain:Q4_K_M, resident'")
+
     def test_widths(self):
         b = self.browser
-        for width, height in ((360, 640), (768, 1024), (1920, 1080)):
+        for width, height in ((360, 640), (768, 1024), (1440, 900), (1920, 1080)):
             self.open(width, height)
             b.type("say " + "unbroken" * 60)
             b.press("Enter", 13)

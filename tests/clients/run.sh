@@ -14,11 +14,12 @@ root=$(readlink -f "$here/../..")
 what=${1:?usage: run.sh NAME|ci|all [MODEL.gguf [BUILD]]}
 build=$(readlink -f "${3:-${HYPURA_BUILD:-$root/build}}")
 model=$(readlink -f "${2:-$("$root/tools/fetch-model.sh" "$build" | tail -1)}")
+case $what.$model in ci.*smollm2*) ;; ci.*) echo "clients: skipped: without a network there is no real model"; exit 77 ;; esac
 clients=${HYPURA_CLIENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/hypura-clients}
 mkdir -p "$clients"
 scratch=$(mktemp -d)
 server='' other=''
-# shellcheck disable=SC2064
+# shellcheck disable=SC2154
 trap 'for p in $server $other; do kill "$p"; wait "$p"; done 2>/dev/null; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 

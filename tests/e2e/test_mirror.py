@@ -86,7 +86,7 @@ class Mirror(unittest.TestCase):
 
     def test_a_file_cut_short_under_us(self):
         # Reads of the cut file fail, and so do page faults on it; what it held comes from the other.
-        args = ["-p", PROMPT, "-n", "1500", "-c", "2048", "-t", "1", "--ignore-eos", "--temp", "0", "-q", "--no-memory", "--no-repack"]
+        args = ["-p", PROMPT, "-n", "1000", "-c", "1024", "-t", "1", "--ignore-eos", "--temp", "0", "-q", "--no-memory", "--no-repack"]
         wanted = run("run", self.model, *args, "--mode", "mmap").stdout
         ours = self.model + ".cut"
         for mode in (["--mode", "experts", "--ram", self.tight], ["--mode", "mmap"]):

@@ -77,7 +77,7 @@ class Resident(unittest.TestCase):
         self.assertEqual(chat["text"].rstrip("\n"), theirs.rstrip("\n"))
 
     def test_ctrl_c_ends_the_answer_and_reports(self):
-        out, err, status = interrupt_after(["run", self.model, "-p", PROMPTS[0], "-n", "100000", "-c", "100000", "--ignore-eos", "--json"], 4)
+        out, err, status = interrupt_after(["run", self.model, "-p", PROMPTS[0], "-n", "100000", "-c", "16384", "--ignore-eos", "--json"], 4)
         self.assertEqual(status, 130, err)
         report = json.loads(out)
         self.assertEqual(report["stop_reason"], "interrupted")

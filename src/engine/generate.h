@@ -16,7 +16,7 @@ typedef struct hyp_generate_request {
     size_t n_stops;
     bool ignore_eog;
     bool special; /* control tokens appear in the text: for those who sort it (chat/output.h) */
-    bool digest; /* compute logits_digest */
+    bool digest;  /* compute logits_digest */
     hyp_sampling sampling;
     hyp_text_sink sink;
     void *sink_user;

@@ -30,7 +30,7 @@ uint64_t hyp_process_peak_rss(void) {
 }
 
 uint64_t hyp_process_anonymous_bytes(void) {
-    task_vm_info_data_t info;
+    task_vm_info_data_t info = {0};
     mach_msg_type_number_t count = TASK_VM_INFO_COUNT;
     return task_info(mach_task_self(), TASK_VM_INFO, (task_info_t)&info, &count) == KERN_SUCCESS ? info.internal : 0;
 }

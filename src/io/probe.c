@@ -249,7 +249,8 @@ void hyp_probe_recommend(hyp_probe_result *result) {
     result->prefetch_depth = HYP_MAX(choice->depth, 2u); /* one alone would leave the drive idle between two */
     result->depth = HYP_MAX(2 * result->prefetch_depth, 8u);
     result->bytes_per_s = choice->bytes_per_s;
-    result->sequential_bytes_per_s = 0;
+    /* Where that size was not read in order too: reading in order is not slower. */
+    result->sequential_bytes_per_s = choice->bytes_per_s;
     for (size_t i = 0; i < result->n_points; i++) {
         const hyp_probe_point *point = &result->points[i];
         if (point->cache == HYP_PROBE_DIRECT && !point->random && point->backend == choice->backend &&

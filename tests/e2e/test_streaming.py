@@ -102,7 +102,7 @@ class Experts(unittest.TestCase):
 
 
 class Dense(unittest.TestCase):
-    ARGS = ["--arch", "llama", "--layers", "8", "--width", "512", "--ffn", "2048"]
+    ARGS = ["--arch", "llama", "--layers", "8", "--width", "512", "--ffn", "8192"]
 
     def test_budgets(self):
         model = make_model("dense", *self.ARGS)
@@ -111,6 +111,8 @@ class Dense(unittest.TestCase):
         for extra in (0, 4_000_000, 8_000_000, 10**9):
             got, report = digest(model, "--mode", "ffn", "--ram", str(least + extra))
             self.assertEqual((got, report["mode"]), (wanted, "ffn"), extra)
+            if extra == 0:  # layers are truly read again for every token
+                self.assertGreater(report["io"]["bytes_read"], 2 * os.path.getsize(model))
 
     def test_split_wide_and_slow(self):
         model = make_model("dense-split", *self.ARGS, "--split-tensors", "11")

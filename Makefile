@@ -4,7 +4,7 @@ BUILD ?= build
 MESON_TEST = meson test --print-errorlogs --no-rebuild
 PREFIX ?= /usr/local
 
-.PHONY: all libs test-libs demo test asan tsan fuzz cross lint bench install clean help
+.PHONY: all libs test-libs demo test asan tsan fuzz cross cross-try lint bench install clean help
 
 all: $(BUILD)/build.ninja ## build build/hypura
 	@ninja -C $(BUILD)
@@ -39,9 +39,12 @@ fuzz: ## build the libFuzzer targets and run each for a minute
 	@export CC=clang; $(call setup,libs,$(BUILD)-fuzz,-Dfuzz=true -Db_sanitize=address$(comma)undefined -Db_lundef=false)
 	@tests/fuzz/run.sh $(BUILD)-fuzz
 
-cross: ## build for 64-bit ARM, Linux (and try it under an emulator) and macOS, with zig
+cross: ## build for 64-bit ARM, Linux and macOS, with zig
 	@tools/cross.sh aarch64-macos
 	@tools/cross.sh aarch64-linux
+
+cross-try: ## run the Linux build for 64-bit ARM under an emulator
+	@tools/cross.sh aarch64-linux try
 
 lint: all ## clang-tidy, cppcheck, the format, and who includes whom
 	@tools/lint.sh $(BUILD)

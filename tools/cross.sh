@@ -50,14 +50,16 @@ set_up() {
 
 target=${1:-}
 [ $# -eq 0 ] || shift
-[ -f "$root/tools/cross/$target.ini" ] || die "usage: tools/cross.sh aarch64-linux | aarch64-macos"
+[ -f "$root/tools/cross/$target.ini" ] || die "usage: tools/cross.sh aarch64-linux [try [TEST...]] | aarch64-macos"
 mkdir -p "$cross"
 export ZIG_GLOBAL_CACHE_DIR="$cross/zig-cache" ZIG_LOCAL_CACHE_DIR="$cross/zig-cache"
 "$root/tools/setup.sh" tools
 get_zig
 "$root/tools/setup.sh" libs "$cross/arm64" arm64 > /dev/null
-[ "$target" != aarch64-linux ] || "$root/tools/setup.sh" emulator "$cross/emulator" > /dev/null
 set_up
 ninja -C "$build"
 [ "$target" = aarch64-linux ] || { say "$target: compiled and linked without the libraries; not run"; exit 0; }
+[ "${1:-}" = try ] || { say "$target: built and linked; not run (\"try\" runs it under an emulator)"; exit 0; }
+shift
+"$root/tools/setup.sh" emulator "$cross/emulator" > /dev/null
 "$root/tools/cross/try.sh" "$cross" "$build" "$@"

@@ -17,7 +17,7 @@ hypura inspect "$model" | sed -n '/^PLAN/,/budget/p'
 # Greedily the same words, from plain mmap and from memory for half of the FFN layers: those were evicted and read again.
 ask() { hypura run "$model" "$@" --temp 0 -n 4 -t 1 -c 256 --prompt "The capital of France is" --json; }
 plain=$(ask --mode mmap)
-streamed=$(ask --mode ffn --ram 195M)
+streamed=$(ask --mode ffn --ram 150M)
 python3 - "$plain" "$streamed" <<'P'
 import json, sys
 plain, streamed = map(json.loads, sys.argv[1:])

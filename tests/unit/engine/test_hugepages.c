@@ -67,12 +67,12 @@ static void memory_is_aligned_and_writable(void **state) {
 static void errors_are_returned(void **state) {
     (void)state;
     void *p = &p;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* the sanitizer's own ends the process on such arguments */
+#endif
     volatile size_t odd = 24, too_much = PTRDIFF_MAX - 4096;
     assert_int_equal(posix_memalign(&p, odd, 64), EINVAL);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they abort on such a size */
     assert_int_equal(posix_memalign(&p, 64, too_much), ENOMEM);
-#endif
-    (void)too_much;
     assert_ptr_equal(p, &p);
 }
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Build hypura for another platform with zig's C compiler, and try here what can be tried here.
 #
-#   tools/cross.sh aarch64-linux [ARGS]   build all; then version, inspect, streamed runs and unit tests under qemu
+#   tools/cross.sh aarch64-linux [try [ARGS]]   build the program; "try": its tests too, then version, inspect,
+#                                           streamed runs and unit tests under qemu
 #   tools/cross.sh aarch64-macos          compile every source file of the program and link it; nothing can run
 #
 # ARGS go to `meson test`, in place of the names of all unit tests but the slowest: "--suite unit" runs every one.
@@ -32,14 +33,16 @@ get_zig() {
     mv "$cross/zig-part" "$cross/zig-$zig_version"
 }
 
-# The cross file's constants. A build folder that was set up with others, or of another checkout, is made anew.
+# The cross file's constants, and the emulator where there is to be one: meson runs a wrapper that it is told of.
+# A build folder that was set up with others, or of another checkout, is made anew.
 set_up() {
     build=$cross/$target
     {
         echo "[constants]"
         echo "tools = '$root/tools'"
         echo "zig = '$zig'"
-        echo "wrapper = ['$cross/emulator/usr/bin/qemu-aarch64', '-cpu', 'neoverse-n1', '-L', '$cross/arm64', '-E', 'LD_LIBRARY_PATH=$cross/arm64/lib']"
+        [ -z "$try" ] || echo "[binaries]"
+        [ -z "$try" ] || echo "exe_wrapper = ['$cross/emulator/usr/bin/qemu-aarch64', '-cpu', 'neoverse-n1', '-L', '$cross/arm64', '-E', 'LD_LIBRARY_PATH=$cross/arm64/lib']"
     } > "$cross/$target.new"
     cmp -s "$cross/$target.new" "$cross/$target.ini" || { mv "$cross/$target.new" "$cross/$target.ini"; rm -rf "$build"; }
     rm -f "$cross/$target.new"
@@ -51,15 +54,16 @@ set_up() {
 target=${1:-}
 [ $# -eq 0 ] || shift
 [ -f "$root/tools/cross/$target.ini" ] || die "usage: tools/cross.sh aarch64-linux [try [TEST...]] | aarch64-macos"
+try=''
+[ "${1:-}" != try ] || { try=yes; shift; }
 mkdir -p "$cross"
 export ZIG_GLOBAL_CACHE_DIR="$cross/zig-cache" ZIG_LOCAL_CACHE_DIR="$cross/zig-cache"
 "$root/tools/setup.sh" tools
 get_zig
 "$root/tools/setup.sh" libs "$cross/arm64" arm64 > /dev/null
+[ -z "$try" ] || "$root/tools/setup.sh" emulator "$cross/emulator" > /dev/null
 set_up
 ninja -C "$build"
 [ "$target" = aarch64-linux ] || { say "$target: compiled and linked without the libraries; not run"; exit 0; }
-[ "${1:-}" = try ] || { say "$target: built and linked; not run (\"try\" runs it under an emulator)"; exit 0; }
-shift
-"$root/tools/setup.sh" emulator "$cross/emulator" > /dev/null
+[ -n "$try" ] || { say "$target: built and linked; not run (\"try\" runs it under an emulator)"; exit 0; }
 "$root/tools/cross/try.sh" "$cross" "$build" "$@"

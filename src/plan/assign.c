@@ -44,7 +44,7 @@ static void assign_layers(const draft *d, hyp_plan *plan) {
     for (size_t l = 0; l < d->cost.n_layers; l++) {
         const hyp_place_layer *layer = &d->cost.layers[l];
         uint8_t site = plan->layer_site[l] = d->best.site[l];
-        plan->bulk_site[l] = d->best.bulk_site[l];
+        plan->bulk_site[l] = layer->bulk_bytes == 0 ? site : d->best.bulk_site[l];
         plan->bulk_resident[l] = plan->bulk_site[l] != 0 || layer->bulk_bytes == 0
                                      ? 1
                                      : (float)((double)d->best.bulk_ram[l] / (double)layer->bulk_bytes);

@@ -56,8 +56,9 @@ static void note_assumed(hyp_machine *machine, const hyp_device *d, bool rate_gi
     char memory[24], rate[40];
     snprintf(rate, sizeof rate, "%.4g GB/s of weights", d->weight_bytes_per_s * 1e-9);
     note(machine, "%s is not there: %s%s%s as asked for; assumed are %s%s%.3g TFLOP/s and %.3g GB/s to it", d->name,
-         hyp_text_format_bytes(d->total_bytes, memory, sizeof memory), rate_given ? " and " : "", rate_given ? rate : "",
-         rate_given ? "" : rate, rate_given ? "" : ", ", d->flop_per_s * 1e-12, d->copy_bytes_per_s * 1e-9);
+         hyp_text_format_bytes(d->total_bytes, memory, sizeof memory), rate_given ? " and " : "",
+         rate_given ? rate : "", rate_given ? "" : rate, rate_given ? "" : ", ", d->flop_per_s * 1e-12,
+         d->copy_bytes_per_s * 1e-9);
 }
 
 static void note_remote(hyp_machine *machine, const hyp_device *d) {

@@ -67,7 +67,8 @@ static double crossings_s(const draft *d, double further) {
 /* Seconds of a pass over `tokens` tokens that see `seen` tokens each. A `cold` one finds no expert in the cache. */
 static double pass_seconds(const draft *d, double tokens, double seen, bool cold) {
     /* What a single token costs, and what the others add. */
-    double compute = d->best.compute_s + crossings_s(d, tokens - 1), read = 0, n = d->model->n_experts, used = d->model->n_experts_used;
+    double compute = d->best.compute_s + crossings_s(d, tokens - 1), read = 0, n = d->model->n_experts,
+           used = d->model->n_experts_used;
     double look = HYP_MIN(seen / d->request.context_tokens, 1.0), looked = hyp_cost_context_used(&d->request);
     /* Experts touched, in units of those that one token touches. */
     double experts = n > 0 && used > 0 ? hyp_cost_distinct_experts((uint32_t)n, (uint32_t)used, tokens) / used : 1;

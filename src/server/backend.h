@@ -26,12 +26,12 @@ typedef struct hyp_backend_info {
     hyp_special_tokens special;
     const char *chat_template; /* the model's own, or NULL; valid until close */
     hyp_mode mode;
-    uint64_t size_bytes, vram_bytes; /* held while loaded */
+    uint64_t size_bytes, vram_bytes; /* weights, and what of them lies on devices */
 } hyp_backend_info;
 
 /* Bytes of the model by where they are: what /ui draws. */
 typedef struct hyp_backend_placement {
-    uint64_t gpu_bytes, pinned_bytes, cached_bytes, disk_bytes;
+    uint64_t gpu_bytes, remote_bytes, pinned_bytes, cached_bytes, disk_bytes;
 } hyp_backend_placement;
 
 typedef struct hyp_backend_ops {

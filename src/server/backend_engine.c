@@ -27,6 +27,7 @@ static bool is_recurrent(const hyp_model *model) {
 }
 
 static void fill_info(const loaded *l, hyp_backend_info *ret) {
+    const hyp_plan *plan = hyp_engine_plan(l->engine);
     const hyp_engine_info *info = hyp_engine_get_info(l->engine);
     *ret = (hyp_backend_info){.context_tokens = info->context_tokens,
                               .n_parallel = info->n_parallel,
@@ -37,7 +38,9 @@ static void fill_info(const loaded *l, hyp_backend_info *ret) {
                               .recurrent = is_recurrent(l->model),
                               .chat_template = hyp_engine_chat_template(l->engine),
                               .mode = info->mode,
-                              .size_bytes = l->model->tensor_bytes};
+                              .size_bytes = l->model->tensor_bytes,
+                              .vram_bytes =
+                                  hyp_plan_device_weights(plan, false) + hyp_plan_device_weights(plan, true)};
     hyp_engine_get_special(l->engine, &ret->special);
 }
 
@@ -142,18 +145,20 @@ static void accept_prompt(void *sampler, hyp_token token) {
 
 static void get_stats(void *model, hyp_engine_stats *ret, hyp_backend_placement *ret_placement) {
     loaded *l = model;
-    uint64_t all = l->model->tensor_bytes;
+    const hyp_plan *plan = hyp_engine_plan(l->engine);
+    hyp_backend_placement p = {.gpu_bytes = hyp_plan_device_weights(plan, false),
+                               .remote_bytes = hyp_plan_device_weights(plan, true)};
+    uint64_t host = l->model->tensor_bytes - p.gpu_bytes - p.remote_bytes;
     hyp_engine_get_stats(l->engine, ret);
     hyp_mode mode = hyp_engine_get_info(l->engine)->mode;
-    hyp_backend_placement p = {0};
     if (mode == HYP_MODE_RESIDENT)
-        p.pinned_bytes = all;
+        p.pinned_bytes = host;
     else if (mode == HYP_MODE_MMAP)
-        p.disk_bytes = all;
+        p.disk_bytes = host;
     else {
-        p.pinned_bytes = HYP_MIN(ret->pinned_bytes, all);
-        p.cached_bytes = HYP_MIN(ret->cache_capacity_bytes, all - p.pinned_bytes);
-        p.disk_bytes = all - p.pinned_bytes - p.cached_bytes;
+        p.pinned_bytes = HYP_MIN(ret->pinned_bytes, host);
+        p.cached_bytes = HYP_MIN(ret->cache_capacity_bytes, host - p.pinned_bytes);
+        p.disk_bytes = host - p.pinned_bytes - p.cached_bytes;
     }
     *ret_placement = p;
 }

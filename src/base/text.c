@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include "base/mem.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -24,18 +26,25 @@ int hyp_text_parse_size(const char *text, uint64_t *ret_bytes) {
     return HYP_OK;
 }
 
-const char *hyp_text_format_bytes(uint64_t bytes, char *buf, size_t buf_size) {
-    static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
-    double value = (double)bytes;
+/* Three digits and the largest of the units, each a thousand times the one before, that leaves one before the point. */
+static const char *format_scaled(uint64_t n, const char *const *units, size_t n_units, char *buf, size_t buf_size) {
+    double value = (double)n;
     size_t unit = 0;
-    while (value >= 999.5 && unit < 5)
+    while (value >= 999.5 && unit + 1 < n_units)
         value /= 1000, unit++;
-    snprintf(buf, buf_size,
-             unit == 0 || value >= 99.95 ? "%.0f %s"
-             : value >= 9.995            ? "%.1f %s"
-                                         : "%.2f %s",
-             value, units[unit]);
+    int digits = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    snprintf(buf, buf_size, "%.*f%s", digits, value, units[unit]);
     return buf;
+}
+
+const char *hyp_text_format_bytes(uint64_t bytes, char *buf, size_t buf_size) {
+    static const char *const units[] = {" B", " KB", " MB", " GB", " TB", " PB"};
+    return format_scaled(bytes, units, HYP_ARRAY_LEN(units), buf, buf_size);
+}
+
+const char *hyp_text_format_count(uint64_t n, char *buf, size_t buf_size) {
+    static const char *const units[] = {"", " K", " M", " B", " T"};
+    return format_scaled(n, units, HYP_ARRAY_LEN(units), buf, buf_size);
 }
 
 uint64_t hyp_text_round_bytes_up(uint64_t bytes) {

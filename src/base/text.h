@@ -9,6 +9,9 @@ HYP_NODISCARD int hyp_text_parse_size(const char *text, uint64_t *ret_bytes);
 /* Write `bytes` for a person ("26.4 GB", "512 KB", powers of 1000) into `buf`, and return `buf`. */
 const char *hyp_text_format_bytes(uint64_t bytes, char *buf, size_t buf_size);
 
+/* The same of a number of things: "46.7 B", "135 M", "12". */
+const char *hyp_text_format_count(uint64_t n, char *buf, size_t buf_size);
+
 /* The least number of bytes, at least `bytes`, that hyp_text_format_bytes() prints exactly: for what "at least" names. Pure. */
 uint64_t hyp_text_round_bytes_up(uint64_t bytes);
 

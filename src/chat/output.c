@@ -35,7 +35,6 @@ struct hyp_output {
     size_t open_bytes;    /* in CALL: the opening marker at buf[at] */
     size_t body_offset;   /* in CALL: where its inside starts */
     char name[160];       /* in ARGUMENTS: the function */
-    size_t calls;
     bool failed; /* out of memory */
 };
 
@@ -109,7 +108,6 @@ static void deliver_calls(hyp_output *o, hyp_call_list *list) {
     for (size_t i = 0; i < list->len && !list->failed; i++) {
         hyp_tool_call call = {list->items[i].name, list->items[i].arguments, list->items[i].id};
         o->sink.call(o->sink.arg, &call);
-        o->calls++;
     }
     o->failed |= list->failed;
     o->content_started = false;
@@ -486,10 +484,6 @@ int hyp_output_finish(hyp_output *o, hyp_err *err) {
     if (o->state != THINK) deliver(o, o->space.data, o->space.length);
     o->space.length = 0;
     return check(o, err);
-}
-
-size_t hyp_output_calls(const hyp_output *o) {
-    return o->calls;
 }
 
 void hyp_output_free(hyp_output *o) {

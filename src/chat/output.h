@@ -41,10 +41,6 @@ typedef struct hyp_output_format {
 /* Which markers a model with this chat template uses. NULL: none. */
 hyp_output_format hyp_output_format_detect(const char *template_text);
 
-/* The words whose appearance starts a tool call in this format (for grammars that wait for one), NULL-ended and static.
- * Empty for HYP_TOOLS_NONE and for formats whose calls start without a marker. */
-const char *const *hyp_output_triggers(hyp_tool_format format);
-
 typedef struct hyp_tool_call {
     const char *name;      /* terminated */
     const char *arguments; /* JSON text of an object, terminated */
@@ -76,9 +72,6 @@ HYP_NODISCARD int hyp_output_feed(hyp_output *output, const char *bytes, size_t 
 
 /* The generation has ended: deliver what was held back. Nothing may be fed after it. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_output_finish(hyp_output *output, hyp_err *err);
-
-/* How many calls were delivered so far. */
-size_t hyp_output_calls(const hyp_output *output);
 
 /* Accepts NULL. */
 void hyp_output_free(hyp_output *output);

@@ -113,7 +113,7 @@ static hyp_call_status json_extent(const char *s, size_t n, size_t i, size_t *re
             if (depth == MAX_NESTING) return HYP_CALL_BAD;
             stack[depth++] = c == '{' ? '}' : ']';
         } else if (c == '}' || c == ']') {
-            if (stack[--depth] != c) return HYP_CALL_BAD;
+            if (depth == 0 || stack[--depth] != c) return HYP_CALL_BAD;
             if (depth == 0) {
                 *ret_end = i + 1;
                 return HYP_CALL_DONE;

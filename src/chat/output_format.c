@@ -41,10 +41,6 @@ const hyp_marker_set *hyp_output_markers(hyp_tool_format format) {
     return &sets[format];
 }
 
-const char *const *hyp_output_triggers(hyp_tool_format format) {
-    return hyp_output_markers(format)->open;
-}
-
 hyp_think_markers hyp_output_think_markers(hyp_think_format format) {
     static const hyp_think_markers markers[] = {
         [HYP_THINK_NONE] = {NULL, NULL},

@@ -67,7 +67,7 @@ static const struct {
 };
 
 static double read_field(const hyp_chat_settings *s, size_t i) {
-    const char *field = (const char *)s + parameters[i].offset;
+    const void *field = (const char *)s + parameters[i].offset;
     switch (parameters[i].kind) {
     case REAL: return *(const double *)field;
     case INT: return *(const int *)field;
@@ -77,7 +77,7 @@ static double read_field(const hyp_chat_settings *s, size_t i) {
 }
 
 static void write_field(hyp_chat_settings *s, size_t i, double value) {
-    char *field = (char *)s + parameters[i].offset;
+    void *field = (char *)s + parameters[i].offset;
     switch (parameters[i].kind) {
     case REAL: *(double *)field = value; break;
     case INT: *(int *)field = (int)value; break;

@@ -78,21 +78,6 @@ static void print_table(table *t, int width) {
     *t = (table){0};
 }
 
-/* "46.7 B", "135 M". */
-static const char *format_count(uint64_t n, char *buf, size_t size) {
-    static const char *const units[] = {"", " K", " M", " B", " T"};
-    double value = (double)n;
-    size_t unit = 0;
-    while (value >= 999.5 && unit < 4)
-        value /= 1000, unit++;
-    snprintf(buf, size,
-             unit == 0 || value >= 99.95 ? "%.0f%s"
-             : value >= 9.995            ? "%.1f%s"
-                                         : "%.2f%s",
-             value, units[unit]);
-    return buf;
-}
-
 static void print_header(const hyp_model *m, const hyp_inspect_sums *sums, const hyp_sidecar_look *packed) {
     char size[32], touched[32], params[32];
     hyp_text_format_bytes(m->bytes, size, sizeof size);
@@ -103,7 +88,8 @@ static void print_header(const hyp_model *m, const hyp_inspect_sums *sums, const
     printf(")\n  architecture  %s, %" PRIu32 " layers", m->arch, m->n_layers);
     if (m->n_layers_nextn > 0) printf(" (%" PRIu32 " of them for multi-token prediction)", m->n_layers_nextn);
     printf(", width %" PRIu32 "\n", m->n_embd);
-    printf("  parameters    %s in %zu tensors\n", format_count(m->n_params, params, sizeof params), m->n_tensors);
+    printf("  parameters    %s in %zu tensors\n", hyp_text_format_count(m->n_params, params, sizeof params),
+           m->n_tensors);
     printf("  quantization  %s\n", m->quant);
     if (m->n_experts > 0)
         printf("  experts       %" PRIu32 " of %" PRIu32 " used for a token\n", m->n_experts_used, m->n_experts);

@@ -2,20 +2,12 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/progress.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
 
 #include <stdarg.h>
 #include <string.h>
-
-static bool show_step(double share, const char *what, void *user) {
-    const bool *shown = user;
-    enum { WIDTH = 24 };
-    int filled = (int)(share * WIDTH);
-    if (*shown)
-        fprintf(stderr, "\rmeasuring [%.*s%*s] %s\033[K", filled, "########################", WIDTH - filled, "", what);
-    return true;
-}
 
 static int measured(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret, hyp_err *err) {
     bool shown = may_measure && !args->quiet && isatty(STDERR_FILENO);
@@ -23,7 +15,7 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
                                    .cached_only = !may_measure,
                                    .threads = args->threads,
                                    .types = hyp_devices_types(model),
-                                   .progress = show_step,
+                                   .progress = hyp_progress_show_step,
                                    .user = &shown};
     hyp_profile *profile = calloc(1, sizeof *profile);
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");

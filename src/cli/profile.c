@@ -5,20 +5,12 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/json.h"
+#include "cli/progress.h"
 #include "engine/devices.h"
 #include "engine/runtime.h"
 #include "gguf/model.h"
 
 #include <string.h>
-
-static bool show_step(double share, const char *what, void *user) {
-    const bool *shown = user;
-    enum { WIDTH = 24 };
-    int filled = (int)(share * WIDTH);
-    if (*shown)
-        fprintf(stderr, "\rmeasuring [%.*s%*s] %s\033[K", filled, "########################", WIDTH - filled, "", what);
-    return true;
-}
 
 static const char *age_text(hyp_profile_source source, double age_s, char *buf, size_t size) {
     if (source == HYP_PROFILE_DEFAULT)
@@ -198,7 +190,7 @@ int hyp_command_profile(const hyp_args *args, hyp_err *err) {
                                    .force = args->force,
                                    .threads = args->threads,
                                    .types = types_in(path),
-                                   .progress = show_step,
+                                   .progress = hyp_progress_show_step,
                                    .user = &shown};
     int e = hyp_runtime_start(err);
     if (e == HYP_OK) e = hyp_profile_load_or_measure(&request, profile, err);

@@ -27,3 +27,12 @@ void hyp_progress_end(hyp_progress *p) {
     if (p->shown && p->last_s > 0) fputs("\r\033[K", stderr);
     p->shown = false;
 }
+
+bool hyp_progress_show_step(double share, const char *what, void *user) {
+    const bool *shown = user;
+    enum { WIDTH = 24 };
+    int filled = (int)(share * WIDTH);
+    if (*shown)
+        fprintf(stderr, "\rmeasuring [%.*s%*s] %s\033[K", filled, "########################", WIDTH - filled, "", what);
+    return true;
+}

@@ -5,20 +5,12 @@
 #include <ggml-backend.h>
 #include <llama.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char last_error[256];  /* guarded by `lock` */
 static bool started;          /* guarded by `lock` */
 static uint64_t host_buffers; /* guarded by `lock` */
-static atomic_int verbosity;
-
-static bool is_shown(enum ggml_log_level level) {
-    int v = atomic_load_explicit(&verbosity, memory_order_relaxed);
-    return v >= 3 || (v >= 2 && level == GGML_LOG_LEVEL_WARN) || (v >= 1 && level == GGML_LOG_LEVEL_ERROR);
-}
-
 /* "sched_reserve:        CPU compute buffer size =    34.52 MiB", "...: CPU KV buffer size = ...", "... Vulkan_Host ...". */
 static void count_buffer(const char *text) {
     const char *size = strstr(text, " buffer size = "), *cpu = strstr(text, " CPU"), *pinned = strstr(text, "_Host ");
@@ -46,7 +38,6 @@ uint64_t hyp_runtime_host_buffers(void) {
 
 static void on_log(enum ggml_log_level level, const char *text, void *user) {
     (void)user;
-    if (is_shown(level)) fputs(text, stderr);
     if (level == GGML_LOG_LEVEL_INFO) count_buffer(text);
     if (level != GGML_LOG_LEVEL_ERROR) return;
     pthread_mutex_lock(&lock);
@@ -95,8 +86,4 @@ void hyp_runtime_last_error(char *buf, size_t size) {
     pthread_mutex_lock(&lock);
     snprintf(buf, size, "%s", last_error);
     pthread_mutex_unlock(&lock);
-}
-
-void hyp_runtime_set_verbosity(int level) {
-    atomic_store_explicit(&verbosity, level, memory_order_relaxed);
 }

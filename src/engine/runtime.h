@@ -14,6 +14,3 @@ void hyp_runtime_last_error(char *buf, size_t size);
  * said nothing. Thread-safe. */
 void hyp_runtime_clear_host_buffers(void);
 uint64_t hyp_runtime_host_buffers(void);
-
-/* Print libllama's log to standard error, from `level` up (0 nothing, 1 errors, 2 warnings, 3 everything). */
-void hyp_runtime_set_verbosity(int level);

@@ -178,10 +178,6 @@ bool hyp_stream_failed(const hyp_stream *s) {
     return s->failure.code != 0;
 }
 
-const hyp_units *hyp_stream_units(const hyp_stream *s) {
-    return &s->units;
-}
-
 bool hyp_stream_uses_sidecar(const hyp_stream *s, const char **ret_path, const hyp_err **ret_why) {
     const hyp_err *why = NULL;
     bool used = s->sidecar_path != NULL && hyp_pager_packed_in_use(s->pager, &why);

@@ -52,8 +52,6 @@ HYP_NODISCARD int hyp_stream_end(hyp_stream *stream, double seconds, uint32_t n_
 /* Has a read failed? (ggml's abort callback asks.) */
 bool hyp_stream_failed(const hyp_stream *stream);
 
-const hyp_units *hyp_stream_units(const hyp_stream *stream);
-
 /* As hyp_engine_uses_sidecar(). */
 bool hyp_stream_uses_sidecar(const hyp_stream *stream, const char **ret_path, const hyp_err **ret_why);
 

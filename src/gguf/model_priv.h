@@ -25,6 +25,9 @@ bool hyp_gguf_split_parse(const char *path, hyp_gguf_split *ret);
 /* The path of part `number` (from 1) of the split that `path` belongs to. The caller frees it; NULL without memory. */
 char *hyp_gguf_split_path(const char *path, const hyp_gguf_split *split, uint32_t number);
 
+/* Report what is wrong with the model's content: "PATH: what the format says", with a hint. Returns HYP_EFORMAT. */
+int hyp_gguf_damaged(const hyp_model *model, hyp_err *err, const char *hint, const char *format, ...) HYP_PRINTF(4, 5);
+
 /* Check metadata for what libllama would abort on instead of reporting, and fill the model's numbers (n_layers, n_experts,
  * ...). Needs model->gguf, arch and path. Errors: HYP_EFORMAT, HYP_ENOMEM. */
 HYP_NODISCARD int hyp_gguf_read_numbers(hyp_model *model, hyp_err *err);

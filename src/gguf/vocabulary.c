@@ -16,17 +16,7 @@ typedef struct vocabulary {
     size_t capacity; /* a power of two, more than twice n */
 } vocabulary;
 
-static int damaged(const hyp_model *model, hyp_err *err, const char *format, ...) HYP_PRINTF(3, 4);
-static int damaged(const hyp_model *model, hyp_err *err, const char *format, ...) {
-    char what[200];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
-    va_end(args);
-    hyp_err_set(err, HYP_EFORMAT, "%s: %s", model->path, what);
-    hyp_err_hint(err, "the vocabulary is damaged: download or convert the model again");
-    return HYP_EFORMAT;
-}
+static const char damaged[] = "the vocabulary is damaged: download or convert the model again";
 
 /* The key's id if it is an array of one of two types, -1 when absent. */
 static int find_array(const hyp_model *model, const char *key, enum gguf_type type, enum gguf_type or_type,
@@ -37,7 +27,7 @@ static int find_array(const hyp_model *model, const char *key, enum gguf_type ty
         enum gguf_type has = gguf_get_arr_type(model->gguf, *ret);
         if (has == type || has == or_type) return HYP_OK;
     }
-    return damaged(model, err, "%s is not an array of %s", key, gguf_type_name(type));
+    return hyp_gguf_damaged(model, err, damaged, "%s is not an array of %s", key, gguf_type_name(type));
 }
 
 static uint64_t hash_text(const char *text) {
@@ -66,13 +56,13 @@ static int fill_table(vocabulary *v, hyp_err *err) {
         if (text[0] == '\0') { /* libllama gives empty tokens a name of their own, which another token may have taken */
             snprintf(empty, sizeof empty, "[EMPTY_%" PRIu64 "]", i);
             if (v->table[slot_of(v, empty)] != 0)
-                return damaged(v->model, err, "the token %s is in the vocabulary twice", empty);
+                return hyp_gguf_damaged(v->model, err, damaged, "the token %s is in the vocabulary twice", empty);
             continue;
         }
         size_t slot = slot_of(v, text);
         if (v->table[slot] != 0)
-            return damaged(v->model, err, "tokens %" PRIu32 " and %" PRIu64 " are the same text", v->table[slot] - 1,
-                           i);
+            return hyp_gguf_damaged(v->model, err, damaged, "tokens %" PRIu32 " and %" PRIu64 " are the same text",
+                                    v->table[slot] - 1, i);
         v->table[slot] = (uint32_t)i + 1;
     }
     return HYP_OK;
@@ -84,7 +74,7 @@ static int check_bytes(const vocabulary *v, hyp_err *err) {
         char name[8], itself[2] = {(char)byte, '\0'};
         snprintf(name, sizeof name, "<0x%02X>", byte);
         if (v->table[slot_of(v, name)] == 0 && (byte == 0 || v->table[slot_of(v, itself)] == 0))
-            return damaged(v->model, err, "the vocabulary has no token for the byte 0x%02X", byte);
+            return hyp_gguf_damaged(v->model, err, damaged, "the vocabulary has no token for the byte 0x%02X", byte);
     }
     return HYP_OK;
 }
@@ -105,8 +95,8 @@ static int check_companions(const vocabulary *v, hyp_err *err) {
         int e = find_array(v->model, arrays[i].key, arrays[i].type, arrays[i].or_type, &id, err);
         if (e != HYP_OK) return e;
         if (id >= 0 && arrays[i].one_a_token && gguf_get_arr_n(v->model->gguf, id) < v->n)
-            return damaged(v->model, err, "%s has %zu entries for %" PRIu64 " tokens", arrays[i].key,
-                           gguf_get_arr_n(v->model->gguf, id), v->n);
+            return hyp_gguf_damaged(v->model, err, damaged, "%s has %zu entries for %" PRIu64 " tokens", arrays[i].key,
+                                    gguf_get_arr_n(v->model->gguf, id), v->n);
     }
     return HYP_OK;
 }
@@ -117,7 +107,7 @@ int hyp_gguf_check_vocabulary(const hyp_model *model, hyp_err *err) {
     int e = find_array(model, "tokenizer.ggml.tokens", GGUF_TYPE_STRING, GGUF_TYPE_STRING, &v.tokens, err);
     if (e != HYP_OK || v.tokens < 0 || strcmp(tokenizer, "none") == 0 || strcmp(tokenizer, "no_vocab") == 0) return e;
     v.n = gguf_get_arr_n(model->gguf, v.tokens);
-    if (v.n == 0) return damaged(model, err, "the vocabulary is empty");
+    if (v.n == 0) return hyp_gguf_damaged(model, err, damaged, "the vocabulary is empty");
     e = check_companions(&v, err);
     if (e == HYP_OK) e = fill_table(&v, err);
     if (e == HYP_OK && strcmp(tokenizer, "llama") == 0) e = check_bytes(&v, err);

@@ -223,7 +223,7 @@ static int do_machine(session *s, hyp_err *err) {
     make_path("machine", s->machine_key, p->machine_path, sizeof p->machine_path);
     bool loaded = load(s, p->machine_path, s->machine_key, hyp_profile_machine_parse);
     bool missing = false;
-    for (int t = 0; t < GGML_TYPE_COUNT && t < 64; t++)
+    for (int t = 0; t < 64; t++)
         missing = missing || (t != GGML_TYPE_F32 && (s->request->types >> t & 1) != 0 && !has_rate(&p->hardware, t));
     if (s->request->cached_only && !loaded) {
         assume_devices(&p->hardware);

@@ -244,7 +244,7 @@ int hyp_http_bind(const char *host, int number, int *ret_fd, hyp_err *err) {
 
 static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
     const hyp_http_config *config = http->config;
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t n = sizeof name;
     int r = HYP_OK;
     if (config->listen_fd > 0)

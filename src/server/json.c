@@ -260,17 +260,6 @@ void hyp_json_raw(hyp_json *j, const char *json, size_t n) {
     hyp_str_append(j->out, json, n);
 }
 
-void hyp_json_val(hyp_json *j, yyjson_val *value) {
-    size_t n = 0;
-    char *text = yyjson_val_write(value, YYJSON_WRITE_NOFLAG, &n);
-    if (text == NULL) {
-        hyp_json_null(j);
-        return;
-    }
-    hyp_json_raw(j, text, n);
-    free(text);
-}
-
 void hyp_json_kv_str(hyp_json *j, const char *key, const char *text) {
     hyp_json_key(j, key);
     hyp_json_str(j, text);

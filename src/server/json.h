@@ -49,7 +49,6 @@ void hyp_json_real(hyp_json *j, double value); /* shortest form that reads back 
 void hyp_json_bool(hyp_json *j, bool value);
 void hyp_json_null(hyp_json *j);
 void hyp_json_raw(hyp_json *j, const char *json, size_t n); /* a value already written */
-void hyp_json_val(hyp_json *j, yyjson_val *value);          /* a parsed value */
 
 /* key and value in one. */
 void hyp_json_kv_str(hyp_json *j, const char *key, const char *text);

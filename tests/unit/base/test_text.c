@@ -37,6 +37,10 @@ static void bytes_are_formatted(void **state) {
     assert_string_equal(hyp_text_format_bytes(26400000000, buf, sizeof buf), "26.4 GB");
     assert_string_equal(hyp_text_format_bytes(1500, buf, sizeof buf), "1.50 KB");
     assert_string_equal(hyp_text_format_bytes(585000000000, buf, sizeof buf), "585 GB");
+    assert_string_equal(hyp_text_format_bytes(UINT64_MAX, buf, sizeof buf), "18447 PB");
+    assert_string_equal(hyp_text_format_count(12, buf, sizeof buf), "12");
+    assert_string_equal(hyp_text_format_count(134515008, buf, sizeof buf), "135 M");
+    assert_string_equal(hyp_text_format_count(46700000000, buf, sizeof buf), "46.7 B");
 }
 
 static void utf8_is_kept_whole(void **state) {

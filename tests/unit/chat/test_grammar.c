@@ -304,118 +304,120 @@ static const char tools_json[] =
     "{\"type\":\"function\",\"function\":{\"name\":\"odd\",\"parameters\":{\"type\":\"object\",\"not\":{}}}},"
     "{\"type\":\"function\",\"function\":{\"name\":\"bare\"}}]";
 
+static const struct {
+    hyp_tool_format format;
+    const char *text; /* of the template */
+    const char *valid[4], *invalid[4];
+} bound_calls[] = {
+    {HYP_TOOLS_TAGS,
+     "<tool_call>",
+     {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>",
+      "<tool_call>\n{\"name\": \"odd\", \"arguments\": {\"any\": 1}}\n</tool_call>\n<tool_call>\n{\"name\": "
+      "\"bare\", \"arguments\": {}}\n</tool_call>"},
+     {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {}}\n</tool_call>",
+      "<tool_call>\n{\"name\": \"unknown\", \"arguments\": {}}\n</tool_call>", "text"}},
+    {HYP_TOOLS_LLAMA3,
+     "<|python_tag|>",
+     {"{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Rome\", \"days\": 2}}"},
+     {"{\"name\": \"get_weather\", \"parameters\": {\"days\": 2}}"}},
+    {HYP_TOOLS_MISTRAL,
+     "[TOOL_CALLS]",
+     {"[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}, \"id\": \"abcDEF123\"}, "
+      "{\"name\": \"bare\", \"arguments\": {}}]"},
+     {"[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": 1}}]"}},
+    {HYP_TOOLS_MISTRAL,
+     "[TOOL_CALLS] [ARGS]",
+     {"[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Rome\"}[TOOL_CALLS]bare[ARGS]{}"},
+     {"[TOOL_CALLS]nope[ARGS]{}"}},
+    {HYP_TOOLS_DEEPSEEK,
+     "```json",
+     {"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": "
+      "\"Rome\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"},
+     {"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>x\n```json\n{}\n```<｜tool▁call▁end｜>"}},
+    {HYP_TOOLS_DEEPSEEK,
+     "",
+     {"<｜tool▁call▁begin｜>bare<｜tool▁sep｜>{}<｜tool▁call▁end｜>"},
+     {"<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{}<｜tool▁call▁end｜>"}},
+    {HYP_TOOLS_GRANITE, "", {"<|tool_call|>[{\"name\": \"bare\", \"arguments\": {}}]"}, {"<|tool_call|>[]"}},
+    {HYP_TOOLS_COMMAND,
+     "",
+     {"<|START_ACTION|>[\n{\"tool_call_id\": \"0\", \"tool_name\": \"bare\", \"parameters\": {}}]<|END_ACTION|>"},
+     {"<|START_ACTION|>[]<|END_ACTION|>"}},
+    {HYP_TOOLS_KIMI,
+     "",
+     {"<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\":"
+      " \"x\"}<|tool_call_end|><|tool_calls_section_end|>"},
+     {"<|tool_call_begin|>functions.bare<|tool_call_end|>"}},
+    {HYP_TOOLS_TAGS,
+     "<tool_call> <function=",
+     {"<tool_call>\n<function=get_weather>\n<parameter=city>\nRome </param> & "
+      "<b>\n</parameter>\n<parameter=days>\n2\n"
+      "</parameter>\n</function>\n</tool_call>",
+      "<tool_call>\n<function=odd>\n<parameter=x>\n1\n</parameter>\n</function>\n</"
+      "tool_call>\n<tool_call>\n<function="
+      "bare>\n</function>\n</tool_call>",
+      "<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n</function>"},
+     {"<tool_call>\n<function=get_weather>\n<parameter=days>\n2\n</parameter>\n</function>\n</tool_call>",
+      "<tool_call>\n<function=get_weather>\n<parameter=city>\nx\n</parameter>\n<parameter=days>\ntwo\n</"
+      "parameter>\n"
+      "</function>\n</tool_call>",
+      "<tool_call>\n<function=nope>\n</function>\n</tool_call>",
+      "<tool_call>\n<function=get_weather>\n<parameter=town>\nx\n</parameter>\n</function>\n</tool_call>"}},
+    {HYP_TOOLS_TAGS,
+     "<tool_call> <arg_key>",
+     {"<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Rome</arg_value>\n<arg_key>days</"
+      "arg_key>\n<arg_value>3"
+      "</arg_value>\n</tool_call>",
+      "<tool_call>bare\n</tool_call>\n<tool_call>bare\n</tool_call>"},
+     {"<tool_call>get_weather\n</tool_call>", "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>x</"
+                                              "arg_value>\n<arg_key>days</arg_key>\n<arg_value>x"
+                                              "</arg_value>\n</tool_call>"}},
+    {HYP_TOOLS_SEED,
+     "",
+     {"<seed:tool_call>\n<function=get_weather>\n<parameter=city>Rome</parameter>\n</function>\n</seed:tool_call>"},
+     {"<seed:tool_call>\n<function=get_weather>\n</function>\n</seed:tool_call>"}},
+    {HYP_TOOLS_MINIMAX,
+     "",
+     {"<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter "
+      "name=\"city\">Rome</parameter>\n</invoke>\n<invoke "
+      "name=\"bare\">\n</invoke>\n</minimax:tool_call>"},
+     {"<minimax:tool_call>\n<invoke name=\"get_weather\">\n</invoke>\n</minimax:tool_call>",
+      "<minimax:tool_call>\n</minimax:tool_call>"}},
+    {HYP_TOOLS_HARMONY,
+     "",
+     {"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Rome\"}<|call|>",
+      "<|channel|>commentary to=functions.bare json<|message|>{}",
+      " to=functions.get_weather<|channel|>commentary <|constrain|>json<|message|>{\"city\":\"Rome\",\"days\":1}",
+      "assistant to=functions.odd<|channel|>analysis<|message|>{\"a\": [1]}"},
+     {"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"days\": 1}",
+      "<|channel|>commentary to=functions.nope<|message|>{}", "<|channel|>final<|message|>text"}},
+    {HYP_TOOLS_NEMOTRON,
+     "",
+     {"<TOOLCALL>[{\"name\": \"bare\", \"arguments\": {}}]</TOOLCALL>"},
+     {"<TOOLCALL>[]</TOOLCALL>"}},
+};
+
 static void tool_calls_are_bound(void **state) {
     (void)state;
-    static const struct {
-        hyp_tool_format format;
-        const char *text; /* of the template */
-        const char *valid[4], *invalid[4];
-    } cases[] = {
-        {HYP_TOOLS_TAGS,
-         "<tool_call>",
-         {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>",
-          "<tool_call>\n{\"name\": \"odd\", \"arguments\": {\"any\": 1}}\n</tool_call>\n<tool_call>\n{\"name\": "
-          "\"bare\", \"arguments\": {}}\n</tool_call>"},
-         {"<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {}}\n</tool_call>",
-          "<tool_call>\n{\"name\": \"unknown\", \"arguments\": {}}\n</tool_call>", "text"}},
-        {HYP_TOOLS_LLAMA3,
-         "<|python_tag|>",
-         {"{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Rome\", \"days\": 2}}"},
-         {"{\"name\": \"get_weather\", \"parameters\": {\"days\": 2}}"}},
-        {HYP_TOOLS_MISTRAL,
-         "[TOOL_CALLS]",
-         {"[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}, \"id\": \"abcDEF123\"}, "
-          "{\"name\": \"bare\", \"arguments\": {}}]"},
-         {"[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": 1}}]"}},
-        {HYP_TOOLS_MISTRAL,
-         "[TOOL_CALLS] [ARGS]",
-         {"[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Rome\"}[TOOL_CALLS]bare[ARGS]{}"},
-         {"[TOOL_CALLS]nope[ARGS]{}"}},
-        {HYP_TOOLS_DEEPSEEK,
-         "```json",
-         {"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": "
-          "\"Rome\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"},
-         {"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>x\n```json\n{}\n```<｜tool▁call▁end｜>"}},
-        {HYP_TOOLS_DEEPSEEK,
-         "",
-         {"<｜tool▁call▁begin｜>bare<｜tool▁sep｜>{}<｜tool▁call▁end｜>"},
-         {"<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{}<｜tool▁call▁end｜>"}},
-        {HYP_TOOLS_GRANITE, "", {"<|tool_call|>[{\"name\": \"bare\", \"arguments\": {}}]"}, {"<|tool_call|>[]"}},
-        {HYP_TOOLS_COMMAND,
-         "",
-         {"<|START_ACTION|>[\n{\"tool_call_id\": \"0\", \"tool_name\": \"bare\", \"parameters\": {}}]<|END_ACTION|>"},
-         {"<|START_ACTION|>[]<|END_ACTION|>"}},
-        {HYP_TOOLS_KIMI,
-         "",
-         {"<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\":"
-          " \"x\"}<|tool_call_end|><|tool_calls_section_end|>"},
-         {"<|tool_call_begin|>functions.bare<|tool_call_end|>"}},
-        {HYP_TOOLS_TAGS,
-         "<tool_call> <function=",
-         {"<tool_call>\n<function=get_weather>\n<parameter=city>\nRome </param> & "
-          "<b>\n</parameter>\n<parameter=days>\n2\n"
-          "</parameter>\n</function>\n</tool_call>",
-          "<tool_call>\n<function=odd>\n<parameter=x>\n1\n</parameter>\n</function>\n</"
-          "tool_call>\n<tool_call>\n<function="
-          "bare>\n</function>\n</tool_call>",
-          "<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n</function>"},
-         {"<tool_call>\n<function=get_weather>\n<parameter=days>\n2\n</parameter>\n</function>\n</tool_call>",
-          "<tool_call>\n<function=get_weather>\n<parameter=city>\nx\n</parameter>\n<parameter=days>\ntwo\n</"
-          "parameter>\n"
-          "</function>\n</tool_call>",
-          "<tool_call>\n<function=nope>\n</function>\n</tool_call>",
-          "<tool_call>\n<function=get_weather>\n<parameter=town>\nx\n</parameter>\n</function>\n</tool_call>"}},
-        {HYP_TOOLS_TAGS,
-         "<tool_call> <arg_key>",
-         {"<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Rome</arg_value>\n<arg_key>days</"
-          "arg_key>\n<arg_value>3"
-          "</arg_value>\n</tool_call>",
-          "<tool_call>bare\n</tool_call>\n<tool_call>bare\n</tool_call>"},
-         {"<tool_call>get_weather\n</tool_call>", "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>x</"
-                                                  "arg_value>\n<arg_key>days</arg_key>\n<arg_value>x"
-                                                  "</arg_value>\n</tool_call>"}},
-        {HYP_TOOLS_SEED,
-         "",
-         {"<seed:tool_call>\n<function=get_weather>\n<parameter=city>Rome</parameter>\n</function>\n</seed:tool_call>"},
-         {"<seed:tool_call>\n<function=get_weather>\n</function>\n</seed:tool_call>"}},
-        {HYP_TOOLS_MINIMAX,
-         "",
-         {"<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter "
-          "name=\"city\">Rome</parameter>\n</invoke>\n<invoke "
-          "name=\"bare\">\n</invoke>\n</minimax:tool_call>"},
-         {"<minimax:tool_call>\n<invoke name=\"get_weather\">\n</invoke>\n</minimax:tool_call>",
-          "<minimax:tool_call>\n</minimax:tool_call>"}},
-        {HYP_TOOLS_HARMONY,
-         "",
-         {"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Rome\"}<|call|>",
-          "<|channel|>commentary to=functions.bare json<|message|>{}",
-          " to=functions.get_weather<|channel|>commentary <|constrain|>json<|message|>{\"city\":\"Rome\",\"days\":1}",
-          "assistant to=functions.odd<|channel|>analysis<|message|>{\"a\": [1]}"},
-         {"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"days\": 1}",
-          "<|channel|>commentary to=functions.nope<|message|>{}", "<|channel|>final<|message|>text"}},
-        {HYP_TOOLS_NEMOTRON,
-         "",
-         {"<TOOLCALL>[{\"name\": \"bare\", \"arguments\": {}}]</TOOLCALL>"},
-         {"<TOOLCALL>[]</TOOLCALL>"}},
-    };
     yyjson_doc *tools = yyjson_read(tools_json, strlen(tools_json), 0);
     int bad = 0;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof bound_calls / sizeof *bound_calls; i++) {
         hyp_tool_grammar g;
         hyp_err err = HYP_ERR_NONE;
-        int rc = hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools), 0, &g, &err);
+        int rc =
+            hyp_grammar_for_tools(bound_calls[i].format, bound_calls[i].text, yyjson_doc_get_root(tools), 0, &g, &err);
         if (rc < 0) print_error("%zu: %s\n", i, err.message);
         assert_int_equal(rc, HYP_OK);
         assert_true(g.n_triggers > 0 && g.gbnf != NULL);
         for (size_t k = 0; model != NULL && k < 4; k++) {
-            int valid = cases[i].valid[k] != NULL ? matches(g.gbnf, cases[i].valid[k]) : 1;
-            int invalid = cases[i].invalid[k] != NULL ? matches(g.gbnf, cases[i].invalid[k]) : 0;
-            if (valid != 1) print_error("refuses %s (%d)\n%s\n", cases[i].valid[k], valid, g.gbnf);
-            if (invalid != 0) print_error("accepts %s (%d)\n%s\n", cases[i].invalid[k], invalid, g.gbnf);
+            int valid = bound_calls[i].valid[k] != NULL ? matches(g.gbnf, bound_calls[i].valid[k]) : 1;
+            int invalid = bound_calls[i].invalid[k] != NULL ? matches(g.gbnf, bound_calls[i].invalid[k]) : 0;
+            if (valid != 1) print_error("refuses %s (%d)\n%s\n", bound_calls[i].valid[k], valid, g.gbnf);
+            if (invalid != 0) print_error("accepts %s (%d)\n%s\n", bound_calls[i].invalid[k], invalid, g.gbnf);
             bad += valid != 1 || invalid != 0;
         }
         hyp_tool_grammar_clear(&g);
-        assert_int_equal(hyp_grammar_for_tools(cases[i].format, cases[i].text, yyjson_doc_get_root(tools),
+        assert_int_equal(hyp_grammar_for_tools(bound_calls[i].format, bound_calls[i].text, yyjson_doc_get_root(tools),
                                                HYP_CALLS_REQUIRED, &g, &err),
                          HYP_OK);
         assert_int_equal(g.n_triggers, 0);

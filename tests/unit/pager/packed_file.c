@@ -30,7 +30,7 @@ void packed_file_make(packed_file *pf, fixture *f, const char *name, bool shuffl
     snprintf(pf->path, sizeof pf->path, "%s/test_pager_packed_%s_%ld", dir != NULL ? dir : ".", name, (long)getpid());
     int fd = open(pf->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
-    uint32_t order[FIXTURE_MAX_UNITS];
+    uint32_t order[FIXTURE_MAX_UNITS] = {0};
     for (uint32_t i = 0; i < f->config.n_units; i++) {
         uint32_t j = shuffle ? (uint32_t)fixture_random(f, i + 1) : i;
         order[i] = order[j];

@@ -97,6 +97,14 @@ hyp_job *api_new_job(api *a, hyp_job_kind kind) {
     return NULL;
 }
 
+bool api_read_think(api *a, hyp_conversation *c) {
+    bool can = (a->entry->summary.capabilities & HYP_CAN_THINK) != 0;
+    if (hyp_conversation_set_think(c, hyp_field(&a->f, "think"), &a->err) != HYP_OK) return api_fail(a);
+    if (c->think == HYP_THINK_ON && !can) return api_error(a, 400, "\"%s\" does not support thinking", a->model);
+    if (c->think == HYP_THINK_UNSET && can) c->think = HYP_THINK_ON;
+    return true;
+}
+
 void gen_new_id(const char *prefix, char *ret, size_t size) {
     unsigned char random[12];
     char hex[sizeof random * 2 + 1];

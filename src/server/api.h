@@ -54,6 +54,9 @@ void api_reply(api *a, hyp_str *body);
 /* A new job for a->entry with its parameters, keep_alive and `options` taken from the body. NULL: answered. */
 hyp_job *api_new_job(api *a, hyp_job_kind kind);
 
+/* Take Ollama's `think`: unset means true where the model can. False: answered. */
+bool api_read_think(api *a, hyp_conversation *c);
+
 /* --- an answer made from a job's events --- */
 typedef struct gen gen;
 typedef struct gen_ops {

@@ -50,7 +50,7 @@ typedef struct hyp_event {
     size_t n_embedding;
     const char *reason; /* DONE: stop, length, load, unload; static */
     hyp_stats stats;    /* DONE */
-    int32_t *context;   /* DONE of a GENERATE that is not raw: every token */
+    int32_t *context;   /* DONE of a GENERATE that is not raw: every token that memory still holds */
     size_t n_context;
     int status; /* ERROR: the HTTP status it would have */
     char *message;

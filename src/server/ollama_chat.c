@@ -118,10 +118,7 @@ static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
     if (!add_messages(a, c, messages)) return false;
     if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
     if (hyp_conversation_set_template(c, hyp_entry_chat_template(entry), &a->err) != HYP_OK) return api_fail(a);
-    if (hyp_conversation_set_think(c, hyp_field(f, "think"), &a->err) != HYP_OK) return api_fail(a);
-    if (c->think == HYP_THINK_ON && (can & HYP_CAN_THINK) == 0)
-        return api_error(a, 400, "\"%s\" does not support thinking", a->model);
-    if (c->think == HYP_THINK_UNSET && (can & HYP_CAN_THINK) != 0) c->think = HYP_THINK_ON;
+    if (!api_read_think(a, c)) return false;
     if (hyp_conversation_set_format(c, hyp_field(f, "format"), &a->err) != HYP_OK)
         return api_error(a, 500, "%s", a->err.message);
     return true;

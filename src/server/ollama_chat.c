@@ -77,7 +77,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     if (g->stream) hyp_str_puts(out, "\n");
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, false};
+static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
 
 /* What an alias was created with comes first: its messages, and its system message where the client sends none. */
 static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {

@@ -51,7 +51,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     if (g->stream) hyp_str_puts(out, "\n");
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, false};
+static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
 
 static bool read_context(api *a, hyp_job *job) {
     yyjson_val *context = hyp_field_array(&a->f, "context"), *item;

@@ -16,6 +16,7 @@ static void finish(hyp_scheduler *s, lane *l, slot *which, const char *reason) {
     if (event != NULL) {
         event->kind = HYP_EVENT_DONE;
         event->reason = reason;
+        event->stop = which->answer.stopped;
         event->stats = (hyp_stats){.total_ns = now - job->created_ns,
                                    .load_ns = HYP_MAX(which->load_ns, 1),
                                    .prompt_ns = HYP_MAX(which->prompt_done_ns - which->start_ns, 1),

@@ -215,6 +215,28 @@ class Generate(ServerTest):
             reply = self.server.post("/api/generate", body)
             self.assertEqual((reply.status, reply.json), (status, {"error": words}))
 
+    def test_more_errors(self):
+        for body, status, words in (
+                ("", 400, "missing request body"), ({"model": "plain", "prompt": "x", "top_logprobs": -1}, 400, "top_logprobs must be between 0 and 20"),
+                ({"model": "think", "prompt": "x", "think": "deeply"}, 400, 'invalid think value: "deeply" (must be "high", "medium", "low", "max", true, or false)'),
+                ({"model": "plain", "prompt": "x", "options": {"seed": "x"}}, 500, 'option "seed" must be of type integer'),
+                ({"model": "plain", "prompt": "", "raw": True, "template": "t"}, 400, "raw mode does not support template, system, or context"),
+                ({"model": "plain", "prompt": "x", "context": "x"}, 400, "json: cannot unmarshal string into Go struct field GenerateRequest.context of type []")):
+            for stream in (True, False):
+                reply = self.server.post("/api/generate", {**body, "stream": stream} if body else body)
+                self.assertEqual((reply.status, reply.json), (status, {"error": words}), body)
+
+    def test_logprobs(self):
+        plain = self.generate("say hi", stream=False, logprobs=True, top_logprobs=2).json
+        self.assertEqual([(p["token"], len(p["top_logprobs"])) for p in plain["logprobs"]], [("h", 2), ("i", 2)])
+        lines = self.generate("say hi", logprobs=True).lines
+        self.assertEqual([[p["token"] for p in line.get("logprobs", [])] for line in lines], [["h"], ["i"], []])
+
+    def test_thinking_streams(self):
+        lines = self.generate("say <think>\\nHm\\n</think>\\n\\nYes.", model="think").lines
+        self.assertEqual("".join(line.get("thinking", "") for line in lines).strip(), "Hm")
+        self.assertEqual("".join(line["response"] for line in lines).strip(), "Yes.")
+
     def test_long_prompt_is_cut(self):
         reply = self.generate("x" * 9000, stream=False, options={"num_predict": 2})
         self.assertEqual(reply.status, 200, reply.body)

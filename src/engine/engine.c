@@ -458,6 +458,13 @@ int32_t hyp_engine_seq_length(const hyp_engine *e, int32_t seq) {
     return llama_memory_seq_pos_max(llama_get_memory(e->ctx), seq) + 1;
 }
 
+bool hyp_engine_seq_shift(hyp_engine *e, int32_t seq, int32_t from, int32_t to) {
+    llama_memory_t memory = llama_get_memory(e->ctx);
+    if (!llama_memory_can_shift(memory) || !llama_memory_seq_rm(memory, seq, from, to)) return false;
+    llama_memory_seq_add(memory, seq, to, -1, from - to);
+    return true;
+}
+
 static llama_state_seq_flags state_flags(bool partial) {
     return partial ? LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY : LLAMA_STATE_SEQ_FLAGS_NONE;
 }

@@ -159,6 +159,11 @@ void hyp_engine_seq_copy(hyp_engine *engine, int32_t from_seq, int32_t to_seq, i
 /* One past the last position held, 0 when empty. */
 int32_t hyp_engine_seq_length(const hyp_engine *engine, int32_t seq);
 
+/* Forget positions [from, to) and move what follows down to `from`, with keys turned to their new positions: what llama.cpp calls
+ * a context shift. What is held then was computed in the sight of what is gone, so it is not what a fresh evaluation would give.
+ * Returns false, with nothing changed, where a model cannot do that (recurrent state, a window kept alone). */
+bool hyp_engine_seq_shift(hyp_engine *engine, int32_t seq, int32_t from, int32_t to);
+
 /* Checkpoints: the state that hyp_engine_seq_truncate() cannot rewind (recurrent state, sliding window) when `partial`, else
  * all of it. save: the caller frees `*ret`. Errors: HYP_ENOMEM, HYP_EENGINE. */
 HYP_NODISCARD int hyp_engine_seq_save(hyp_engine *engine, int32_t seq, bool partial, void **ret, size_t *ret_bytes,

@@ -1,6 +1,7 @@
 #include "server/backend_engine.h"
 
 #include "base/mem.h"
+#include "server/registry.h"
 
 #include <stdlib.h>
 
@@ -37,6 +38,7 @@ static void fill_info(const loaded *l, hyp_backend_info *ret) {
                               .needs_checkpoints = hyp_engine_needs_checkpoints(l->engine),
                               .recurrent = is_recurrent(l->model),
                               .chat_template = hyp_engine_chat_template(l->engine),
+                              .tool_template = hyp_model_meta_str(l->model, HYP_TOOL_TEMPLATE_KEY, NULL),
                               .mode = info->mode,
                               .size_bytes = l->model->tensor_bytes,
                               .vram_bytes =
@@ -112,6 +114,10 @@ static bool truncate_seq(void *model, int32_t seq, int32_t from) {
     return hyp_engine_seq_truncate(((loaded *)model)->engine, seq, from);
 }
 
+static bool shift_seq(void *model, int32_t seq, int32_t from, int32_t to) {
+    return hyp_engine_seq_shift(((loaded *)model)->engine, seq, from, to);
+}
+
 static void copy_seq(void *model, int32_t from_seq, int32_t to_seq, int32_t n) {
     hyp_engine_seq_copy(((loaded *)model)->engine, from_seq, to_seq, n);
 }
@@ -173,6 +179,7 @@ const hyp_backend_ops hyp_backend_engine_ops = {.open = open_engine,
                                                 .embedding = embedding,
                                                 .interrupt = interrupt,
                                                 .truncate = truncate_seq,
+                                                .shift = shift_seq,
                                                 .copy = copy_seq,
                                                 .save = save_seq,
                                                 .restore = restore_seq,

@@ -2,12 +2,11 @@
 #include "pager/prepare.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
-enum { MAX_WAITING = 64, STACK_BYTES = 64 << 10 };
+enum { MAX_WAITING = 64 };
 
 /* Worth it while a megabyte costs less than the 460 us of clearing its pages one by one (README.md). A virtual machine's
  * host takes free memory back in large pieces, and finding it again costs up to 2700: there small pages, which the kernel
@@ -98,19 +97,6 @@ static void *prepare(void *arg) {
     return NULL;
 }
 
-static int start_thread(hyp_preparer *p) {
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    sigset_t all, old; /* signals are the program's, not ours */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int sys = pthread_create(&p->thread, &attr, prepare, p);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return sys;
-}
-
 hyp_preparer *hyp_preparer_new(hyp_arena *arena) {
     hyp_preparer *p = calloc(1, sizeof *p);
     if (p == NULL) return NULL;
@@ -118,7 +104,7 @@ hyp_preparer *hyp_preparer_new(hyp_arena *arena) {
     p->next_rest_bytes = FIRST_REST_BYTES;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->change, NULL);
-    if (start_thread(p) == 0) return p;
+    if (hyp_thread_start(&p->thread, prepare, p) == 0) return p;
     pthread_cond_destroy(&p->change);
     pthread_mutex_destroy(&p->lock);
     free(p);

@@ -2,11 +2,13 @@
 """What HTTP adds to decoding: `hypura run` against `hypura serve` with the same model, prompt, context and threads, interleaved.
 
 usage: bench/overhead.py MODEL.gguf [--runs 5] [--tokens 128] [--threads 2] [--context 2048]
-The server's rate is its own eval_count and eval_duration, of a streamed answer (every token a chunk, read by a client on this machine,
-whose own work is therefore part of it) and of one in a single piece. Prints medians (min-max) and the ratios to `run` within a round."""
+The server's rate is its own eval_count and eval_duration, of a streamed answer (every token a chunk, taken off a socket on this machine
+as it comes and not looked at: a client's own work is not HTTP's) and of one in a single piece. Prints medians (min-max) and the ratios to `run` within a round."""
 import argparse
 import http.client
 import json
+import re
+import socket
 import subprocess
 
 import lib
@@ -15,10 +17,15 @@ PROMPT = "Here is a long story about a ship, its captain and the sea. The ship l
 
 
 def ask(port, model, n, stream):
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    c.request("POST", "/api/generate", json.dumps({"model": model, "prompt": PROMPT, "raw": True, "stream": stream,
-                                                   "options": {"temperature": 0, "num_predict": n}}))
-    last = json.loads(c.getresponse().read().splitlines()[-1])
+    body = json.dumps({"model": model, "prompt": PROMPT, "raw": True, "stream": stream, "options": {"temperature": 0, "num_predict": n}}).encode()
+    parts = []
+    with socket.create_connection(("127.0.0.1", port), timeout=600) as s:
+        s.sendall(b"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        while part := s.recv(65536):
+            parts.append(part)
+    if stream and len(parts) < n:
+        raise SystemExit("%d tokens came in %d pieces" % (n, len(parts)))
+    last = json.loads(re.findall(rb'\{"model".*\}', b"".join(parts))[-1])
     return last["eval_count"], (last["eval_count"] - 1) / last["eval_duration"] * 1e9
 
 

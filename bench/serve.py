@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """hypura serve against llama-server of the same llama.cpp, interleaved: time to first token, tokens a second at 1 and 4 clients,
-and what the second turn of a long conversation costs.
+and what the second turn of a long conversation costs. At 4 clients the time to the first token is that of four different prompts of a
+third of the first turn's length, sent at once: its mean over the four, and the last one's.
 
-usage: bench/serve.py MODEL.gguf BUILD [LLAMA_SERVER] [--rounds N] [--threads N]
+usage: bench/serve.py MODEL.gguf BUILD [--llama] [--rounds N] [--threads N]
+llama-server is the one beside the libraries in HYPURA_DEPS (else .deps).
 Prints one JSON object; figures are medians over the rounds, ratios are within a round."""
 import argparse
 import http.client
@@ -13,6 +15,8 @@ import statistics
 import subprocess
 import threading
 import time
+
+import lib
 
 
 class Running:
@@ -73,23 +77,30 @@ def measure(server, round_number, words):
     out["second_turn_s"], _, _ = server.chat(messages, 24)
     short = [{"role": "user", "content": "Write a long story about a ship. %d" % round_number}]
     _, out["tok_s_1"], _ = server.chat(short, 96)
-    rates, threads, begun = [], [], time.monotonic()
-    for i in range(4):
-        story = [{"role": "user", "content": "Write a long story about the number %d. %d" % (i, round_number)}]
-        threads.append(threading.Thread(target=lambda s=story: rates.append(server.chat(s, 96)[1])))
+    out["tok_s_4"] = sum(rate for _, rate, _ in at_once(server, ["Write a long story about the number %d. %d" % (i, round_number) for i in range(4)], 96))
+    notes = ["Client %d.%d: " % (i, round_number) + " ".join("word%d" % ((k + i) * 7919 % 1000) for k in range(words // 3)) for i in range(4)]
+    firsts = [first for first, _, _ in at_once(server, notes, 4)]
+    out["first_token_4_s"], out["first_token_4_last_s"] = statistics.mean(firsts), max(firsts)
+    return out
+
+
+def at_once(server, texts, n):
+    results = []
+    threads = [threading.Thread(target=lambda t=t: results.append(server.chat([{"role": "user", "content": t}], n))) for t in texts]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
-    out["tok_s_4"] = sum(rates)
-    return out
+    if len(results) != len(texts):
+        raise SystemExit("a client failed")
+    return results
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("build")
-    parser.add_argument("llama", nargs="?")
+    parser.add_argument("--llama", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--words", type=int, default=900)
@@ -99,7 +110,7 @@ def main():
     servers = [Running("hypura", [a.build + "/hypura", "serve", a.model, "--port", "0", "--context", str(a.context), "--parallel", "4"] + threads)]
     if a.llama:
         # Its own cache of prompts in RAM is left on: it is its default.
-        servers.append(Running("llama", [a.llama, "-m", a.model, "--port", "18577", "-c", str(4 * a.context), "-np", "4", "-fit", "off"] + threads))
+        servers.append(Running("llama", [lib.ROOT + "/tools/reference.sh", os.environ.get("HYPURA_DEPS", lib.ROOT + "/.deps"), "llama-server", "-m", os.path.abspath(a.model), "--port", "18577", "-c", str(4 * a.context), "-np", "4", "-fit", "off"] + threads))
     results = {s.name: [] for s in servers}
     try:
         for s in servers:

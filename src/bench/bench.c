@@ -78,6 +78,10 @@ static void make_line(const hyp_bench_config *c, const run_way *way, command_lin
     add(line, c->policy);
     add(line, "--io");
     add(line, c->io_method);
+    for (size_t i = 0; i < c->n_servers && !way->alike; i++) {
+        add(line, "--rpc");
+        add(line, c->servers[i]);
+    }
     for (size_t i = 0; i < c->n_mirrors; i++) {
         add(line, "--mirror");
         add(line, c->mirrors[i]);

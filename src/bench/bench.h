@@ -21,6 +21,8 @@ typedef struct hyp_bench_config {
     uint64_t ram_bytes, vram_bytes; /* 0: not given */
     const char *const *devices;     /* --device, both sides */
     size_t n_devices;
+    const char *const *servers; /* --rpc, hypura's side */
+    size_t n_servers;
     const char *const *mirrors; /* --mirror, hypura's side */
     size_t n_mirrors;
     const char *mode, *policy, *io_method; /* words of `hypura run`'s options */

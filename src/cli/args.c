@@ -66,14 +66,19 @@ static const hyp_option rows[] = {
     {"mode", NULL, HYP_OPTION_CHOICE, AT(mode), 0, 0, "auto|resident|experts|ffn|mmap", "auto",
      "how to run the model; auto decides by what fits", ENGINE | BENCH | PLAN},
     {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL, "at most this much memory of each device",
-     ENGINE | BENCH | PLAN},
+     ENGINE | BENCH},
+    {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL,
+     "plan for devices with this much memory each; where there is none, for a modest GPU", PLAN},
     {"device", NULL, HYP_OPTION_LIST, AT(device), 0, 0, "NAME", NULL,
-     "use this device; none uses none; NAME:MEMORY:BYTES_PER_SECOND stands for one that is not there", PLAN},
+     "use this device; none uses none; NAME:MEMORY[:BYTES_PER_SECOND[:KIND]] stands for one that is not there, of the "
+     "kind gpu, unified or remote; may be given several times",
+     PLAN},
     {"device", NULL, HYP_OPTION_LIST, AT(device), 0, 0, "NAME", NULL,
      "use this device; none uses none; may be given several times; without it every GPU is used that helps",
      ENGINE | BENCH},
     {"rpc", NULL, HYP_OPTION_LIST, AT(rpc), 0, 0, "HOST:PORT", NULL,
-     "use the memory of this machine too, which runs ggml-rpc-server; several are separated by commas", ENGINE},
+     "use the memory of this machine too, which runs ggml-rpc-server; several are separated by commas",
+     ENGINE | BENCH | PLAN},
     {"mirror", NULL, HYP_OPTION_LIST, AT(mirror), 0, 0, "PATH", NULL,
      "a copy of the model on another disk, or the folder that holds it: streamed weights are read from both; may be "
      "given "

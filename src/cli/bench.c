@@ -23,7 +23,7 @@ static bool on_stop(void *user) {
     return hyp_interrupt_seen();
 }
 
-/* `user` is a bool: whether a run has begun on a line that its figures, or an error, must end. */
+/* `user` is a bool: a line has been begun and not ended. */
 static void on_progress(const char *name, const hyp_bench_run *run, void *user) {
     *(bool *)user = run == NULL;
     if (run == NULL)
@@ -35,8 +35,9 @@ static void on_progress(const char *name, const hyp_bench_run *run, void *user) 
 }
 
 static void on_warning(const char *warning, void *user) {
-    (void)user;
-    fprintf(stderr, "warning: %s\n", warning);
+    bool *line_open = user;
+    fprintf(stderr, "%swarning: %s\n", *line_open ? "\n" : "", warning);
+    *line_open = false;
 }
 
 /* What this process could have if nothing else ran: the machine's RAM, or a control group's limit. */
@@ -69,6 +70,8 @@ static int make_config(const hyp_args *args, const hyp_model *model, const char 
                               .vram_bytes = args->vram_bytes,
                               .devices = args->device.items,
                               .n_devices = args->device.n,
+                              .servers = args->rpc.items,
+                              .n_servers = args->rpc.n,
                               .mirrors = args->mirror.items,
                               .n_mirrors = args->mirror.n,
                               .mode = args->mode,
@@ -140,10 +143,10 @@ int hyp_command_bench(const hyp_args *args, hyp_err *err) {
         return HYP_EXIT_FAILED;
     hyp_interrupt_watch(NULL);
     hyp_bench bench;
-    bool midline = false;
-    config.user = &midline;
+    bool line_open = false;
+    config.user = &line_open;
     int r = hyp_bench_measure(&config, &bench, err);
-    if (midline) fputc('\n', stderr);
+    if (line_open) fputc('\n', stderr);
     if (r == HYP_ECANCELED) return HYP_EXIT_INTERRUPTED;
     if (r == HYP_EINVAL) return HYP_EXIT_USAGE;
     if (r != HYP_OK) return HYP_EXIT_FAILED;

@@ -5,6 +5,7 @@
 #include "cli/json.h"
 #include "cli/plan_view.h"
 #include "cli/sidecar_view.h"
+#include "cli/supervise.h"
 #include "cli/terminal.h"
 
 #include <string.h>
@@ -129,6 +130,8 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     hyp_machine machine;
     change changes[N_CHANGES];
     if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
+    int status = hyp_supervise_if_remote(args, err);
+    if (status >= 0) return status;
     int e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = hyp_machine_get(args, model, true, &machine, err);
     hyp_plan_request request = hyp_machine_request(args);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/supervise.h"
 #include "cli/terminal.h"
 
 static void add(hyp_inspect_sum *sum, const hyp_tensor *t, uint64_t touched) {
@@ -38,32 +39,23 @@ const char *hyp_inspect_types(uint64_t types, char *buf, size_t size) {
     return buf;
 }
 
-/* Plan without measuring: `inspect` answers at once, from the kept profile or from assumed rates. */
-static int make_plan(const hyp_args *args, const hyp_model *model, hyp_machine *ret_machine, hyp_plan **ret,
-                     hyp_err *err) {
-    int e = hyp_machine_get(args, model, false, ret_machine, err);
-    hyp_plan_request request = hyp_machine_request(args);
-    return e == HYP_OK ? hyp_plan_make(model, &ret_machine->hardware, &request, ret, err) : e;
-}
-
 static void print_failure(const hyp_err *failure) {
     printf("\nPLAN: none\n  %s\n", failure->message);
     if (failure->hint[0] != '\0') printf("  %s\n", failure->hint);
 }
 
-/* The model, and how it would run. That it would not is an answer, not a failure. */
+/* The model, and how it would run: planned without measuring, from the kept profile or from assumed rates, so that the answer
+ * comes at once. That it would not run is an answer, not a failure. */
 static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_sums *sums,
                 const hyp_sidecar_look *packed, hyp_err *err) {
     hyp_machine machine;
     hyp_plan *plan = NULL;
     hyp_err failure = HYP_ERR_NONE;
     int e = HYP_OK;
-    if (!args->no_plan) e = make_plan(args, model, &machine, &plan, &failure);
-    if (e == HYP_EINVAL) {
-        *err = failure;
-        return e;
-    }
-    e = HYP_OK;
+    const hyp_plan_request request = hyp_machine_request(args);
+    if (!args->no_plan) e = hyp_machine_get(args, model, false, &machine, err);
+    if (e != HYP_OK) return e;
+    if (!args->no_plan) (void)!hyp_plan_make(model, &machine.hardware, &request, &plan, &failure);
     hyp_inspect_plan how = {&machine, plan, failure.code != 0 ? &failure : NULL, packed};
     if (plan != NULL && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)
@@ -85,6 +77,8 @@ int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
     hyp_inspect_sums sums = {0};
     int e = hyp_command_model_path(args, &path, err);
     if (e != HYP_OK) return HYP_EXIT_USAGE;
+    int status = hyp_supervise_if_remote(args, err);
+    if (status >= 0) return status;
     e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = sum_up(model, &sums, err);
     HYP_AUTOFREE hyp_sidecar_look *packed = calloc(1, sizeof *packed);

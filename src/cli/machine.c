@@ -3,8 +3,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/progress.h"
+#include "engine/rpc.h"
 #include "engine/runtime.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 static int measured(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret, hyp_err *err) {
@@ -31,48 +33,124 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
     return r;
 }
 
-/* "gpu:24G:900G": a device that is not there. */
-static bool imagine_device(const char *text, hyp_device *ret) {
-    char copy[128];
+/* --- devices that are not there --- */
+
+static void note(hyp_machine *machine, const char *format, ...) HYP_PRINTF(2, 3);
+static void note(hyp_machine *machine, const char *format, ...) {
+    va_list args;
+    if (machine->n_notes == HYP_MACHINE_MAX_NOTES) return;
+    va_start(args, format);
+    vsnprintf(machine->notes[machine->n_notes++], sizeof machine->notes[0], format, args);
+    va_end(args);
+}
+
+static void note_assumed(hyp_machine *machine, const hyp_device *d, bool rate_given) {
+    char memory[24], rate[40];
+    snprintf(rate, sizeof rate, "%.4g GB/s of weights", d->weight_bytes_per_s * 1e-9);
+    note(machine, "%s is not there: %s%s%s as asked for; assumed are %s%s%.3g TFLOP/s and %.3g GB/s to it", d->name,
+         hyp_text_format_bytes(d->total_bytes, memory, sizeof memory), rate_given ? " and " : "",
+         rate_given ? rate : "", rate_given ? "" : rate, rate_given ? "" : ", ", d->flop_per_s * 1e-12,
+         d->copy_bytes_per_s * 1e-9);
+}
+
+static void note_remote(hyp_machine *machine, const hyp_device *d) {
+    char memory[24];
+    note(machine, "%s is %s: %s free, measured %.3g GB/s of weights, %.3g GB/s and %.3g ms there and back", d->name,
+         d->description, hyp_text_format_bytes(d->free_bytes, memory, sizeof memory), d->weight_bytes_per_s * 1e-9,
+         d->copy_bytes_per_s * 1e-9, 1e3 * d->hop_s);
+}
+
+/* "gpu:24G:900G" or "pc:64G:20G:remote": NAME:MEMORY[:BYTES_PER_SECOND[:KIND]]. False: it describes nothing. */
+static bool imagine_device(const char *text, hyp_device *ret, bool *ret_rate_given) {
+    char copy[128], *parts[4] = {copy};
+    size_t n = 1;
+    uint64_t bytes = 0, per_s = 0;
+    int kind = HYP_DEVICE_GPU;
     if (strlen(text) >= sizeof copy) return false;
     strcpy(copy, text);
-    char *memory = strchr(copy, ':'), *rate = memory != NULL ? strchr(memory + 1, ':') : NULL;
-    if (rate == NULL) return false;
-    *memory++ = *rate++ = '\0';
-    uint64_t bytes, per_s;
-    if (hyp_text_parse_size(memory, &bytes) != HYP_OK || hyp_text_parse_size(rate, &per_s) != HYP_OK || per_s == 0)
-        return false;
-    /* A GPU computes some 60 operations for each byte it can read in the same time; PCIe and launching cost the rest. */
-    *ret = (hyp_device){.kind = HYP_DEVICE_GPU,
-                        .total_bytes = bytes,
-                        .free_bytes = bytes,
-                        .weight_bytes_per_s = (double)per_s,
-                        .flop_per_s = 60 * (double)per_s,
-                        .copy_bytes_per_s = 10e9,
-                        .hop_s = 5e-5};
-    snprintf(ret->name, sizeof ret->name, "%s", copy);
+    for (char *at = strchr(copy, ':'); at != NULL; at = strchr(at, ':')) {
+        if (n == HYP_ARRAY_LEN(parts)) return false;
+        *at++ = '\0';
+        parts[n++] = at;
+    }
+    if (n < 2 || copy[0] == '\0' || hyp_text_parse_size(parts[1], &bytes) != HYP_OK || bytes == 0) return false;
+    if (n > 2 && (hyp_text_parse_size(parts[2], &per_s) != HYP_OK || per_s == 0)) return false;
+    if (n > 3)
+        for (kind = 0; kind < HYP_N_DEVICE_KINDS; kind++)
+            if (strcmp(parts[3], hyp_device_kind_name((hyp_device_kind)kind)) == 0) break;
+    if (kind == HYP_N_DEVICE_KINDS) return false;
+    hyp_hardware_assume_device(copy, (hyp_device_kind)kind, bytes, (double)per_s, ret);
+    *ret_rate_given = n > 2;
     return true;
 }
 
-static int choose_devices(const hyp_args *args, hyp_hardware *hw, hyp_err *err) {
+static int no_such_device(const char *name, hyp_err *err) {
+    hyp_err_set(err, HYP_EINVAL, "there is no device \"%s\"", name);
+    hyp_err_hint(err, "\"hypura profile\" lists them; one that is not there is written "
+                      "NAME:MEMORY[:BYTES_PER_SECOND[:gpu|unified|remote]], as in gpu:24G:900G");
+    return HYP_EINVAL;
+}
+
+/* --vram: what a device that is there shall have. */
+static void use_vram(const hyp_args *args, hyp_machine *machine, hyp_device *device) {
+    char asked[24], there[24];
+    if (device->free_bytes >= args->vram_bytes) return;
+    note(machine, "%s has %s free, not the %s asked for", device->name,
+         hyp_text_format_bytes(device->free_bytes, there, sizeof there),
+         hyp_text_format_bytes(args->vram_bytes, asked, sizeof asked));
+    device->free_bytes = args->vram_bytes;
+    device->total_bytes = HYP_MAX(device->total_bytes, args->vram_bytes);
+}
+
+/* The devices that --device names and describes, in its order. */
+static int name_devices(const hyp_args *args, hyp_machine *machine, hyp_err *err) {
+    hyp_hardware *hw = &machine->hardware;
     hyp_device chosen[HYP_HARDWARE_MAX_DEVICES];
     size_t n = 0;
-    if (args->device.n == 0) return hyp_devices_choose(&(hyp_device_choice){0}, hw, err);
     for (size_t i = 0; i < args->device.n && n < HYP_HARDWARE_MAX_DEVICES; i++) {
         const char *name = args->device.items[i];
-        bool found = strcmp(name, "none") == 0;
-        if (imagine_device(name, &chosen[n])) found = true, n++;
-        for (size_t d = 0; d < hw->n_devices && !found; d++)
-            if (strcmp(hw->devices[d].name, name) == 0) chosen[n++] = hw->devices[d], found = true;
-        if (found) continue;
-        hyp_err_set(err, HYP_EINVAL, "there is no device \"%s\"", name);
-        hyp_err_hint(err, "\"hypura profile\" lists them; one that is not there is written "
-                          "NAME:MEMORY:BYTES_PER_SECOND, as in gpu:24G:900G");
-        return HYP_EINVAL;
+        bool found = strcmp(name, "none") == 0, rate_given = false;
+        for (size_t d = 0; d < hw->n_devices && !found; d++) {
+            if (strcmp(hw->devices[d].name, name) != 0) continue;
+            chosen[n] = hw->devices[d];
+            use_vram(args, machine, &chosen[n++]);
+            found = true;
+        }
+        if (!found && imagine_device(name, &chosen[n], &rate_given)) {
+            note_assumed(machine, &chosen[n++], rate_given);
+            found = true;
+        }
+        if (!found) return no_such_device(name, err);
     }
     memcpy(hw->devices, chosen, n * sizeof *chosen);
     hw->n_devices = n;
     return HYP_OK;
+}
+
+/* Every real device; with --vram, and none, a GPU of that size. */
+static int default_devices(const hyp_args *args, hyp_machine *machine, hyp_err *err) {
+    hyp_hardware *hw = &machine->hardware;
+    int r = hyp_devices_choose(&(hyp_device_choice){0}, hw, err);
+    for (size_t d = 0; d < hw->n_devices; d++)
+        use_vram(args, machine, &hw->devices[d]);
+    if (r != HYP_OK || hw->n_devices > 0 || args->vram_bytes == 0 || args->rpc.n > 0) return r;
+    hyp_hardware_assume_device("GPU", HYP_DEVICE_GPU, args->vram_bytes, 0, &hw->devices[hw->n_devices++]);
+    note_assumed(machine, &hw->devices[0], false);
+    note(machine, "--device NAME:MEMORY:BYTES_PER_SECOND describes another one, --device none plans without");
+    return HYP_OK;
+}
+
+static int choose_devices(const hyp_args *args, hyp_machine *machine, hyp_err *err) {
+    const hyp_device_choice choice = hyp_machine_devices(args);
+    hyp_hardware *hw = &machine->hardware;
+    int r = args->device.n > 0 ? name_devices(args, machine, err) : default_devices(args, machine, err);
+    if (r != HYP_OK) return r;
+    size_t n_local = hw->n_devices;
+    if (args->rpc.n > 0 && machine->imagined) r = hyp_runtime_start(err);
+    if (r == HYP_OK) r = hyp_devices_add_remote(&choice, hw, err);
+    for (size_t d = n_local; r == HYP_OK && d < hw->n_devices; d++)
+        note_remote(machine, &hw->devices[d]);
+    return r;
 }
 
 /* One figure for every type: weights are read at that rate, and computed with at ten operations a byte. */
@@ -87,12 +165,19 @@ static void imagine_cpu(double bytes_per_s, hyp_hardware *hw) {
     hw->memory_bytes_per_s = bytes_per_s;
 }
 
+/* Before this machine is measured for seconds. */
+static int knock(const char *address, void *user, hyp_err *err) {
+    (void)user;
+    return hyp_rpc_probe(address, 3, err);
+}
+
 int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret, hyp_err *err) {
     hyp_machine machine = {.imagined = args->ram_bytes > 0 && args->disk_rate_bytes > 0 && args->cpu_rate_bytes > 0};
-    int r = HYP_OK;
-    if (machine.imagined)
+    const hyp_device_choice choice = hyp_machine_devices(args);
+    int r = hyp_devices_each_server(&choice, knock, NULL, err);
+    if (r == HYP_OK && machine.imagined)
         hyp_hardware_default(&machine.hardware);
-    else
+    else if (r == HYP_OK)
         r = measured(args, model, may_measure, &machine, err);
     if (r != HYP_OK) return r;
     hyp_hardware *hw = &machine.hardware;
@@ -104,7 +189,7 @@ int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measu
         hw->disk_fault_bytes_per_s = hw->disk_bytes_per_s * HYP_MIN(share, 1.0);
         machine.n_points = 0;
     }
-    r = choose_devices(args, hw, err);
+    r = choose_devices(args, &machine, err);
     if (r == HYP_OK) *ret = machine;
     return r;
 }

@@ -7,6 +7,8 @@
 #include "hw/profile.h"
 #include "plan/plan.h"
 
+enum { HYP_MACHINE_MAX_NOTES = 2 * HYP_HARDWARE_MAX_DEVICES };
+
 typedef struct hyp_machine {
     hyp_hardware hardware;
     hyp_profile_source machine_source, disk_source; /* how its rates are known */
@@ -14,12 +16,17 @@ typedef struct hyp_machine {
         points[HYP_PROFILE_MAX_POINTS]; /* how its disk reads, by size and depth; of an imagined disk nothing */
     size_t n_points;
     bool imagined; /* everything that matters was given on the command line */
+    /* Devices that were made up, and those of other machines: a sentence each, for whoever reads the plan. */
+    char notes[HYP_MACHINE_MAX_NOTES][240];
+    size_t n_notes;
 } hyp_machine;
 
 /* Load or measure the profile (`may_measure`: with a progress line, a few seconds the first time), then apply --ram, --vram,
- * --device, --disk-rate and --cpu-rate. When --ram, --disk-rate and --cpu-rate are all there nothing is looked up: the
- * answer is the same on every machine. `--device` names devices to use ("none": no device), or describes one that is not
- * there as NAME:MEMORY:BYTES_PER_SECOND. Errors: HYP_EINVAL (an unknown device), and those of the profile. */
+ * --device, --rpc, --disk-rate and --cpu-rate. When --ram, --disk-rate and --cpu-rate are all there nothing is looked up here:
+ * the answer is the same on every machine. `--device` names devices to use ("none": no device), or describes one that is not
+ * there as NAME:MEMORY[:BYTES_PER_SECOND[:KIND]]. --vram is the memory of each device, and without any the memory of a GPU that
+ * is not there. Servers of --rpc are reached and measured, and may end the process: call it supervised (supervise.h).
+ * Errors: HYP_EINVAL (an unknown device), and those of the profile and of hyp_devices_add_remote(). */
 HYP_NODISCARD int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret,
                                   hyp_err *err);
 

@@ -101,6 +101,8 @@ void hyp_plan_view_speed(const hyp_machine *machine, const hyp_plan *plan) {
            hyp_plan_view_number(p->load_s, b, sizeof b));
     bool assumed = machine->machine_source == HYP_PROFILE_DEFAULT || machine->disk_source == HYP_PROFILE_DEFAULT;
     if (assumed && !machine->imagined) puts("  (rates are assumed, not measured: \"hypura profile\" measures them)");
+    for (size_t i = 0; i < machine->n_notes; i++)
+        printf("  (%s)\n", machine->notes[i]);
 }
 
 void hyp_plan_view_print(const hyp_model *model, const hyp_machine *machine, const hyp_plan *plan, int width) {
@@ -174,5 +176,8 @@ bool hyp_plan_view_json(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_m
            yyjson_mut_obj_add_real(doc, o, "greedy_token_s", plan->greedy_token_s) &&
            yyjson_mut_obj_add_real(doc, o, "optimal_token_s", plan->optimal_token_s) &&
            yyjson_mut_obj_add_bool(doc, o, "optimal", plan->optimal);
-    return good && add_prediction(doc, o, &plan->prediction) && add_tiers(doc, o, machine, plan);
+    yyjson_mut_val *notes = yyjson_mut_obj_add_arr(doc, o, "notes");
+    for (size_t i = 0; good && i < machine->n_notes; i++)
+        good = yyjson_mut_arr_add_strcpy(doc, notes, machine->notes[i]);
+    return good && notes != NULL && add_prediction(doc, o, &plan->prediction) && add_tiers(doc, o, machine, plan);
 }

@@ -200,11 +200,8 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
         hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
         return HYP_EXIT_USAGE;
     }
-    if (args->rpc.n > 0) {
-        const hyp_device_choice devices = hyp_machine_devices(args);
-        int status = hyp_supervise(&devices, false, err);
-        if (status >= 0) return status;
-    }
+    int status = hyp_supervise_if_remote(args, err);
+    if (status >= 0) return status;
     HYP_CLEANUP(free_model) hyp_model *model = NULL;
     if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
     HYP_CLEANUP(close_engine) hyp_engine *engine = NULL;

@@ -5,6 +5,7 @@
 #include "base/platform.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/machine.h"
 #include "engine/rpc.h"
 
 #include <errno.h>
@@ -89,4 +90,9 @@ int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err) 
         /* What died at once may die again. */
         if (hyp_text_now_s() - start_s < 1) nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }
+}
+
+int hyp_supervise_if_remote(const hyp_args *args, hyp_err *err) {
+    const hyp_device_choice devices = hyp_machine_devices(args);
+    return args->rpc.n > 0 ? hyp_supervise(&devices, false, err) : -1;
 }

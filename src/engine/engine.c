@@ -337,6 +337,10 @@ bool hyp_engine_uses_sidecar(const hyp_engine *e, const char **ret_path, const h
     return e->stream != NULL && hyp_stream_uses_sidecar(e->stream, ret_path, ret_why);
 }
 
+const hyp_plan *hyp_engine_plan(const hyp_engine *e) {
+    return e->plan;
+}
+
 int hyp_engine_predict(const hyp_engine *e, uint32_t prompt_tokens, uint32_t output_tokens, hyp_prediction *ret,
                        hyp_err *err) {
     hyp_plan_run run = {
@@ -456,6 +460,13 @@ void hyp_engine_seq_copy(hyp_engine *e, int32_t from_seq, int32_t to_seq, int32_
 
 int32_t hyp_engine_seq_length(const hyp_engine *e, int32_t seq) {
     return llama_memory_seq_pos_max(llama_get_memory(e->ctx), seq) + 1;
+}
+
+bool hyp_engine_seq_shift(hyp_engine *e, int32_t seq, int32_t from, int32_t to) {
+    llama_memory_t memory = llama_get_memory(e->ctx);
+    if (!llama_memory_can_shift(memory) || !llama_memory_seq_rm(memory, seq, from, to)) return false;
+    llama_memory_seq_add(memory, seq, to, -1, from - to);
+    return true;
 }
 
 static llama_state_seq_flags state_flags(bool partial) {

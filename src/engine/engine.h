@@ -79,6 +79,7 @@ const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
  * be NULL) why one that is there is not in use, or no longer, else NULL. */
 bool hyp_engine_uses_sidecar(const hyp_engine *engine, const char **ret_path, const hyp_err **ret_why);
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
+const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
 
 /* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was opened:
  * its plan, its batch width, its frames. Errors: HYP_ENOMEM. */
@@ -158,6 +159,11 @@ void hyp_engine_seq_copy(hyp_engine *engine, int32_t from_seq, int32_t to_seq, i
 
 /* One past the last position held, 0 when empty. */
 int32_t hyp_engine_seq_length(const hyp_engine *engine, int32_t seq);
+
+/* Forget positions [from, to) and move what follows down to `from`, with keys turned to their new positions: what llama.cpp calls
+ * a context shift. What is held then was computed in the sight of what is gone, so it is not what a fresh evaluation would give.
+ * Returns false, with nothing changed, where a model cannot do that (recurrent state, a window kept alone). */
+bool hyp_engine_seq_shift(hyp_engine *engine, int32_t seq, int32_t from, int32_t to);
 
 /* Checkpoints: the state that hyp_engine_seq_truncate() cannot rewind (recurrent state, sliding window) when `partial`, else
  * all of it. save: the caller frees `*ret`. Errors: HYP_ENOMEM, HYP_EENGINE. */

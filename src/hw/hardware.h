@@ -61,5 +61,13 @@ typedef struct hyp_hardware {
  * RAM fields are zero. Pure. */
 void hyp_hardware_default(hyp_hardware *ret);
 
+/* A device that is not there, called `name`, of `bytes` memory, all free, that works through weights at `weight_bytes_per_s`;
+ * 0: what a modest one of its kind does. Its other rates are assumed from its kind. Pure. */
+void hyp_hardware_assume_device(const char *name, hyp_device_kind kind, uint64_t bytes, double weight_bytes_per_s,
+                                hyp_device *ret);
+
+/* "gpu", "unified", "remote". Static storage. */
+const char *hyp_device_kind_name(hyp_device_kind kind);
+
 /* The rates for ggml type `type`: its own row, else the row whose bits per weight are nearest, else defaults. Pure. */
 hyp_weight_rate hyp_hardware_rate(const hyp_hardware *hardware, int type);

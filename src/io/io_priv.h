@@ -19,7 +19,6 @@ enum {
     HYP_IO_MAX_SEGMENTS = 8, /* neighbouring requests that one read may serve */
     HYP_IO_MAX_DEPTH = 256,
     HYP_IO_MAX_RETRIES = 64, /* reads in a row that bring nothing, before it is an error */
-    HYP_IO_THREAD_STACK = 256 << 10,
     HYP_IO_MAX_RULES = 4,
 };
 

@@ -5,9 +5,8 @@
  * is woken for nothing. */
 #include "base/mem.h"
 #include "base/platform.h"
+#include "base/thread.h"
 #include "io/io_priv.h"
-
-#include <signal.h>
 
 typedef struct pool {
     hyp_semaphore *work;
@@ -65,17 +64,9 @@ static int threads_open(hyp_io *io, hyp_err *err) {
         return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
     }
     io->method_data = p;
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, HYP_IO_THREAD_STACK);
-    sigset_t all, old; /* signals are the program's, not ours */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     int sys = 0;
-    while (p->n_threads < io->depth && (sys = pthread_create(&p->threads[p->n_threads], &attr, worker, io)) == 0)
+    while (p->n_threads < io->depth && (sys = hyp_thread_start(&p->threads[p->n_threads], worker, io)) == 0)
         p->n_threads++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
     if (p->n_threads > 0) return HYP_OK; /* fewer than asked for read more slowly, that is all */
     threads_close(io);
     hyp_err_set_sys(err, HYP_ENOMEM, sys, "cannot start a thread for reading");

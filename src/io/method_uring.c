@@ -5,12 +5,12 @@
  * writes when a piece can be started and the thread sleeps; while the ring is full a completion comes anyway, and no
  * wake-up is sent. The caller may compute for half a second between two calls: the disk never waits for it. */
 #include "base/mem.h"
+#include "base/thread.h"
 #include "io/io_priv.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 
 typedef struct delay {
@@ -181,26 +181,13 @@ static int refuse(hyp_err *err, int sys) {
     return HYP_EUNSUPPORTED;
 }
 
-static int start_thread(hyp_io *io, loop *l) {
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, HYP_IO_THREAD_STACK);
-    sigset_t all, old; /* signals are the program's, not ours */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int sys = pthread_create(&l->thread, &attr, loop_main, io);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return sys;
-}
-
 static int uring_open(hyp_io *io, hyp_err *err) {
     loop *l = calloc(1, sizeof *l + io->depth * sizeof *l->delays);
     if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for io_uring");
     sem_init(&l->opened, 0, 0);
     io->method_data = l;
     l->wake_fd = eventfd(0, EFD_CLOEXEC);
-    int sys = l->wake_fd < 0 ? errno : start_thread(io, l);
+    int sys = l->wake_fd < 0 ? errno : hyp_thread_start(&l->thread, loop_main, io);
     if (sys == 0) {
         while (sem_wait(&l->opened) != 0 && errno == EINTR) {
         }

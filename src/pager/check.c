@@ -65,7 +65,7 @@ const char *hyp_pager_check(const hyp_pager *p) {
     }
     for (size_t i = 0; i < p->frames.n_classes; i++) {
         const hyp_frame_class *c = &p->frames.classes[i];
-        allocated += (uint64_t)(c->n_fresh - c->n_holes) * c->bytes;
+        allocated += (uint64_t)(c->n_granted - c->n_holes) * c->bytes;
     }
     if (taken != p->frames.taken_bytes || allocated != p->frames.allocated_bytes) return "the frames are miscounted";
     if (p->always_bytes + allocated > p->budget_bytes) return "over budget";

@@ -120,6 +120,7 @@ static int make_frames(hyp_pager *p, hyp_err *err) {
     r = hyp_frames_init(&p->frames, classes, n, base, budget, &end, err);
     if (r == HYP_OK) r = hyp_arena_open(HYP_MAX(end, (uint64_t)p->page), &p->arena, err);
     p->frames.arena = &p->arena;
+    if (r == HYP_OK) hyp_frames_prepare_ahead(&p->frames);
     return r;
 }
 
@@ -322,8 +323,8 @@ void hyp_pager_close(hyp_pager *p) {
         continue;
     hyp_io_close(p->io);
     if (p->opened) (void)show_files(p);
-    hyp_arena_close(&p->arena);
     hyp_frames_done(&p->frames);
+    hyp_arena_close(&p->arena);
     hyp_policy_free(p->policy);
     for (size_t i = 0; i < p->n_files; i++) {
         if (p->files[i].fd >= 0) close(p->files[i].fd);

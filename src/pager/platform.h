@@ -4,15 +4,17 @@
  * touch until hyp_arena_punch(). The same pages can be shown at other addresses, which is how a frame that was read through
  * the view comes to stand in the model's mapping.
  *
- * Private to src/pager. Threads: one owner. */
+ * Private to src/pager. Threads: one owner; hyp_arena_prepare() may run beside it. */
 #pragma once
 #include "base/err.h"
+
+#include <stdatomic.h>
 
 typedef struct hyp_arena {
     int fd;
     uint8_t *view; /* read and write; at least HYP_ARENA_ALIGN aligned */
     uint64_t bytes;
-    uint32_t huge_failures; /* in a row; see hyp_arena_prepare() */
+    atomic_uint huge_failures; /* in a row; see hyp_arena_prepare() */
 } hyp_arena;
 
 enum { HYP_ARENA_ALIGN = 2 << 20 }; /* what the hardware can map with one large entry */

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
@@ -120,7 +123,7 @@ static void forbid_unasked_huge_pages(hyp_arena *arena) {
     fclose(f);
     if (!unasked) return;
     madvise(arena->view, arena->bytes, MADV_NOHUGEPAGE);
-    arena->huge_failures = HUGE_GIVE_UP; /* which also rules out asking for them */
+    atomic_store(&arena->huge_failures, HUGE_GIVE_UP); /* which also rules out asking for them */
 }
 
 int hyp_arena_open(uint64_t bytes, hyp_arena *ret, hyp_err *err) {
@@ -161,15 +164,15 @@ int hyp_arena_map(const hyp_arena *arena, uint64_t offset, uint64_t bytes, void 
 void hyp_arena_prepare(hyp_arena *arena, uint64_t offset, uint64_t bytes) {
     uint64_t a = (offset + HYP_ARENA_ALIGN - 1) / HYP_ARENA_ALIGN * HYP_ARENA_ALIGN;
     uint64_t b = (offset + bytes) / HYP_ARENA_ALIGN * HYP_ARENA_ALIGN;
-    if (a >= b || arena->huge_failures >= HUGE_GIVE_UP) return;
+    if (a >= b || atomic_load(&arena->huge_failures) >= HUGE_GIVE_UP) return;
     /* The kernel collapses only what holds a page already; one page a piece is enough, the rest is zeroed as it is
-     * allocated. Measured: five times cheaper than touching the pages one by one. */
+     * allocated. */
     for (uint64_t at = a; at < b; at += HYP_ARENA_ALIGN)
-        *(volatile uint8_t *)(arena->view + at) = 0;
+        (void)madvise(arena->view + at, hyp_platform_page_bytes(), MADV_POPULATE_READ);
     if (madvise(arena->view + a, b - a, MADV_COLLAPSE) == 0)
-        arena->huge_failures = 0;
+        atomic_store(&arena->huge_failures, 0);
     else
-        arena->huge_failures = errno == EINVAL ? HUGE_GIVE_UP : arena->huge_failures + 1;
+        atomic_store(&arena->huge_failures, errno == EINVAL ? HUGE_GIVE_UP : atomic_load(&arena->huge_failures) + 1);
 }
 
 bool hyp_arena_punch(const hyp_arena *arena, uint64_t offset, uint64_t bytes) {

@@ -44,7 +44,7 @@ static void assign_layers(const draft *d, hyp_plan *plan) {
     for (size_t l = 0; l < d->cost.n_layers; l++) {
         const hyp_place_layer *layer = &d->cost.layers[l];
         uint8_t site = plan->layer_site[l] = d->best.site[l];
-        plan->bulk_site[l] = d->best.bulk_site[l];
+        plan->bulk_site[l] = layer->bulk_bytes == 0 ? site : d->best.bulk_site[l];
         plan->bulk_resident[l] = plan->bulk_site[l] != 0 || layer->bulk_bytes == 0
                                      ? 1
                                      : (float)((double)d->best.bulk_ram[l] / (double)layer->bulk_bytes);
@@ -81,6 +81,8 @@ void hyp_plan_assign(const draft *d, hyp_plan *plan) {
     plan->ubatch_tokens = d->ubatch;
     assign_layers(d, plan);
     assign_tensors(d, plan);
+    for (size_t i = 0; i < plan->n_devices; i++)
+        plan->device_kind[i] = (uint8_t)d->hardware->devices[i].kind;
     memcpy(plan->device_bytes, d->best.device_bytes, sizeof plan->device_bytes);
     if (d->mode == HYP_MODE_MMAP) plan->pinned_bytes = 0;
     if (d->best.streams) plan->cache_bytes += d->problem.stream_bytes;
@@ -89,4 +91,12 @@ void hyp_plan_assign(const draft *d, hyp_plan *plan) {
     for (size_t i = 0; i < plan->n_devices; i++)
         if (d->problem.devices[i].unified) used += plan->device_bytes[i];
     plan->spare_bytes = plan->budget_bytes > used ? plan->budget_bytes - used : 0;
+}
+
+uint64_t hyp_plan_device_weights(const hyp_plan *plan, bool remote) {
+    uint64_t sum = 0;
+    for (size_t d = 0; d < plan->n_devices; d++)
+        for (int r = 0; r < HYP_N_ROLES && (plan->device_kind[d] == HYP_DEVICE_REMOTE) == remote; r++)
+            sum += plan->bytes[HYP_TIER_DEVICE + d][r];
+    return sum;
 }

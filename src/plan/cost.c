@@ -168,6 +168,10 @@ double hyp_cost_context_used(const hyp_plan_request *request) {
     return HYP_MIN(1.0, tokens / request->context_tokens);
 }
 
+double hyp_cost_crossing_s(const hyp_device *device, double values) {
+    return 4 * values / HYP_MAX(device->copy_bytes_per_s, 1);
+}
+
 /* Attention over a conversation half way through its answer, and the fixed cost of a graph node. On the CPU libllama goes
  * through a layer's keys and values once for every query head that shares them, at the rate of 16-bit products. */
 static void add_fixed_times(const hyp_hardware *hw, const hyp_plan_request *request, const layer_sums *sums,
@@ -230,6 +234,10 @@ int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hy
         cost.n_parts = HYP_MAX(cost.n_parts, sums[l].n_parts);
         add_fixed_times(hardware, request, &sums[l], readers[l], &cost.layers[l], &cost.wide[l]);
     }
+    /* The logits of a head on a device come back to be sampled from. */
+    for (size_t d = 0; d < hardware->n_devices; d++)
+        cost.layers[n - 1].base_s[d + 1] +=
+            hardware->devices[d].hop_s + hyp_cost_crossing_s(&hardware->devices[d], model->n_vocab);
     int status = cut_all(model, request, &cost, err);
     if (status != HYP_OK)
         hyp_cost_free(&cost);

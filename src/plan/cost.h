@@ -37,6 +37,9 @@ uint64_t hyp_cost_compute_bytes(const hyp_model *model, const hyp_plan_request *
 /* Memory of the process beside weights, KV cache and compute buffers; of `cost`, page tables and the tables of what streams. */
 uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request, const hyp_cost *cost);
 
+/* Seconds that `values` 32-bit numbers take from one memory to the other, bandwidth alone. Pure. */
+double hyp_cost_crossing_s(const hyp_device *device, double values);
+
 /* Share of the context that a token looks at, half way through the answer. Pure. */
 double hyp_cost_context_used(const hyp_plan_request *request);
 

@@ -56,7 +56,7 @@ static void set_problem(draft *d) {
         p->devices[i] = (hyp_place_device){.capacity_bytes = device_capacity(device, &d->request),
                                            .buffer_bytes = d->compute_bytes,
                                            .unified = device->kind == HYP_DEVICE_UNIFIED,
-                                           .hop_s = device->hop_s};
+                                           .hop_s = device->hop_s + hyp_cost_crossing_s(device, d->model->n_embd)};
     }
 }
 

@@ -76,6 +76,7 @@ typedef struct hyp_plan {
     float tensor_split[HYP_HARDWARE_MAX_DEVICES];    /* layers a device, in its proportions */
     uint64_t device_bytes[HYP_HARDWARE_MAX_DEVICES]; /* weights, KV and buffers there */
     uint64_t device_kv_bytes[HYP_HARDWARE_MAX_DEVICES];
+    uint8_t device_kind[HYP_HARDWARE_MAX_DEVICES]; /* hyp_device_kind */
     uint64_t bytes[HYP_N_TIERS]
                   [HYP_N_ROLES]; /* weights by tier and role, file bytes; CACHE holds what fits, STREAM the rest */
     hyp_prediction prediction;
@@ -93,6 +94,9 @@ enum { HYP_PLAN_PAGE_TABLE_SHARE = 256 };
 HYP_NODISCARD int hyp_plan_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request,
                                 hyp_plan **ret, hyp_err *err);
 void hyp_plan_free(hyp_plan *plan);
+
+/* Bytes of weights that lie on devices: of other machines (`remote`), or of this one. Pure. */
+uint64_t hyp_plan_device_weights(const hyp_plan *plan, bool remote);
 
 /* One run of a plan, as it really came about: the engine learns what a context takes only when it has made one. */
 typedef struct hyp_plan_run {

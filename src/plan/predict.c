@@ -50,10 +50,25 @@ static double mmap_misses(const draft *d, uint64_t ram, double *ret_hit) {
     return touched * (1 - *ret_hit);
 }
 
+/* The activations of a batch's further tokens on their way to the devices and back: the first one's are in compute_s. */
+static double crossings_s(const draft *d, double further) {
+    double sum = 0;
+    uint8_t before = 0;
+    for (size_t l = 0; l < d->cost.n_layers; l++) {
+        uint8_t site = d->best.site[l];
+        bool back = site != 0 && d->best.bulk_site[l] == 0 && d->cost.layers[l].bulk_bytes > 0;
+        double times = (site != before ? 1 : 0) + (back ? 2 : 0);
+        if (times > 0) sum += times * hyp_cost_crossing_s(&d->hardware->devices[site - 1], d->model->n_embd);
+        before = site;
+    }
+    return further * sum;
+}
+
 /* Seconds of a pass over `tokens` tokens that see `seen` tokens each. A `cold` one finds no expert in the cache. */
 static double pass_seconds(const draft *d, double tokens, double seen, bool cold) {
     /* What a single token costs, and what the others add. */
-    double compute = d->best.compute_s, read = 0, n = d->model->n_experts, used = d->model->n_experts_used;
+    double compute = d->best.compute_s + crossings_s(d, tokens - 1), read = 0, n = d->model->n_experts,
+           used = d->model->n_experts_used;
     double look = HYP_MIN(seen / d->request.context_tokens, 1.0), looked = hyp_cost_context_used(&d->request);
     /* Experts touched, in units of those that one token touches. */
     double experts = n > 0 && used > 0 ? hyp_cost_distinct_experts((uint32_t)n, (uint32_t)used, tokens) / used : 1;
@@ -102,17 +117,20 @@ static double touched_on_host(const draft *d) {
     return touched;
 }
 
-/* What is read once at load, from the disk, and what of it is copied into another layout. */
+/* What is read once at load, from the disk, and what of it is copied into another layout or to a device. */
 static void predict_load(const draft *d, hyp_prediction *p) {
-    double pinned = 0, repack_s = 0;
+    double pinned = 0, move_s = 0;
     for (size_t l = 0; l < d->cost.n_layers && d->mode != HYP_MODE_MMAP; l++) {
         const hyp_place_layer *layer = &d->cost.layers[l];
-        if (d->best.site[l] == 0) repack_s += d->cost.wide[l].repack_s;
+        uint8_t site = d->best.site[l];
+        uint64_t there = layer->base_bytes + (d->best.bulk_site[l] != 0 ? layer->bulk_bytes : 0);
+        move_s += site == 0 ? d->cost.wide[l].repack_s
+                            : (double)there / HYP_MAX(d->hardware->devices[site - 1].copy_bytes_per_s, 1);
         pinned += (double)layer->base_bytes;
         if (!layer->streamable || !layer->divisible)
             pinned += (double)(d->best.bulk_site[l] == 0 ? d->best.bulk_ram[l] : layer->bulk_bytes);
     }
-    p->load_s = pinned / HYP_MAX(d->hardware->disk_bytes_per_s, 1) + repack_s;
+    p->load_s = pinned / HYP_MAX(d->hardware->disk_bytes_per_s, 1) + move_s;
 }
 
 hyp_prediction hyp_plan_predict_draft(const draft *d) {

@@ -85,13 +85,15 @@ static void deliver(answer *a, size_t n) {
     a->held.length -= n;
 }
 
-/* The first stop string in what is held: its position, or SIZE_MAX. */
-static size_t find_stop(const answer *a) {
+/* The first stop string in what is held: its position and itself, or SIZE_MAX. */
+static size_t find_stop(const answer *a, const char **ret_stop) {
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < a->job->params.n_stop; i++) {
         const char *stop = a->job->params.stop[i];
         const char *at = memmem(a->held.data, a->held.length, stop, strlen(stop));
-        if (at != NULL) best = HYP_MIN(best, (size_t)(at - a->held.data));
+        if (at == NULL || (size_t)(at - a->held.data) >= best) continue;
+        best = (size_t)(at - a->held.data);
+        *ret_stop = stop;
     }
     return best;
 }
@@ -123,11 +125,12 @@ bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob) {
     if (logprob != NULL) add_logprob(a, logprob);
     hyp_str_append(&a->held, bytes, n);
     if (a->held.length == 0) return false;
-    size_t stop = find_stop(a);
+    const char *stopped = NULL;
+    size_t stop = find_stop(a, &stopped);
     if (stop != SIZE_MAX) {
         deliver(a, stop);
         a->held.length = 0;
-        a->stopped = true;
+        a->stopped = stopped;
         return true;
     }
     deliver(a, hyp_utf8_whole(a->held.data, certain(a)));

@@ -9,7 +9,7 @@ typedef struct answer {
     hyp_job *job; /* borrowed; NULL while closed */
     hyp_str held; /* not yet delivered */
     size_t max_stop;
-    bool stopped;
+    const char *stopped;   /* the job's stop string that ended the answer, or NULL */
     hyp_logprob *logprobs; /* of tokens whose text is held */
     size_t n_logprobs, logprobs_capacity;
     hyp_output *output; /* splits reasoning, tool calls and content; NULL: all is content */

@@ -6,26 +6,37 @@
 #include <string.h>
 #include <sys/random.h>
 
-void api_put_error(bool openai, int status, const char *message, hyp_str *out) {
+static const char *error_type(api_style style, int status) {
+    if (status == 503 && style == STYLE_ANTHROPIC) return "overloaded_error";
+    return status == 404 ? "not_found_error" : status < 500 ? "invalid_request_error" : "api_error";
+}
+
+void api_put_error(api_style style, int status, const char *message, hyp_str *out) {
     hyp_json j = {out, false};
     hyp_json_open(&j, '{');
+    if (style == STYLE_ANTHROPIC) hyp_json_kv_str(&j, "type", "error");
     hyp_json_key(&j, "error");
-    if (!openai)
+    if (style == STYLE_OLLAMA)
         hyp_json_str(&j, message);
     else {
         hyp_json_open(&j, '{');
+        if (style == STYLE_ANTHROPIC) hyp_json_kv_str(&j, "type", error_type(style, status));
         hyp_json_kv_str(&j, "message", message);
-        hyp_json_kv_str(&j, "type",
-                        status == 404  ? "not_found_error"
-                        : status < 500 ? "invalid_request_error"
-                                       : "api_error");
-        hyp_json_key(&j, "param");
-        hyp_json_null(&j);
-        hyp_json_key(&j, "code");
-        hyp_json_null(&j);
+        if (style == STYLE_OPENAI) {
+            hyp_json_kv_str(&j, "type", error_type(style, status));
+            hyp_json_key(&j, "param");
+            hyp_json_null(&j);
+            hyp_json_key(&j, "code");
+            hyp_json_null(&j);
+        }
         hyp_json_close(&j, '}');
     }
     hyp_json_close(&j, '}');
+}
+
+static api_style style_of(const char *path) {
+    if (strcmp(path, "/v1/messages") == 0) return STYLE_ANTHROPIC;
+    return strncmp(path, "/v1/", 4) == 0 ? STYLE_OPENAI : STYLE_OLLAMA;
 }
 
 bool api_error(api *a, int status, const char *format, ...) {
@@ -35,8 +46,8 @@ bool api_error(api *a, int status, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    api_put_error(a->openai, status, message, &body);
-    hyp_request_reply_str(a->request, status, a->openai ? V1_JSON : API_JSON, &body);
+    api_put_error(a->style, status, message, &body);
+    hyp_request_reply_str(a->request, status, a->style != STYLE_OLLAMA ? V1_JSON : API_JSON, &body);
     return false;
 }
 
@@ -45,7 +56,7 @@ bool api_fail(api *a) {
 }
 
 bool api_open(api *a, hyp_server *server, hyp_request *request, const char *name) {
-    *a = (api){.server = server, .request = request, .openai = strncmp(hyp_request_path(request), "/v1/", 4) == 0};
+    *a = (api){.server = server, .request = request, .style = style_of(hyp_request_path(request))};
     size_t n = 0;
     const char *body = hyp_request_body(request, &n);
     if (hyp_json_parse(body, n, &a->doc, &a->err) != HYP_OK) return api_fail(a);
@@ -72,7 +83,7 @@ void api_close(api *a) {
 }
 
 void api_reply(api *a, hyp_str *body) {
-    hyp_request_reply_str(a->request, 200, a->openai ? V1_JSON : API_JSON, body);
+    hyp_request_reply_str(a->request, 200, a->style != STYLE_OLLAMA ? V1_JSON : API_JSON, body);
 }
 
 hyp_job *api_new_job(api *a, hyp_job_kind kind) {
@@ -95,6 +106,14 @@ hyp_job *api_new_job(api *a, hyp_job_kind kind) {
     api_error(a, status, "%s", a->err.message);
     hyp_job_unref(job);
     return NULL;
+}
+
+bool api_read_think(api *a, hyp_conversation *c) {
+    bool can = (a->entry->summary.capabilities & HYP_CAN_THINK) != 0;
+    if (hyp_conversation_set_think(c, hyp_field(&a->f, "think"), &a->err) != HYP_OK) return api_fail(a);
+    if (c->think == HYP_THINK_ON && !can) return api_error(a, 400, "\"%s\" does not support thinking", a->model);
+    if (c->think == HYP_THINK_UNSET && can) c->think = HYP_THINK_ON;
+    return true;
 }
 
 void gen_new_id(const char *prefix, char *ret, size_t size) {

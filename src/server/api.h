@@ -23,6 +23,9 @@ struct hyp_server {
     int64_t started_ns;
 };
 
+/* Whose words errors and streams are in. */
+typedef enum api_style { STYLE_OLLAMA, STYLE_OPENAI, STYLE_ANTHROPIC } api_style;
+
 /* --- one request being read --- */
 typedef struct api {
     hyp_server *server;
@@ -32,7 +35,7 @@ typedef struct api {
     hyp_err err;
     const char *model; /* as the client spelled it */
     hyp_entry *entry;
-    bool openai; /* error format */
+    api_style style;
 } api;
 
 /* Answer with an error in the protocol's format. Returns false, for `return api_error(...)`. */
@@ -40,7 +43,7 @@ bool api_error(api *a, int status, const char *format, ...) HYP_PRINTF(3, 4);
 /* The same from a->err: 400, or 500 when memory lacks. */
 bool api_fail(api *a);
 /* Write an error object. */
-void api_put_error(bool openai, int status, const char *message, hyp_str *out);
+void api_put_error(api_style style, int status, const char *message, hyp_str *out);
 
 /* Parse the body as an object called `name` in messages. False: answered. */
 bool api_open(api *a, hyp_server *server, hyp_request *request, const char *name);
@@ -54,6 +57,9 @@ void api_reply(api *a, hyp_str *body);
 /* A new job for a->entry with its parameters, keep_alive and `options` taken from the body. NULL: answered. */
 hyp_job *api_new_job(api *a, hyp_job_kind kind);
 
+/* Take Ollama's `think`: unset means true where the model can. False: answered. */
+bool api_read_think(api *a, hyp_conversation *c);
+
 /* --- an answer made from a job's events --- */
 typedef struct gen gen;
 typedef struct gen_ops {
@@ -62,7 +68,7 @@ typedef struct gen_ops {
     /* DONE: the last of a stream, or the whole object. */
     void (*done)(gen *g, const hyp_event *event, hyp_str *out);
     const char *stream_type, *plain_type;
-    bool openai;
+    api_style style;
 } gen_ops;
 
 struct gen {
@@ -82,6 +88,8 @@ struct gen {
     int64_t created_s;
     bool include_usage, base64;
     int64_t dimensions;
+    const char *block; /* the kind of content block that is open in a stream, or NULL */
+    int n_blocks;      /* closed before it */
 };
 
 /* Submit `job` (taken) and let the request be answered by `ops`. False: answered with an error already. */
@@ -123,6 +131,7 @@ void ollama_copy(hyp_request *r, void *server);
 void ollama_delete(hyp_request *r, void *server);
 void ollama_create(hyp_request *r, void *server);
 void ollama_blobs(hyp_request *r, void *server);
+void anthropic_messages(hyp_request *r, void *server);
 void openai_models(hyp_request *r, void *server);
 void openai_model(hyp_request *r, void *server);
 void openai_chat(hyp_request *r, void *server);

@@ -25,13 +25,14 @@ typedef struct hyp_backend_info {
     bool recurrent;         /* has recurrent state: a batch may hold one sequence only */
     hyp_special_tokens special;
     const char *chat_template; /* the model's own, or NULL; valid until close */
+    const char *tool_template; /* the model's own for conversations with tools, or NULL: the same; valid until close */
     hyp_mode mode;
-    uint64_t size_bytes, vram_bytes; /* held while loaded */
+    uint64_t size_bytes, vram_bytes; /* weights, and what of them lies on devices */
 } hyp_backend_info;
 
 /* Bytes of the model by where they are: what /ui draws. */
 typedef struct hyp_backend_placement {
-    uint64_t gpu_bytes, pinned_bytes, cached_bytes, disk_bytes;
+    uint64_t gpu_bytes, remote_bytes, pinned_bytes, cached_bytes, disk_bytes;
 } hyp_backend_placement;
 
 typedef struct hyp_backend_ops {
@@ -51,6 +52,7 @@ typedef struct hyp_backend_ops {
     void (*interrupt)(void *model, bool on); /* any thread: stop a running decode, or let them run again */
 
     bool (*truncate)(void *model, int32_t seq, int32_t from);
+    bool (*shift)(void *model, int32_t seq, int32_t from, int32_t to);
     void (*copy)(void *model, int32_t from_seq, int32_t to_seq, int32_t n);
     int (*save)(void *model, int32_t seq, void **ret, size_t *ret_bytes, hyp_err *err);
     int (*restore)(void *model, int32_t seq, const void *data, size_t bytes, hyp_err *err);

@@ -1,6 +1,7 @@
 #include "server/backend_engine.h"
 
 #include "base/mem.h"
+#include "server/registry.h"
 
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ static bool is_recurrent(const hyp_model *model) {
 }
 
 static void fill_info(const loaded *l, hyp_backend_info *ret) {
+    const hyp_plan *plan = hyp_engine_plan(l->engine);
     const hyp_engine_info *info = hyp_engine_get_info(l->engine);
     *ret = (hyp_backend_info){.context_tokens = info->context_tokens,
                               .n_parallel = info->n_parallel,
@@ -36,8 +38,11 @@ static void fill_info(const loaded *l, hyp_backend_info *ret) {
                               .needs_checkpoints = hyp_engine_needs_checkpoints(l->engine),
                               .recurrent = is_recurrent(l->model),
                               .chat_template = hyp_engine_chat_template(l->engine),
+                              .tool_template = hyp_model_meta_str(l->model, HYP_TOOL_TEMPLATE_KEY, NULL),
                               .mode = info->mode,
-                              .size_bytes = l->model->tensor_bytes};
+                              .size_bytes = l->model->tensor_bytes,
+                              .vram_bytes =
+                                  hyp_plan_device_weights(plan, false) + hyp_plan_device_weights(plan, true)};
     hyp_engine_get_special(l->engine, &ret->special);
 }
 
@@ -109,6 +114,10 @@ static bool truncate_seq(void *model, int32_t seq, int32_t from) {
     return hyp_engine_seq_truncate(((loaded *)model)->engine, seq, from);
 }
 
+static bool shift_seq(void *model, int32_t seq, int32_t from, int32_t to) {
+    return hyp_engine_seq_shift(((loaded *)model)->engine, seq, from, to);
+}
+
 static void copy_seq(void *model, int32_t from_seq, int32_t to_seq, int32_t n) {
     hyp_engine_seq_copy(((loaded *)model)->engine, from_seq, to_seq, n);
 }
@@ -142,18 +151,20 @@ static void accept_prompt(void *sampler, hyp_token token) {
 
 static void get_stats(void *model, hyp_engine_stats *ret, hyp_backend_placement *ret_placement) {
     loaded *l = model;
-    uint64_t all = l->model->tensor_bytes;
+    const hyp_plan *plan = hyp_engine_plan(l->engine);
+    hyp_backend_placement p = {.gpu_bytes = hyp_plan_device_weights(plan, false),
+                               .remote_bytes = hyp_plan_device_weights(plan, true)};
+    uint64_t host = l->model->tensor_bytes - p.gpu_bytes - p.remote_bytes;
     hyp_engine_get_stats(l->engine, ret);
     hyp_mode mode = hyp_engine_get_info(l->engine)->mode;
-    hyp_backend_placement p = {0};
     if (mode == HYP_MODE_RESIDENT)
-        p.pinned_bytes = all;
+        p.pinned_bytes = host;
     else if (mode == HYP_MODE_MMAP)
-        p.disk_bytes = all;
+        p.disk_bytes = host;
     else {
-        p.pinned_bytes = HYP_MIN(ret->pinned_bytes, all);
-        p.cached_bytes = HYP_MIN(ret->cache_capacity_bytes, all - p.pinned_bytes);
-        p.disk_bytes = all - p.pinned_bytes - p.cached_bytes;
+        p.pinned_bytes = HYP_MIN(ret->pinned_bytes, host);
+        p.cached_bytes = HYP_MIN(ret->cache_capacity_bytes, host - p.pinned_bytes);
+        p.disk_bytes = host - p.pinned_bytes - p.cached_bytes;
     }
     *ret_placement = p;
 }
@@ -168,6 +179,7 @@ const hyp_backend_ops hyp_backend_engine_ops = {.open = open_engine,
                                                 .embedding = embedding,
                                                 .interrupt = interrupt,
                                                 .truncate = truncate_seq,
+                                                .shift = shift_seq,
                                                 .copy = copy_seq,
                                                 .save = save_seq,
                                                 .restore = restore_seq,

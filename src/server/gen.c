@@ -25,10 +25,12 @@ static void gather(gen *g, hyp_event *event) {
 static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_str *out) {
     const char *message = event->message != NULL ? event->message : "out of memory";
     if (!g->started) head->status = event->status;
-    if (!g->started) head->content_type = g->ops->openai ? V1_JSON : API_JSON;
-    if (g->started && g->ops->openai) hyp_str_puts(out, "data: ");
-    api_put_error(g->ops->openai, event->status, message, out);
-    if (g->started) hyp_str_puts(out, g->ops->openai ? "\n\n" : "\n");
+    api_style style = g->ops->style;
+    bool events = g->started && style != STYLE_OLLAMA; /* within a stream of server-sent events */
+    if (!g->started) head->content_type = style != STYLE_OLLAMA ? V1_JSON : API_JSON;
+    if (events) hyp_str_puts(out, style == STYLE_ANTHROPIC ? "event: error\ndata: " : "data: ");
+    api_put_error(style, event->status, message, out);
+    if (g->started) hyp_str_puts(out, events ? "\n\n" : "\n");
 }
 
 /* A long prompt on a slow machine, or a long queue: clients give up on a silent server (Node's fetch after 300 s, many
@@ -38,7 +40,7 @@ static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
     int64_t now = hyp_mono_ns();
     if (!g->stream || (double)(now - g->last_sign_ns) < g->server->config.sign_of_life_s * 0.5e9) return false;
     if (!g->started) head->content_type = g->ops->stream_type;
-    if (g->ops->openai)
+    if (g->ops->style != STYLE_OLLAMA)
         hyp_str_puts(out, ": working\n\n");
     else
         g->ops->chunk(g, &(hyp_event){.kind = HYP_EVENT_DELTA}, out);
@@ -82,7 +84,7 @@ static void gone(void *source) {
 
 static void detach(void *source) {
     gen *g = source;
-    hyp_job_set_notify(g->job, NULL, NULL);
+    hyp_job_set_notify(g->job, false, NULL, NULL);
     hyp_job_cancel(g->job); /* when it has ended, nothing happens */
     hyp_job_unref(g->job);
     while (g->kept != NULL) {
@@ -115,7 +117,7 @@ gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
                .stream = stream,
                .last_sign_ns = job->created_ns,
                .created_s = hyp_wall_ns() / 1000000000};
-    hyp_job_set_notify(job, notify, a->request);
+    hyp_job_set_notify(job, stream, notify, a->request);
     hyp_err err = HYP_ERR_NONE;
     if (hyp_scheduler_submit(a->server->scheduler, job, &err) != HYP_OK) {
         detach(g);

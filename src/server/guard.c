@@ -158,7 +158,11 @@ bool hyp_guard_origin_allowed(const char *origin, const char *host, const char *
 
 bool hyp_guard_key_matches(const char *authorization, const char *key) {
     if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0) return false;
-    const char *given = authorization + 7;
+    return hyp_guard_bare_key_matches(authorization + 7, key);
+}
+
+bool hyp_guard_bare_key_matches(const char *given, const char *key) {
+    if (given == NULL) return false;
     size_t n = strlen(key), m = strlen(given);
     unsigned differ = n != m;
     for (size_t i = 0; i < m; i++)

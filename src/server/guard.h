@@ -14,6 +14,8 @@ bool hyp_guard_host_allowed(const char *host);
 
 /* Is `authorization` "Bearer KEY" with the right key? Takes the same time wherever they differ. */
 bool hyp_guard_key_matches(const char *authorization, const char *key);
+/* Is `given` (may be NULL) the key itself? Takes the same time wherever they differ. */
+bool hyp_guard_bare_key_matches(const char *given, const char *key);
 
 /* Is this a loopback address or a name for it? */
 bool hyp_guard_is_loopback(const char *host);

@@ -84,7 +84,8 @@ static bool admit(hyp_request *request) {
     int status = find_route(request);
     bool open = status == 200 && request->route->open;
     if (http->config->api_key != NULL && !open &&
-        !hyp_guard_key_matches(hyp_request_header(request, "Authorization"), http->config->api_key)) {
+        !hyp_guard_key_matches(hyp_request_header(request, "Authorization"), http->config->api_key) &&
+        !hyp_guard_bare_key_matches(hyp_request_header(request, "X-Api-Key"), http->config->api_key)) {
         atomic_fetch_add(&request->http->n_refused, 1);
         return reply_unauthorized(request), false;
     }

@@ -7,7 +7,8 @@ enum { BLOCK_BYTES = 16 << 10 };
 
 /* What Ollama allows in a preflight; the x-stainless ones are sent by OpenAI's own clients. */
 static const char allowed_headers[] =
-    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
+    "Authorization,X-Api-Key,Anthropic-Version,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-"
+    "Arch,X-Stainless-Async,"
     "X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,X-Stainless-Os,"
     "X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,X-Stainless-Runtime,"
     "X-Stainless-Runtime-Version,X-Stainless-Timeout";

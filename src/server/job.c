@@ -13,7 +13,7 @@ struct hyp_job_queue {
     pthread_mutex_t lock;
     hyp_event *first, *last; /* all guarded by lock */
     size_t bytes;
-    bool ended, full;
+    bool ended, full, notify_each;
     void (*notify)(void *arg);
     void *notify_arg;
     void (*resume)(void *arg);
@@ -93,8 +93,9 @@ void hyp_job_unref(hyp_job *job) {
     free(job);
 }
 
-void hyp_job_set_notify(hyp_job *job, void (*notify)(void *arg), void *arg) {
+void hyp_job_set_notify(hyp_job *job, bool each, void (*notify)(void *arg), void *arg) {
     pthread_mutex_lock(&job->queue->lock);
+    job->queue->notify_each = each;
     job->queue->notify = notify;
     job->queue->notify_arg = arg;
     pthread_mutex_unlock(&job->queue->lock);
@@ -129,7 +130,8 @@ static void append(struct hyp_job_queue *queue, hyp_event *event) {
     queue->bytes += event->bytes;
     if (queue->bytes > QUEUE_MAX_BYTES) queue->full = true;
     queue->ended = event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR;
-    if (queue->notify != NULL) queue->notify(queue->notify_arg);
+    bool due = queue->notify_each || queue->ended || queue->bytes > QUEUE_MAX_BYTES / 4;
+    if (due && queue->notify != NULL) queue->notify(queue->notify_arg);
 }
 
 void hyp_job_push(hyp_job *job, hyp_event *event) {

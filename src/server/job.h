@@ -49,8 +49,9 @@ typedef struct hyp_event {
     float *embedding; /* EMBEDDING, one an input, in order */
     size_t n_embedding;
     const char *reason; /* DONE: stop, length, load, unload; static */
+    const char *stop;   /* DONE: the job's stop string that ended it, or NULL */
     hyp_stats stats;    /* DONE */
-    int32_t *context;   /* DONE of a GENERATE that is not raw: every token */
+    int32_t *context;   /* DONE of a GENERATE that is not raw: every token that memory still holds */
     size_t n_context;
     int status; /* ERROR: the HTTP status it would have */
     char *message;
@@ -92,9 +93,10 @@ void hyp_job_unref(hyp_job *job); /* accepts NULL */
 
 /* --- the consumer's side (HTTP thread) --- */
 
-/* `notify` is called from any thread whenever an event arrived, with the queue's lock held: it must not call back. NULL
- * stops that; once this returned no call is under way. */
-void hyp_job_set_notify(hyp_job *job, void (*notify)(void *arg), void *arg);
+/* `notify` is called from any thread, with the queue's lock held: it must not call back. NULL stops that; once this returned no
+ * call is under way. `each`: whenever an event arrived; else at the end, and when a good part of the queue is filled: who gathers a
+ * whole answer need not wake for every token. */
+void hyp_job_set_notify(hyp_job *job, bool each, void (*notify)(void *arg), void *arg);
 
 /* The next event, or NULL when there is none yet. The caller frees it. After DONE or ERROR nothing follows. */
 hyp_event *hyp_job_take(hyp_job *job);

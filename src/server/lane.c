@@ -35,7 +35,8 @@ void lane_unload(hyp_scheduler *s, lane *l) {
     pthread_mutex_unlock(&s->loaded_lock);
     slots_close(&l->slots);
     hyp_template_free(l->template);
-    l->template = NULL;
+    hyp_template_free(l->tool_template);
+    l->template = l->tool_template = NULL;
     if (model != NULL) s->config.backend.ops->close(model);
     hyp_entry_unref(entry);
 }
@@ -69,6 +70,12 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     if (r == HYP_OK && !l->embeddings) {
         r = slots_open(&l->slots, ops, model, info.n_parallel, info.needs_checkpoints, err);
         if (r == HYP_OK) r = hyp_template_open(info.chat_template, NULL, NULL, &l->template, NULL, err);
+        if (r == HYP_OK && info.tool_template != NULL) {
+            hyp_err ignored = HYP_ERR_NONE; /* what is not understood: the other one serves for all */
+            if (hyp_template_compile(info.tool_template, strlen(info.tool_template), NULL, &l->tool_template,
+                                     &ignored) == HYP_ENOMEM)
+                r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
+        }
     }
     if (r != HYP_OK) {
         slots_close(&l->slots);

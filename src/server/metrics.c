@@ -50,6 +50,7 @@ static void put_engine(const hyp_scheduler_stats *s, hyp_str *out) {
     const hyp_backend_placement *p = &s->placement;
     const metric rows[] = {
         {"weights_gpu_bytes", "gauge", "Weights in GPU memory.", (double)p->gpu_bytes},
+        {"weights_remote_bytes", "gauge", "Weights in other machines' memory.", (double)p->remote_bytes},
         {"weights_pinned_bytes", "gauge", "Weights pinned in RAM.", (double)p->pinned_bytes},
         {"weights_cached_bytes", "gauge", "Weights in the cache over the disk.", (double)p->cached_bytes},
         {"weights_disk_bytes", "gauge", "Weights that are only on disk.", (double)p->disk_bytes},
@@ -95,6 +96,7 @@ void ui_state(hyp_request *r, void *context) {
                 {"active", s.active},
                 {"slots", s.n_parallel},
                 {"gpu_bytes", s.placement.gpu_bytes},
+                {"remote_bytes", s.placement.remote_bytes},
                 {"pinned_bytes", s.placement.pinned_bytes},
                 {"cached_bytes", s.placement.cached_bytes},
                 {"disk_bytes", s.placement.disk_bytes},

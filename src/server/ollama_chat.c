@@ -77,7 +77,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     if (g->stream) hyp_str_puts(out, "\n");
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, false};
+static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
 
 /* What an alias was created with comes first: its messages, and its system message where the client sends none. */
 static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {
@@ -118,10 +118,7 @@ static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
     if (!add_messages(a, c, messages)) return false;
     if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
     if (hyp_conversation_set_template(c, hyp_entry_chat_template(entry), &a->err) != HYP_OK) return api_fail(a);
-    if (hyp_conversation_set_think(c, hyp_field(f, "think"), &a->err) != HYP_OK) return api_fail(a);
-    if (c->think == HYP_THINK_ON && (can & HYP_CAN_THINK) == 0)
-        return api_error(a, 400, "\"%s\" does not support thinking", a->model);
-    if (c->think == HYP_THINK_UNSET && (can & HYP_CAN_THINK) != 0) c->think = HYP_THINK_ON;
+    if (!api_read_think(a, c)) return false;
     if (hyp_conversation_set_format(c, hyp_field(f, "format"), &a->err) != HYP_OK)
         return api_error(a, 500, "%s", a->err.message);
     return true;

@@ -51,7 +51,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     if (g->stream) hyp_str_puts(out, "\n");
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, false};
+static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
 
 static bool read_context(api *a, hyp_job *job) {
     yyjson_val *context = hyp_field_array(&a->f, "context"), *item;
@@ -98,9 +98,7 @@ static bool fill_chat(api *a, hyp_job *job, const char *prompt) {
         hyp_conversation_add(c, "system", system, &a->err) != HYP_OK)
         return api_fail(a);
     if (hyp_conversation_add(c, "user", prompt, &a->err) != HYP_OK) return api_fail(a);
-    if (hyp_conversation_set_think(c, hyp_field(&a->f, "think"), &a->err) != HYP_OK) return api_fail(a);
-    if ((entry->summary.capabilities & HYP_CAN_THINK) == 0 && (c->think == HYP_THINK_ON))
-        return api_error(a, 400, "\"%s\" does not support thinking", a->model);
+    if (!api_read_think(a, c)) return false;
     if (hyp_conversation_set_format(c, hyp_field(&a->f, "format"), &a->err) != HYP_OK)
         return api_error(a, 500, "%s", a->err.message);
     if (template[0] == '\0' && entry->template_text != NULL) template = entry->template_text;

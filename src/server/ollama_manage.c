@@ -23,6 +23,11 @@ static void reply_statuses(api *a, const char *const *statuses, size_t n) {
     hyp_request_reply_str(a->request, 200, stream ? NDJSON : API_JSON, &out);
 }
 
+static void reply_success(api *a) {
+    static const char *const success[] = {"success"};
+    reply_statuses(a, success, 1);
+}
+
 /* The model's name, in `model` or `name`. False: answered. */
 static bool read_name(api *a) {
     const char *model = hyp_field_str(&a->f, "model", ""), *name = hyp_field_str(&a->f, "name", "");
@@ -84,7 +89,7 @@ void ollama_copy(hyp_request *r, void *server) {
         else if (hyp_registry_add_alias(a.server->registry, &alias, &a.err) != HYP_OK)
             reply_registry_error(&a);
         else
-            hyp_request_reply(r, 200, API_JSON, "", 0);
+            reply_success(&a);
     }
     api_close(&a);
 }
@@ -95,7 +100,7 @@ void ollama_delete(hyp_request *r, void *server) {
         if (hyp_registry_remove_alias(a.server->registry, a.model, &a.err) != HYP_OK)
             reply_registry_error(&a);
         else
-            hyp_request_reply(r, 200, API_JSON, "", 0);
+            reply_success(&a);
     }
     api_close(&a);
 }

@@ -130,7 +130,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json_close(&j, '}');
 }
 
-static const gen_ops ops = {chunk, done, EVENT_STREAM, V1_JSON, true};
+static const gen_ops ops = {chunk, done, EVENT_STREAM, V1_JSON, STYLE_OPENAI};
 
 static bool read_format(api *a, hyp_conversation *c) {
     hyp_fields format = {hyp_field_object(&a->f, "response_format"), "response_format", &a->err};

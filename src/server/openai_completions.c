@@ -47,7 +47,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     openai_finish_stream(g, event, "text_completion", out);
 }
 
-static const gen_ops ops = {chunk, done, EVENT_STREAM, V1_JSON, true};
+static const gen_ops ops = {chunk, done, EVENT_STREAM, V1_JSON, STYLE_OPENAI};
 
 /* A string, or a list of exactly one. */
 static const char *read_prompt(api *a) {

@@ -56,7 +56,7 @@ static void never(gen *g, const hyp_event *event, hyp_str *out) {
     (void)g, (void)event, (void)out;
 }
 
-static const gen_ops ops = {never, done, V1_JSON, V1_JSON, true};
+static const gen_ops ops = {never, done, V1_JSON, V1_JSON, STYLE_OPENAI};
 
 void openai_embeddings(hyp_request *r, void *server) {
     api a;

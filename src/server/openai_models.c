@@ -16,7 +16,7 @@ static void put_model(hyp_json *j, const hyp_entry *entry, const char *id) {
 
 void openai_models(hyp_request *r, void *context) {
     hyp_server *server = context;
-    api a = {.server = server, .request = r, .openai = true};
+    api a = {.server = server, .request = r, .style = STYLE_OPENAI};
     hyp_entry **list = NULL;
     size_t n = 0;
     hyp_str out = {0};
@@ -39,7 +39,7 @@ void openai_models(hyp_request *r, void *context) {
 
 void openai_model(hyp_request *r, void *context) {
     hyp_server *server = context;
-    api a = {.server = server, .request = r, .openai = true};
+    api a = {.server = server, .request = r, .style = STYLE_OPENAI};
     const char *id = hyp_request_path(r) + strlen("/v1/models/");
     hyp_str out = {0};
     hyp_json j = {&out, false};

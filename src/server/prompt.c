@@ -24,6 +24,12 @@ static void special_text(const renderer *r, hyp_token token, char buf[PIECE_BYTE
     buf[n > 0 ? n : 0] = '\0';
 }
 
+/* Tools that the model is to see. */
+static bool offers_tools(const renderer *r) {
+    const char *choice = r->job->conversation->tool_choice;
+    return r->tools != NULL && (choice == NULL || strcmp(choice, "none") != 0);
+}
+
 static int renderer_open(renderer *r, const hyp_job *job, const prompt_env *env, hyp_err *err) {
     const hyp_conversation *c = job->conversation;
     *r = (renderer){.job = job, .env = env, .template = env->template};
@@ -34,6 +40,7 @@ static int renderer_open(renderer *r, const hyp_job *job, const prompt_env *env,
     if (c->tools != NULL) {
         int code = hyp_json_parse(c->tools, strlen(c->tools), &r->tools, err);
         if (code != HYP_OK) return code;
+        if (env->tool_template != NULL && offers_tools(r)) r->template = env->tool_template;
     }
     if (c->template_text == NULL) return HYP_OK;
     int code = hyp_template_compile(c->template_text, strlen(c->template_text), NULL, &r->own_template, err);
@@ -55,9 +62,8 @@ static int render(const renderer *r, bool generation_prompt, hyp_str *ret, hyp_e
     int code = text.failed ? hyp_err_set(err, HYP_ENOMEM, "out of memory")
                            : hyp_json_parse(text.data, text.length, &messages, err);
     if (code == HYP_OK) {
-        bool with_tools = r->tools != NULL && (c->tool_choice == NULL || strcmp(c->tool_choice, "none") != 0);
         hyp_chat_request request = {.messages = yyjson_doc_get_root(messages),
-                                    .tools = with_tools ? yyjson_doc_get_root(r->tools) : NULL,
+                                    .tools = offers_tools(r) ? yyjson_doc_get_root(r->tools) : NULL,
                                     .bos_token = r->bos,
                                     .eos_token = r->eos,
                                     .reasoning_effort = c->effort,
@@ -251,7 +257,7 @@ static int plan_answer(answer_plan *p, renderer *r, const hyp_str *text, hyp_err
     const char *template_text = hyp_template_text(r->template);
     size_t n = HYP_MIN(text->length, (size_t)TAIL_BYTES);
     p->format = hyp_output_format_detect(template_text);
-    bool wants_tools = r->tools != NULL && (c->tool_choice == NULL || strcmp(c->tool_choice, "none") != 0);
+    bool wants_tools = offers_tools(r);
     if (wants_tools) p->tools = HYP_TAKE(r->tools);
     if (!wants_tools && p->format.tools != HYP_TOOLS_HARMONY) p->format.tools = HYP_TOOLS_NONE;
     p->tail = strndup(text->length > 0 ? text->data + text->length - n : "", n);

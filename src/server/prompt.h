@@ -22,8 +22,9 @@ typedef struct prompt_env {
     const hyp_backend_ops *ops;
     void *model;
     const hyp_backend_info *info;
-    const hyp_template *template; /* of the model */
-    size_t n_ctx;                 /* the request's context */
+    const hyp_template *template;      /* of the model */
+    const hyp_template *tool_template; /* of the model, for conversations with tools; NULL: the same */
+    size_t n_ctx;                      /* the request's context */
 } prompt_env;
 
 /* Build. On failure `*ret_status` is the HTTP status it deserves.

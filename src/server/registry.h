@@ -48,6 +48,10 @@ typedef struct hyp_entry {
 /* The chat template that an alias brings, borrowed; NULL: the file's own counts. Go templates are for /api/generate alone. */
 const char *hyp_entry_chat_template(const hyp_entry *entry);
 
+/* Where a file has a template of its own for conversations with tools. (Its templates' names are in tokenizer.chat_templates; the
+ * one called "default" is tokenizer.chat_template.) */
+#define HYP_TOOL_TEMPLATE_KEY "tokenizer.chat_template.tool_use"
+
 hyp_entry *hyp_entry_ref(hyp_entry *entry);
 void hyp_entry_unref(hyp_entry *entry); /* accepts NULL */
 

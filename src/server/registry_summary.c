@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { CACHE_VERSION = 1, MAX_CACHE_BYTES = 64 << 20 };
+enum { CACHE_VERSION = 2, MAX_CACHE_BYTES = 64 << 20 };
 
 typedef struct record {
     char *path;
@@ -67,7 +67,8 @@ static void summarize(const hyp_model *model, hyp_model_summary *ret) {
         ret->capabilities = HYP_CAN_EMBED;
     else {
         ret->capabilities = HYP_CAN_COMPLETE |
-                            summary_template_capabilities(hyp_model_meta_str(model, "tokenizer.chat_template", NULL));
+                            summary_template_capabilities(hyp_model_meta_str(model, "tokenizer.chat_template", NULL)) |
+                            summary_template_capabilities(hyp_model_meta_str(model, HYP_TOOL_TEMPLATE_KEY, NULL));
         if (can_insert(model)) ret->capabilities |= HYP_CAN_INSERT;
     }
 }

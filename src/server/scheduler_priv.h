@@ -16,11 +16,12 @@ typedef struct lane {
     hyp_entry *entry;   /* the last one asked for; s->loaded_lock */
     int64_t expires_ns; /* monotonic; s->loaded_lock */
     int64_t keep_alive_ns;
-    int64_t load_ns;        /* how long loading took, charged to the job that caused it */
-    slots slots;            /* of a text lane */
-    hyp_template *template; /* the model's chat template, of a text lane */
-    size_t next_turn;       /* the slot to be served next, where each batch is one slot's */
-    hyp_job *embedding;     /* the job that an embedding lane works on, a reference */
+    int64_t load_ns;             /* how long loading took, charged to the job that caused it */
+    slots slots;                 /* of a text lane */
+    hyp_template *template;      /* the model's chat template, of a text lane */
+    hyp_template *tool_template; /* where it has one of its own for conversations with tools, else NULL */
+    size_t next_turn;            /* the slot to be served next, where each batch is one slot's */
+    hyp_job *embedding;          /* the job that an embedding lane works on, a reference */
     size_t n_embedded;
     hyp_stats embed_stats;
 } lane;

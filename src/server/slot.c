@@ -12,6 +12,7 @@ int slots_open(slots *s, const hyp_backend_ops *ops, void *model, size_t n, bool
     for (size_t i = 0; i < n; i++) {
         s->items[i].seq = (int32_t)i;
         s->items[i].logits = s->items[i].next = -1;
+        s->items[i].n_exact = SIZE_MAX;
     }
     return HYP_OK;
 }
@@ -74,6 +75,33 @@ void slots_checkpoint(slots *s, slot *which) {
     which->checkpoints[which->n_checkpoints++] = c;
 }
 
+/* The slot's memory without the `n` tokens after `n_keep`, then the token that is next, as a prompt to be evaluated. */
+static bool evaluate_anew(slots *s, slot *which, size_t n_keep, size_t n) {
+    size_t rest = which->n_tokens - n_keep - n;
+    hyp_token *prompt = malloc((n_keep + rest + 1) * sizeof *prompt);
+    if (prompt == NULL) return slots_forget(s, which), false;
+    memcpy(prompt, which->tokens, n_keep * sizeof *prompt);
+    memcpy(prompt + n_keep, which->tokens + n_keep + n, rest * sizeof *prompt);
+    prompt[n_keep + rest] = which->next;
+    free(which->prompt);
+    which->prompt = prompt;
+    which->n_prompt = n_keep + rest + 1;
+    which->n_stable = 0;
+    which->next = -1;
+    slots_rewind(s, which, n_keep);
+    return true;
+}
+
+bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n) {
+    if (!s->ops->shift(s->model, which->seq, (int32_t)n_keep, (int32_t)(n_keep + n)))
+        return evaluate_anew(s, which, n_keep, n);
+    drop_checkpoints(which, n_keep);
+    which->n_exact = HYP_MIN(which->n_exact, n_keep);
+    which->n_tokens -= n;
+    memmove(which->tokens + n_keep, which->tokens + n_keep + n, (which->n_tokens - n_keep) * sizeof *which->tokens);
+    return true;
+}
+
 bool slot_remember(slot *s, hyp_token token) {
     if (s->n_tokens == s->capacity) {
         size_t capacity = s->capacity == 0 ? 1024 : 2 * s->capacity;
@@ -87,8 +115,8 @@ bool slot_remember(slot *s, hyp_token token) {
 }
 
 static size_t common(const slot *s, const hyp_token *prompt, size_t n) {
-    size_t i = 0;
-    while (i < s->n_tokens && i < n && s->tokens[i] == prompt[i])
+    size_t i = 0, exact = HYP_MIN(s->n_tokens, s->n_exact);
+    while (i < exact && i < n && s->tokens[i] == prompt[i])
         i++;
     return i;
 }
@@ -138,6 +166,8 @@ slot *slots_take(slots *s, const hyp_token *prompt, size_t n) {
 }
 
 void slot_release(slots *s, slot *which) {
+    slots_rewind(s, which, which->n_exact);
+    which->n_exact = SIZE_MAX;
     if (which->sampler != NULL) s->ops->sampler_free(which->sampler);
     answer_close(&which->answer);
     free(which->prompt);

@@ -20,6 +20,7 @@ typedef struct slot {
     int32_t seq;
     hyp_token *tokens; /* what the sequence's memory holds */
     size_t n_tokens, capacity;
+    size_t n_exact; /* of them, those whose state a fresh evaluation would give; others were moved (slots_shift) */
     slot_checkpoint checkpoints[SLOT_CHECKPOINTS]; /* ascending by n_tokens */
     size_t n_checkpoints;
     int64_t used_ns; /* when it last worked */
@@ -27,6 +28,7 @@ typedef struct slot {
     hyp_job *job; /* NULL: idle; a reference */
     hyp_token *prompt;
     size_t n_prompt, n_stable; /* n_stable: the part that the next turn will surely repeat; 0: not known */
+    size_t n_asked;            /* n_prompt as the request came, whatever was dropped since */
     size_t n_cached;           /* of the prompt, found in memory */
     void *sampler;
     answer answer;
@@ -66,10 +68,16 @@ void slots_checkpoint(slots *s, slot *which);
 /* Cut a slot's memory down to its first `n` tokens, or to the nearest state before that can be had. */
 void slots_rewind(slots *s, slot *which, size_t n);
 
+/* Make room in the middle of an answer: of the slot's memory keep the first `n_keep` tokens, forget the `n` after them, move up the
+ * rest. Where the model cannot do that, what is kept and the token that is next become the slot's prompt, to be evaluated anew.
+ * n_keep + n < n_tokens. False without memory: the slot's own is then empty. */
+HYP_NODISCARD bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n);
+
 /* Empty a slot's memory, whatever is in it. */
 void slots_forget(slots *s, slot *which);
 
-/* End the slot's work: sampler, prompt and job are let go, memory stays. */
+/* End the slot's work: sampler, prompt and job are let go; memory stays as far as it is exact, so that what a later request finds
+ * there changes no answer. */
 void slot_release(slots *s, slot *which);
 
 size_t slots_busy(const slots *s);

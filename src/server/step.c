@@ -16,11 +16,12 @@ static void finish(hyp_scheduler *s, lane *l, slot *which, const char *reason) {
     if (event != NULL) {
         event->kind = HYP_EVENT_DONE;
         event->reason = reason;
+        event->stop = which->answer.stopped;
         event->stats = (hyp_stats){.total_ns = now - job->created_ns,
                                    .load_ns = HYP_MAX(which->load_ns, 1),
                                    .prompt_ns = HYP_MAX(which->prompt_done_ns - which->start_ns, 1),
                                    .eval_ns = HYP_MAX(now - which->prompt_done_ns, 1),
-                                   .n_prompt = (int64_t)which->n_prompt,
+                                   .n_prompt = (int64_t)which->n_asked,
                                    .n_cached = (int64_t)which->n_cached,
                                    .n_eval = which->n_eval};
         if (job->kind == HYP_JOB_GENERATE && !job->raw &&
@@ -72,7 +73,7 @@ bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     int status = 500;
     void *sampler = NULL;
     size_t n_ctx = context_of(l, job);
-    prompt_env env = {ops, l->model, &l->info, l->template, n_ctx};
+    prompt_env env = {ops, l->model, &l->info, l->template, l->tool_template, n_ctx};
     int r = prompt_build(job, &env, &p, &status, &err);
     if (r == HYP_OK) {
         status = 500;
@@ -93,11 +94,13 @@ bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     which->job = job;
     which->sampler = sampler;
     which->prompt = HYP_TAKE(p.tokens);
-    which->n_prompt = p.n;
+    which->n_prompt = which->n_asked = p.n;
     which->n_stable = p.n_stable;
     which->n_ctx = n_ctx;
     which->n_eval = 0;
     which->max_eval = job->params.num_predict > 0 ? job->params.num_predict : -1;
+    if (job->shift) /* an answer that is never full would never end; the factor is Ollama's */
+        which->max_eval = HYP_MIN(which->max_eval < 0 ? INT64_MAX : which->max_eval, 10 * (int64_t)n_ctx);
     which->next = which->logits = -1;
     which->start_ns = which->prompt_done_ns = hyp_mono_ns();
     which->load_ns = l->load_ns;
@@ -223,10 +226,22 @@ static bool measure(const lane *l, const slot *which, hyp_token token, const hyp
     return true;
 }
 
+/* The context is full: as Ollama does, keep num_keep tokens (-1: the prompt) and the later half of the others. */
+static void make_room(hyp_scheduler *s, lane *l, slot *which) {
+    int64_t asked = which->job->params.num_keep;
+    size_t keep = asked < 0 ? which->n_asked : (size_t)asked;
+    if (asked >= 0 && which->tokens[0] == l->info.special.bos) keep++;
+    keep = HYP_MIN(keep, which->n_ctx - 3); /* so that something can go, and something of the answer stays */
+    if (slots_shift(&l->slots, which, keep, HYP_MAX((which->n_ctx - keep) / 2, (size_t)1))) return;
+    hyp_err err = HYP_ERR_NONE;
+    hyp_err_set(&err, HYP_ENOMEM, "out of memory");
+    fail_slot(s, l, which, 500, &err);
+}
+
 /* A token was evaluated at the end of what the slot has: choose the next one. */
 static void advance(hyp_scheduler *s, lane *l, slot *which) {
     const hyp_backend_ops *ops = s->config.backend.ops;
-    if (which->next < 0) which->prompt_done_ns = hyp_mono_ns();
+    if (which->n_eval == 0) which->prompt_done_ns = hyp_mono_ns();
     hyp_token token = ops->sample(l->model, which->sampler, which->logits);
     if (token < 0) {
         hyp_err err = HYP_ERR_NONE;
@@ -249,8 +264,12 @@ static void advance(hyp_scheduler *s, lane *l, slot *which) {
         finish(s, l, which, "stop");
     else if (which->max_eval >= 0 && which->n_eval >= which->max_eval)
         finish(s, l, which, "length");
-    else if (which->n_tokens + 1 >= which->n_ctx)
-        finish(s, l, which, "length");
+    else if (which->n_tokens + 1 >= which->n_ctx) {
+        if (which->job->shift)
+            make_room(s, l, which);
+        else
+            finish(s, l, which, "length");
+    }
 }
 
 static void commit(hyp_scheduler *s, lane *l, slot *which) {

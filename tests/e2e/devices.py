@@ -113,6 +113,13 @@ class Serve:
         except OSError:
             return 0, None
 
+    def get_text(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return answer.read().decode()
+
+    def get(self, path):
+        return json.loads(self.get_text(path))
+
     def stop(self):
         self.process.terminate()
         out, err = self.process.communicate(timeout=60)

@@ -9,7 +9,7 @@ import time
 import unittest
 import urllib.request
 
-from devices import RpcServer, Serve, free_port
+from devices import RpcServer, Serve, free_port, plan_of
 from support import HYPURA, demo_model, run, run_json
 
 PROMPT = "The capital of France is"
@@ -57,6 +57,45 @@ class Remote(unittest.TestCase):
             process.terminate()
             process.communicate(timeout=60)
 
+    def test_plans_with_servers_without_loading(self):
+        a, b = self.servers(2)
+        size = os.path.getsize(self.model)
+        where = ("--device", "none", "--rpc", f"{a.address},{b.address}", "--vram", str(size * 2 // 3 + 25_000_000), "--ram", "90M",
+                 "-c", "256", "-b", "64", "--no-repack")
+        plan, tiers = plan_of(self.model, *where)
+        self.assertEqual(plan["mode"], "resident")
+        for name, server in (("RPC0", a), ("RPC1", b)):
+            self.assertGreater(tiers[name], size // 10)
+            self.assertRegex("\n".join(plan["notes"]), rf"(?m)^{name} is {server.address}: .* free, measured ")
+            self.assertLess(server.resident_bytes() - server.idle_bytes, size // 10, "nothing was loaded there")
+        done = run("estimate", self.model, *where)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"RPC1 is {b.address}", done.stdout)
+        self.assertIn("layers on devices", done.stdout)
+
+    def test_the_server_tells_what_is_elsewhere(self):
+        rpc, = self.servers(1)
+        where = ("--device", "none", "--rpc", rpc.address, "--ram", "90M", "-c", "256", "-b", "64", "--no-repack", "-t", "1")
+        elsewhere = plan_of(self.model, *where)[1]["RPC0"]
+        serve = Serve(self.model, *where, "--parallel", "1")
+        try:
+            status, answer = serve.post("/v1/completions", {"prompt": PROMPT, "max_tokens": 4, "temperature": 0})
+            self.assertEqual(status, 200, answer)
+            loaded, = serve.get("/api/ps")["models"]
+            state = serve.get("/ui/state")
+        finally:
+            serve.stop()
+        self.assertGreater(elsewhere, loaded["size"] // 2)
+        self.assertEqual(loaded["size_vram"], elsewhere)
+        self.assertEqual((state["gpu_bytes"], state["remote_bytes"]), (0, elsewhere))
+
+    def test_plans_say_which_server_is_not_there(self):
+        address = f"127.0.0.1:{free_port()}"
+        for command in ("inspect", "estimate"):
+            done = run(command, self.model, "--rpc", address, timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, rf"^hypura: cannot reach the RPC server {address}: Connection refused\nhint: .*\n$")
+
     def test_an_address_where_nobody_listens(self):
         address = f"127.0.0.1:{free_port()}"
         done = run("run", self.model, *ARGS, "--rpc", address, timeout=60)
@@ -91,6 +130,19 @@ class Remote(unittest.TestCase):
         out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 1, err)
         self.assertRegex(err, rf"^hypura: the RPC server {lost.address} went away\nhint: .*\n$")
+
+    def test_a_server_that_dies_ends_the_benchmark(self):
+        rpc, = self.servers(1)
+        process = subprocess.Popen([HYPURA, "bench", self.model, "--rpc", rpc.address, "--device", "none", "--ram", "90M", "-n", "4000",
+                                    "--context", "8192", "--prompt-tokens", "16", "--batch", "64", "--threads", "1", "--runs", "1"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while rpc.resident_bytes() - rpc.idle_bytes < os.path.getsize(self.model) // 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        rpc.process.kill()
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, out), (1, ""), err)
+        self.assertRegex(err, rf"(?m)^hypura: run 1 of 1, hypura failed with status 1: the RPC server {rpc.address} went away$")
 
     def test_signals_reach_the_child(self):
         server, = self.servers(1)

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "gguf/model.h"
+#include "server/registry.h"
 
 #include <ctype.h>
 #include <stdatomic.h>
@@ -77,8 +78,10 @@ static int fake_open(void *self, const hyp_backend_open *request, void **ret_mod
         .recurrent = f->options->needs_checkpoints,
         .special = {.bos = BOS, .eos = EOG, .eot = EOG, .fim_pre = FIM_PRE, .fim_suf = FIM_SUF, .fim_mid = FIM_MID},
         .chat_template = hyp_model_meta_str(f->model, "tokenizer.chat_template", NULL),
+        .tool_template = hyp_model_meta_str(f->model, HYP_TOOL_TEMPLATE_KEY, NULL),
         .mode = HYP_MODE_RESIDENT,
-        .size_bytes = f->model->bytes};
+        .size_bytes = f->model->bytes,
+        .vram_bytes = f->model->bytes / 4 + f->model->bytes / 8};
     *ret_model = f;
     return HYP_OK;
 }
@@ -293,6 +296,15 @@ static bool fake_truncate(void *model, int32_t seq, int32_t from) {
     return true;
 }
 
+static bool fake_shift(void *model, int32_t seq, int32_t from, int32_t to) {
+    fake *f = model;
+    sequence *s = &f->seqs[seq];
+    if (f->options->needs_checkpoints) return false;
+    memmove(s->tokens + from, s->tokens + to, (s->n - (size_t)to) * sizeof *s->tokens);
+    s->n -= (size_t)(to - from);
+    return true;
+}
+
 static void fake_copy(void *model, int32_t from_seq, int32_t to_seq, int32_t n) {
     fake *f = model;
     for (int32_t i = 0; i < n && (size_t)i < f->seqs[from_seq].n; i++)
@@ -338,8 +350,12 @@ static void fake_accept(void *sampler, hyp_token token) {
 static void fake_stats(void *model, hyp_engine_stats *ret, hyp_backend_placement *placement) {
     fake *f = model;
     *ret = (hyp_engine_stats){.hit_bytes = 75, .miss_bytes = 25, .bytes_read = 1000, .disk_bytes_per_s = 5e8};
-    *placement = (hyp_backend_placement){
-        .pinned_bytes = f->model->bytes / 2, .cached_bytes = f->model->bytes / 4, .disk_bytes = f->model->bytes / 4};
+    uint64_t eighth = f->model->bytes / 8;
+    *placement = (hyp_backend_placement){.gpu_bytes = f->model->bytes / 4,
+                                         .remote_bytes = eighth,
+                                         .pinned_bytes = eighth,
+                                         .cached_bytes = eighth,
+                                         .disk_bytes = f->model->bytes / 4};
 }
 
 const hyp_backend_ops fake_backend_ops = {.open = fake_open,
@@ -352,6 +368,7 @@ const hyp_backend_ops fake_backend_ops = {.open = fake_open,
                                           .embedding = fake_embedding,
                                           .interrupt = fake_interrupt,
                                           .truncate = fake_truncate,
+                                          .shift = fake_shift,
                                           .copy = fake_copy,
                                           .save = fake_save,
                                           .restore = fake_restore,

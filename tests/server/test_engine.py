@@ -149,6 +149,24 @@ class Engine(unittest.TestCase):
         finally:
             self.assertEqual(server.stop(), 0, server.errors())
 
+    def test_answers_longer_than_the_context(self):
+        """The context shifts within an answer, or what is kept of it is evaluated anew; the next request finds nothing of that."""
+        for arch in ("llama", "gemma3", "qwen3next"):
+            server = self.serve("--context", "256", "--parallel", "2", "--threads", "1")
+            try:
+                body = {"model": arch, "prompt": "word " * 20, "raw": True, "stream": False, "options": {"temperature": 0, "num_predict": 500}}
+                messages = [{"role": "user", "content": "word " * 20}]
+                before = self.ask(server, arch, messages)
+                said = server.post("/api/generate", body).json
+                self.assertEqual((said["eval_count"], said["done_reason"]), (500, "length"), arch)
+                self.assertEqual(server.post("/api/generate", body).json["response"], said["response"], arch)
+                self.compare(before, self.ask(server, arch, messages), arch)
+                cut = server.post("/api/generate", {**body, "shift": False}).json
+                self.assertEqual((cut["prompt_eval_count"] + cut["eval_count"], cut["done_reason"]), (256, "length"), arch)
+                self.assertTrue(said["response"].startswith(cut["response"]), arch)
+            finally:
+                self.assertEqual(server.stop(), 0, server.errors())
+
     def test_format_binds(self):
         server = self.serve("--context", "1024")
         try:

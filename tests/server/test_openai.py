@@ -68,6 +68,37 @@ class OpenAI(ServerTest):
             reply = self.server.post("/v1/chat/completions", body)
             self.assertEqual((reply.status, reply.json), (status, {"error": {"message": words, "type": kind, "param": None, "code": None}}))
 
+    def test_more_errors(self):
+        """Every route of this layer refuses in its own format; the words are Ollama's where it has some."""
+        chat = {"model": "plain", "messages": [{"role": "user", "content": "x"}]}
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+        text, vectors = {"model": "plain", "prompt": "x"}, {"model": "embed", "input": "x"}
+        for path, body, status, words in (
+                ("chat/completions", [], 400, "json: cannot unmarshal array into Go value of type api.ChatCompletionRequest"),
+                ("chat/completions", {**chat, "model": None}, 400, "model is required"),
+                ("chat/completions", {**chat, "tools": [tool]}, 400, "plain:Q4_K_M does not support tools"),
+                ("chat/completions", {**chat, "model": "tools", "tools": [tool], "tool_choice": {"type": "function", "function": {"name": "g"}}}, 400,
+                 'tool_choice names "g", which is not among the tools'),
+                ("chat/completions", {**chat, "top_logprobs": 21}, 400, "top_logprobs must be between 0 and 20"),
+                ("chat/completions", {**chat, "response_format": {"type": "json_schema"}}, 400, "response_format.json_schema.schema is required"),
+                ("chat/completions", {**chat, "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "nothing"}}}}, 400, None),
+                ("chat/completions", {**chat, "stream": 1}, 400, "json: cannot unmarshal number into Go struct field ChatCompletionRequest.stream of type bool"),
+                ("completions", {**text, "model": "nope"}, 404, "model 'nope' not found"), ("completions", {**text, "model": "embed"}, 400, '"embed" does not support generate'),
+                ("completions", {**text, "suffix": "y"}, 400, "plain:Q4_K_M does not support insert"), ("completions", {"model": "plain"}, 400, "prompt is required"),
+                ("embeddings", {**vectors, "model": "nope"}, 404, "model 'nope' not found"), ("embeddings", {**vectors, "input": [7]}, 400, None),
+                ("embeddings", {}, 400, "model is required")):
+            reply = self.server.post("/v1/" + path, body)
+            self.assertEqual((reply.status, reply.headers["Content-Type"]), (status, "application/json"), (path, body, reply.body))
+            error = reply.json["error"]
+            self.assertEqual((list(error), error["type"]), (["message", "type", "param", "code"], "not_found_error" if status == 404 else "invalid_request_error"))
+            if words:
+                self.assertEqual(error["message"], words)
+
+    def test_response_format(self):
+        schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        for form in ({"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}, None):
+            self.assertEqual(self.complete('say {"n":1}', response_format=form).json["choices"][0]["message"]["content"], '{"n":1}')
+
     def test_completions(self):
         body = {"model": "plain", "prompt": "say hello=>"}
         reply = self.server.post("/v1/completions", body).json
@@ -126,6 +157,11 @@ class Embed(ServerTest):
         self.assertEqual(self.server.post("/api/embed", {"model": "embed", "input": [1]}).json["error"], "invalid input type")
         self.assertEqual(self.server.post("/api/embed", {"model": "nope", "input": "x"}).status, 404)
         self.assertEqual(self.server.post("/api/embed", {"input": "x"}).json["error"], "model is required")
+        for path in ("/api/embed", "/api/embeddings"):
+            for body, status, words in (("", 400, "missing request body"), ({"model": "nope"}, 404, "model 'nope' not found"), ({}, 400, "model is required"),
+                                        ({"model": "embed", "keep_alive": "soon"}, 400, 'time: invalid duration "soon"')):
+                reply = self.server.post(path, body)
+                self.assertEqual((reply.status, reply.json), (status, {"error": words}), path)
 
 
 class Manage(ServerTest):
@@ -138,11 +174,12 @@ class Manage(ServerTest):
 
     def test_copy_and_delete(self):
         reply = self.server.post("/api/copy", {"source": "plain", "destination": "mine:v1"})
-        self.assertEqual((reply.status, reply.body), (200, b""))
+        self.assertEqual((reply.status, reply.lines, reply.headers["Content-Type"]), (200, [{"status": "success"}], "application/x-ndjson"))
         self.assertEqual(self.answer("say x", model="mine:v1"), "x")
         self.assertIn("mine:v1", [m["name"] for m in self.server.get("/api/tags").json["models"]])
         self.assertEqual(self.server.post("/api/show", {"model": "mine:v1"}).json["details"]["parent_model"], "plain:Q4_K_M")
-        self.assertEqual(self.server.request("DELETE", "/api/delete", {"model": "mine:v1"}).status, 200)
+        reply = self.server.request("DELETE", "/api/delete", {"model": "mine:v1", "stream": False})
+        self.assertEqual((reply.status, reply.json), (200, {"status": "success"}))
         self.assertEqual(self.server.request("DELETE", "/api/delete", {"name": "mine:v1"}).status, 404)
         reply = self.server.request("DELETE", "/api/delete", {"name": "plain"})
         self.assertEqual(reply.status, 403)

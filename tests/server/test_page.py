@@ -148,8 +148,7 @@ class Page(ServerTest):
         self.assertEqual(b.evaluate("document.querySelectorAll('article .wait').length"), 0, "what was shown before it is gone")
         self.assertRegex(b.evaluate("document.querySelector('article .note').textContent"), r"tokens, .* tok/s, first after")
         self.assertIn("Hello", b.evaluate("document.getElementById('status').textContent"), "screen readers are told")
-        b.wait("document.querySelectorAll('#bar span').length === 3")
-        self.assertIn("RAM", b.evaluate("document.getElementById('bar').getAttribute('aria-label')"))
+        self.placement()
         b.evaluate("document.getElementById('model').value = 'think:latest'")
         b.type("say <think>Let me see.</think>Yes.")
         b.press("Enter", 13)
@@ -160,6 +159,22 @@ class Page(ServerTest):
         b.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
         b.shot("page-dark")
         self.assertEqual(b.problems, [], "nothing on the console, nothing fetched from elsewhere")
+
+    def placement(self):
+        """Every tier has its part of the bar, as wide as its bytes, in a colour of its own, and is named."""
+        b = self.browser
+        state = json.load(urllib.request.urlopen("http://127.0.0.1:%d/ui/state" % self.server.port))
+        tiers = [(name, state[name + "_bytes"]) for name in ("gpu", "remote", "pinned", "cached", "disk")]
+        b.wait("document.querySelectorAll('#bar span').length === 5")
+        b.wait("document.getAnimations().length === 0")
+        parts = b.evaluate("[...document.querySelectorAll('#bar span')].map(e => [e.className, e.getBoundingClientRect().width, getComputedStyle(e).backgroundColor])")
+        self.assertEqual([name for name, _, _ in parts], [name for name, _ in tiers])
+        whole = sum(width for _, width, _ in parts)
+        for (_, width, _), (name, size) in zip(parts, tiers):
+            self.assertAlmostEqual(width / whole, size / sum(n for _, n in tiers), delta=0.01, msg=name)
+        self.assertEqual(len({colour for _, _, colour in parts}), 5)
+        label = b.evaluate("document.getElementById('bar').getAttribute('aria-label')")
+        self.assertRegex(label, r"^Weights: GPU .*, Other machines .*, RAM .*, Cache in RAM .*, Disk ")
 
     def test_stop_and_new(self):
         b = self.browser
@@ -248,7 +263,7 @@ class Page(ServerTest):
             b.press("Enter", 13)
             b.wait("document.querySelectorAll('article').length === 2 && !document.getElementById('send').hidden")
             self.no_overflow()
-            b.wait("document.querySelectorAll('#legend li').length === 3")
+            b.wait("document.querySelectorAll('#legend li').length === 5")
             self.no_overflow()
             for name in ("prompt", "send", "model", "clear"):
                 inside = b.evaluate("(() => { const r = document.getElementById('%s').getBoundingClientRect();"

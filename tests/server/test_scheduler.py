@@ -187,6 +187,9 @@ class SignOfLife(ServerTest):
         reply = self.chat("say hi", model="broken")
         self.assertEqual((reply.status, list(reply.lines[-1])), (200, ["error"]), "it comes after the first sign")
         self.assertEqual(self.chat("say hi", model="broken", stream=False).status, 500)
+        parts = self.chat("say hi", model="broken", stream=True, path="/v1/chat/completions").body.split(b"\n\n")
+        self.assertEqual((parts[0], parts[-1]), (b": working", b""))
+        self.assertEqual(json.loads(parts[-2][len(b"data: "):]), {"error": {"message": "this model is broken (take another)", "type": "api_error", "param": None, "code": None}})
 
 
 if __name__ == "__main__":

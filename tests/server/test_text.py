@@ -66,7 +66,7 @@ class Chat(ServerTest):
     def test_length(self):
         reply = self.chat("forever", stream=False, options={"num_predict": 7})
         self.assertEqual((reply.json["message"]["content"], reply.json["done_reason"], reply.json["eval_count"]), ("xxxxxxx", "length", 7))
-        reply = self.chat("forever", stream=False, options={"num_predict": -1, "num_ctx": 100})
+        reply = self.chat("forever", stream=False, shift=False, options={"num_predict": -1, "num_ctx": 100})
         self.assertEqual(reply.json["done_reason"], "length")
         self.assertEqual(reply.json["prompt_eval_count"] + reply.json["eval_count"], 100)
 
@@ -215,10 +215,84 @@ class Generate(ServerTest):
             reply = self.server.post("/api/generate", body)
             self.assertEqual((reply.status, reply.json), (status, {"error": words}))
 
+    def test_more_errors(self):
+        for body, status, words in (
+                ("", 400, "missing request body"), ({"model": "plain", "prompt": "x", "top_logprobs": -1}, 400, "top_logprobs must be between 0 and 20"),
+                ({"model": "think", "prompt": "x", "think": "deeply"}, 400, 'invalid think value: "deeply" (must be "high", "medium", "low", "max", true, or false)'),
+                ({"model": "plain", "prompt": "x", "options": {"seed": "x"}}, 500, 'option "seed" must be of type integer'),
+                ({"model": "plain", "prompt": "", "raw": True, "template": "t"}, 400, "raw mode does not support template, system, or context"),
+                ({"model": "plain", "prompt": "x", "context": "x"}, 400, "json: cannot unmarshal string into Go struct field GenerateRequest.context of type []")):
+            for stream in (True, False):
+                reply = self.server.post("/api/generate", {**body, "stream": stream} if body else body)
+                self.assertEqual((reply.status, reply.json), (status, {"error": words}), body)
+
+    def test_logprobs(self):
+        plain = self.generate("say hi", stream=False, logprobs=True, top_logprobs=2).json
+        self.assertEqual([(p["token"], len(p["top_logprobs"])) for p in plain["logprobs"]], [("h", 2), ("i", 2)])
+        lines = self.generate("say hi", logprobs=True).lines
+        self.assertEqual([[p["token"] for p in line.get("logprobs", [])] for line in lines], [["h"], ["i"], []])
+
+    def test_thinking_streams(self):
+        lines = self.generate("say <think>\\nHm\\n</think>\\n\\nYes.", model="think").lines
+        self.assertEqual("".join(line.get("thinking", "") for line in lines).strip(), "Hm")
+        self.assertEqual("".join(line["response"] for line in lines).strip(), "Yes.")
+
     def test_long_prompt_is_cut(self):
         reply = self.generate("x" * 9000, stream=False, options={"num_predict": 2})
         self.assertEqual(reply.status, 200, reply.body)
         self.assertLess(reply.json["prompt_eval_count"], 4096)
+
+
+class Shift(ServerTest):
+    """An answer that reaches the end of the context while it is written."""
+
+    options = {"context": 256, "parallel": 2}
+    TEXT = {"model": "plain", "prompt": "forever", "stream": False}
+
+    def generate(self, **more):
+        reply = self.server.post("/api/generate", {**self.TEXT, **more})
+        self.assertEqual(reply.status, 200, reply.body)
+        return reply.json
+
+    def test_shift_goes_on(self):
+        done = self.generate(options={"num_predict": 700, "num_keep": -1})
+        self.assertEqual((done["response"], done["eval_count"], done["done_reason"]), ("x" * 700, 700, "length"))
+        self.assertLess(len(done["context"]), 257)
+        prompt = self.generate(options={"num_predict": 1})["context"][: done["prompt_eval_count"]]
+        self.assertEqual(done["context"][: len(prompt)], prompt, "the prompt was kept")
+        lines = self.server.post("/api/chat", {"model": "plain", "messages": [{"role": "user", "content": "forever"}],
+                                               "options": {"num_predict": 300, "num_keep": -1}}).lines
+        self.assertEqual("".join(line["message"]["content"] for line in lines), "x" * 300)
+
+    def test_an_end_all_the_same(self):
+        self.assertEqual((lambda r: (r["eval_count"], r["done_reason"]))(self.generate(options={"num_keep": -1})), (2560, "length"))
+
+    def test_without_shift(self):
+        for more in ({}, {"options": {"num_predict": 700}}):
+            done = self.generate(shift=False, **more)
+            self.assertEqual((done["prompt_eval_count"] + done["eval_count"], done["done_reason"]), (256, "length"))
+            self.assertEqual(len(done["context"]), 256)
+
+    def test_num_keep(self):
+        """What is left: num_keep tokens (and the one that begins every text), then the later half."""
+        prompt = "say " + "z" * 140 + "=>"
+        for num_keep, kept in ((4, 5), (0, 1), (20, 21)):
+            done = self.generate(prompt=prompt, template="{{ .Prompt }}", options={"num_keep": num_keep})
+            everything = [256] + [ord(c) for c in prompt + done["response"]] + [257]
+            self.assertGreater(len(everything), 256)
+            self.assertEqual(done["context"], everything[:kept] + everything[kept + (256 - kept) // 2 :], num_keep)
+
+    def test_others_are_not_disturbed(self):
+        """What a shifted answer leaves in its slot changes no later answer."""
+        for i in range(3):
+            self.generate(options={"num_predict": 600, "num_keep": -1})
+            self.assertEqual(self.answer("say %d {TOKENS}" % i), "%d %d" % (i, len("user\nsay 0 {TOKENS}\nassistant\n") + 4))
+
+
+class ShiftWithCheckpoints(Shift):
+    """Where memory cannot be cut in the middle, what is kept is evaluated anew: the same answers."""
+
+    options = {"context": 256, "parallel": 2, "checkpoints": 1}
 
 
 if __name__ == "__main__":

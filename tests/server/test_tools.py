@@ -1,7 +1,7 @@
 """Tool calls and reasoning, in Ollama's and OpenAI's forms, streamed and not."""
 import unittest
 
-from harness import ServerTest
+from harness import TOOLS, ServerTest, gguf
 
 WEATHER = {"type": "function", "function": {"name": "weather", "description": "tells it", "parameters": {
     "type": "object", "properties": {"city": {"type": "string"}, "days": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}, "required": ["city"]}}}
@@ -64,6 +64,29 @@ class Tools(ServerTest):
         self.assertEqual((reply.status, reply.json["error"]), (400, "invalid tool: function.name is required"))
 
 
+class NamedTemplates(ServerTest):
+    """A file with several templates: the one called tool_use is for conversations with tools."""
+
+    def test_tool_use(self):
+        says = "{%% for m in messages %%}<|im_start|>user\nsay %s {{ m.content }}<|im_end|>\n{%% endfor %%}<|im_start|>assistant{{ '\\n' }}"
+        gguf(self.models + "/named.gguf", says % "plainly", salt=9, extra={
+            "tokenizer.chat_templates": ["tool_use", "rag"], "tokenizer.chat_template.rag": says % "never",
+            "tokenizer.chat_template.tool_use": says % "{% if tools %}{{ tools[0].function.name }}{% endif %}"})
+        shown = self.server.post("/api/show", {"model": "named"}).json
+        self.assertEqual(shown["capabilities"], ["completion", "tools"])
+        self.assertIn("plainly", shown["template"])
+        self.assertEqual(self.answer("x", model="named"), "plainly x")
+        self.assertTrue(self.answer("x", model="named", tools=[WEATHER]).startswith("weather"))
+        body = {"model": "named", "messages": [{"role": "user", "content": "x"}], "tools": [WEATHER]}
+        for choice, said in (("auto", "weather"), ("none", "plainly")):
+            reply = self.server.post("/v1/chat/completions", {**body, "tool_choice": choice}).json
+            self.assertTrue(reply["choices"][0]["message"]["content"].startswith(said), reply)
+
+    def test_not_understood(self):
+        gguf(self.models + "/half.gguf", TOOLS, salt=10, extra={"tokenizer.chat_template.tool_use": "{% if %} tools"})
+        self.assertEqual(self.answer("say fine", model="half", tools=[WEATHER]), "fine", "then the other one serves")
+
+
 class Thinking(ServerTest):
     TEXT = "say <think>\\nHm \u00e4h\\n</think>\\n\\nYes."
 
@@ -80,6 +103,12 @@ class Thinking(ServerTest):
     def test_generate(self):
         reply = self.server.post("/api/generate", {"model": "think", "prompt": self.TEXT, "stream": False}).json
         self.assertEqual((reply["thinking"].strip(), reply["response"].strip()), ("Hm \u00e4h", "Yes."))
+
+    def test_unset_means_true(self):
+        shows = "{% for m in messages %}<|im_start|>user\nsay {{ enable_thinking is defined and enable_thinking }} {{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant{{ '\\n' }}"
+        for model, think, said in (("think", None, "True"), ("think", True, "True"), ("think", False, "False"), ("plain", None, "False")):
+            reply = self.server.post("/api/generate", {"model": model, "prompt": "x", "template": shows, "stream": False, "think": think})
+            self.assertEqual((reply.status, reply.json["response"]), (200, said + " x"), (model, think))
 
     def test_openai(self):
         body = {"model": "think", "messages": [{"role": "user", "content": self.TEXT}], "reasoning_effort": "low"}

@@ -73,6 +73,7 @@ static const hyp_option rows[] = {
     FLAG("sparse-all", NULL, sparse_all, "the same, and of every large matrix only the first rows are written"),
     FLAG("exact", NULL, exact,
          "upcycling: experts are chosen in fixed groups with equal weights, bit for bit the dense model"),
+    REAL("vary", vary, 0, 1, "0", "upcycling: experts differ, each row of each scaled by 1 plus this deviation"),
     FLAG("dry-run", NULL, dry_run, "only print what would be written"),
     FLAG("quiet", NULL, quiet, "no progress"),
     FLAG("help", "-h", help, "show this help"),

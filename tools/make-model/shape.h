@@ -36,7 +36,7 @@ typedef struct hyp_make_shape {
     uint64_t split_bytes;
     bool tied, merge_gate_up, exact, sparse_experts, sparse_all, dry_run, quiet, help;
     const char *quant, *quant_role[HYP_MAKE_N_ROLES];
-    double skew, sticky, router_scale, residual_scale, logit_scale;
+    double skew, sticky, router_scale, residual_scale, logit_scale, vary;
 
     /* resolved */
     const struct hyp_make_arch *arch;

@@ -15,6 +15,7 @@ struct hyp_make_upcycle {
     struct gguf_context *input, *keys;
     hyp_make_plan plan;
     uint64_t seed;
+    double vary;
     int group; /* so many experts in a row share a router row: 1, or with --exact as many as are used */
 };
 
@@ -202,11 +203,15 @@ int hyp_make_upcycle_new(const hyp_make_shape *shape, hyp_make_upcycle **ret, hy
         hyp_err_hint(err, "with --exact, --used must be a power of two that divides --experts");
         return HYP_EINVAL;
     }
+    if (shape->exact && shape->vary > 0)
+        return hyp_err_set(err, HYP_EINVAL,
+                           "experts that differ do not compute what the dense model does: --exact, or --vary");
     hyp_make_upcycle *up = calloc(1, sizeof *up);
     if (up == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory");
     up->path = shape->upcycle;
     up->fd = -1;
     up->group = shape->exact ? shape->experts_used : 1;
+    up->vary = shape->vary;
     up->seed = hyp_make_mix((uint64_t)shape->seed);
     int r = open_input(up, err);
     if (r == HYP_OK) r = make_plan(up, shape, err);
@@ -224,6 +229,29 @@ static void router_rows(const hyp_make_upcycle *up, const hyp_make_tensor *t, in
         for (int64_t c = 0; c < t->ne[0]; c++)
             *dst++ = hyp_make_normal(&state) * t->scale;
     }
+}
+
+/* Rows [from, from + n) of expert `e`, each scaled by a factor of its own. */
+static int vary_rows(const hyp_make_upcycle *up, const hyp_make_tensor *t, int64_t e, int64_t from, int64_t n,
+                     uint8_t *rows, hyp_err *err) {
+    const struct ggml_type_traits *traits = ggml_get_type_traits(t->type);
+    HYP_AUTOFREE float *row = malloc((size_t)t->ne[0] * sizeof *row);
+    if (row == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory");
+    if (ggml_quantize_requires_imatrix(t->type) || (traits->to_float == NULL && t->type != GGML_TYPE_F32))
+        return hyp_err_set(err, HYP_EUNSUPPORTED, "%s: rows of %s cannot be written anew", t->name, traits->type_name);
+    for (int64_t i = 0; i < n; i++, rows += t->row_bytes) {
+        uint64_t which = (uint64_t)(e * t->ne[1] + from + i);
+        uint64_t state = hyp_make_mix(up->seed ^ hyp_make_hash_text(t->name) ^ hyp_make_mix(which));
+        float factor = 1 + (float)up->vary * hyp_make_normal(&state);
+        if (traits->to_float != NULL)
+            traits->to_float(rows, row, t->ne[0]);
+        else
+            memcpy(row, rows, (size_t)t->row_bytes);
+        for (int64_t c = 0; c < t->ne[0]; c++)
+            row[c] *= factor;
+        ggml_quantize_chunk(t->type, row, rows, 0, 1, t->ne[0], NULL);
+    }
+    return HYP_OK;
 }
 
 int hyp_make_upcycle_rows(void *source, const hyp_make_tensor *t, int64_t row, int64_t n_rows, void *dst,
@@ -244,6 +272,10 @@ int hyp_make_upcycle_rows(void *source, const hyp_make_tensor *t, int64_t row, i
         if (r < 0 && errno == EINTR) continue;
         if (r != (ssize_t)bytes)
             return hyp_err_set_sys(err, HYP_EIO, r < 0 ? errno : 0, "cannot read %s of %s", t->name, up->path);
+        if (t->expert && up->vary > 0) {
+            int status = vary_rows(up, t, row / have, from, n, out, err);
+            if (status != HYP_OK) return status;
+        }
         out += bytes;
         row += n;
         n_rows -= n;

@@ -225,7 +225,7 @@ static void cancelled_before_it_starts(void **state) {
 static void prefetches_leave_room(void **state) {
     fixture f;
     fixture_make(&f, *state);
-    const hyp_io_faults faults = {.delay_every = 1, .delay_us = 100000, .only_class = HYP_IO_PREFETCH};
+    const hyp_io_faults faults = {.delay_every = 1, .delay_us = 500000, .only_class = HYP_IO_PREFETCH};
     fixture_open(&f, (hyp_io_config){.depth = 4, .prefetch_depth = 2, .faults = &faults});
     hyp_io_request r[5];
     intptr_t order[5];
@@ -248,7 +248,7 @@ static void prefetches_leave_room(void **state) {
 static size_t prefetches_started(const way *w, uint64_t pages) {
     fixture f;
     fixture_make(&f, w);
-    const hyp_io_faults faults = {.delay_every = 1, .delay_us = 100000, .only_class = HYP_IO_PREFETCH};
+    const hyp_io_faults faults = {.delay_every = 1, .delay_us = 500000, .only_class = HYP_IO_PREFETCH};
     fixture_open(&f, (hyp_io_config){.depth = 8, .prefetch_depth = 2, .chunk_bytes = 4 * PAGE, .faults = &faults});
     hyp_io_request r[8];
     for (int i = 0; i < 8; i++) {
@@ -256,7 +256,7 @@ static size_t prefetches_started(const way *w, uint64_t pages) {
         r[i].cls = HYP_IO_PREFETCH;
         hyp_io_submit(f.io, &r[i]);
     }
-    struct timespec t = {0, 30000000}; /* until what can start has started, and nothing has finished */
+    struct timespec t = {0, 150000000}; /* until what can start has started, and nothing has finished */
     nanosleep(&t, NULL);
     for (int i = 0; i < 8; i++)
         hyp_io_cancel(f.io, &r[i]);

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <gguf.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -227,6 +228,54 @@ static void upcycled_experts_are_copies(void **state) {
     hyp_make_upcycle_free(up);
 }
 
+/* With --vary no two experts are alike, and each row is the dense one's by one factor, within what Q8_0 can tell. */
+static void varied_experts_differ_by_rows(void **state) {
+    (void)state;
+    hyp_make_shape shape = shape_of("llama");
+    shape.layers = 1;
+    shape.quant = "Q8_0";
+    hyp_err err = HYP_ERR_NONE;
+    hyp_make_written written;
+    assert_int_equal(write_model(&shape, (hyp_make_output){0}, &written, &err), HYP_OK);
+    hyp_make_shape to = {
+        .upcycle = written.path, .experts = 2, .experts_used = 1, .alignment = 32, .router_scale = 1, .seed = 1};
+    hyp_make_upcycle *same, *varied;
+    assert_int_equal(hyp_make_upcycle_new(&to, &same, &err), HYP_OK);
+    to.vary = 0.2;
+    assert_int_equal(hyp_make_upcycle_new(&to, &varied, &err), HYP_OK);
+    const hyp_make_plan *plan = hyp_make_upcycle_plan(varied);
+    size_t n_experts = 0;
+    for (size_t i = 0; i < plan->n; i++) {
+        const hyp_make_tensor *t = &plan->tensors[i];
+        if (!t->expert) continue;
+        assert_int_equal(t->type, GGML_TYPE_Q8_0);
+        n_experts++;
+        uint8_t *was = malloc((size_t)t->row_bytes), *is = malloc((size_t)t->row_bytes);
+        float *a = malloc((size_t)t->ne[0] * sizeof *a), *b = malloc((size_t)t->ne[0] * sizeof *b);
+        float factor[2];
+        for (int e = 0; e < 2; e++) {
+            int64_t row = e * t->ne[1] + 3;
+            assert_int_equal(hyp_make_upcycle_rows(same, t, row, 1, was, &err), HYP_OK);
+            assert_int_equal(hyp_make_upcycle_rows(varied, t, row, 1, is, &err), HYP_OK);
+            ggml_get_type_traits(t->type)->to_float(was, a, t->ne[0]);
+            ggml_get_type_traits(t->type)->to_float(is, b, t->ne[0]);
+            double ab = 0, aa = 0, worst = 0, most = 0;
+            for (int64_t c = 0; c < t->ne[0]; c++)
+                ab += (double)a[c] * b[c], aa += (double)a[c] * a[c], most = HYP_MAX(most, fabs((double)a[c]));
+            factor[e] = (float)(ab / aa);
+            for (int64_t c = 0; c < t->ne[0]; c++)
+                worst = HYP_MAX(worst, fabs((double)b[c] - ab / aa * (double)a[c]));
+            assert_true(worst < most / 64);
+        }
+        assert_true(fabsf(factor[0] - factor[1]) > 0.001f);
+        free(was), free(is), free(a), free(b);
+    }
+    assert_int_equal(n_experts, 3);
+    hyp_make_upcycle_free(same), hyp_make_upcycle_free(varied);
+    to.exact = true;
+    assert_int_equal(hyp_make_upcycle_new(&to, &varied, &err), HYP_EINVAL);
+}
+
 static void what_cannot_be_upcycled_is_refused(void **state) {
     (void)state;
     hyp_err err = HYP_ERR_NONE;
@@ -264,6 +313,6 @@ int main(void) {
         IN_A_FOLDER(a_file_holds_what_its_header_says), IN_A_FOLDER(a_split_model_is_whole),
         cmocka_unit_test(files_are_split_at_the_size),  IN_A_FOLDER(holes_take_no_space),
         IN_A_FOLDER(a_failure_leaves_nothing_behind),   IN_A_FOLDER(upcycled_experts_are_copies),
-        IN_A_FOLDER(what_cannot_be_upcycled_is_refused)};
+        IN_A_FOLDER(varied_experts_differ_by_rows),     IN_A_FOLDER(what_cannot_be_upcycled_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,19 +184,30 @@ static void a_large_gpu_takes_everything(void **state) {
     hyp_model_free(m);
 }
 
+/* Neither GPU holds the model, both together do: all of it is there, and the faster one is as full as layers can make it. */
 static void unequal_gpus_get_what_they_hold(void **state) {
     (void)state;
     hyp_model *m = test_model(&dense_shape);
-    hyp_hardware hw = machine(2000ull * MB);
-    add_gpu(&hw, "GPU0", HYP_DEVICE_GPU, 420ull * MB, 100e9);
-    add_gpu(&hw, "GPU1", HYP_DEVICE_GPU, 300ull * MB, 300e9);
-    hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
-    assert_true(p->tensor_split[0] > 0 && p->tensor_split[1] > 0);
-    assert_int_equal((int)(p->tensor_split[0] + p->tensor_split[1]), p->n_gpu_layers);
-    hyp_plan_free(p);
+    for (int slow = 0; slow < 2; slow++) {
+        hyp_hardware hw = machine(2000ull * MB);
+        add_gpu(&hw, "GPU0", HYP_DEVICE_GPU, slow == 0 ? 800ull * MB : 600ull * MB, slow == 0 ? 100e9 : 300e9);
+        add_gpu(&hw, "GPU1", HYP_DEVICE_GPU, slow == 0 ? 600ull * MB : 800ull * MB, slow == 0 ? 300e9 : 100e9);
+        hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
+        assert_int_equal(p->mode, HYP_MODE_RESIDENT);
+        assert_int_equal(p->n_gpu_layers, 17);
+        assert_true(p->tensor_split[0] > 0 && p->tensor_split[1] > 0);
+        assert_int_equal((int)(p->tensor_split[0] + p->tensor_split[1]), p->n_gpu_layers);
+        for (uint32_t l = 0; l < p->n_layers; l++) /* contiguous, in the devices' order */
+            assert_int_equal(p->layer_site[l], l < (uint32_t)p->tensor_split[0] ? 1 : 2);
+        int fast = 1 - slow;
+        uint64_t layer = (m->tensor_bytes - hyp_model_tensor(m, "token_embd.weight")->bytes) / 16;
+        assert_true(p->device_bytes[fast] + 2 * layer > hw.devices[fast].free_bytes - 128ull * MB);
+        hyp_plan_free(p);
+    }
     hyp_model_free(m);
 }
 
+/* One capacity: what is on the device is taken off the budget; with memory of its own the same device takes everything. */
 static void unified_memory_counts_once(void **state) {
     (void)state;
     hyp_model *m = test_model(&dense_shape);
@@ -204,8 +215,45 @@ static void unified_memory_counts_once(void **state) {
     add_gpu(&hw, "IGPU", HYP_DEVICE_UNIFIED, 700ull * MB, 60e9);
     hyp_plan *p = plan(m, &hw, HYP_MODE_AUTO);
     assert_true(p->n_gpu_layers > 0);
-    assert_true(p->pinned_bytes + p->device_bytes[0] <= 700ull * MB); /* check() has the exact sum */
-    hyp_plan_free(p);
+    assert_int_equal(p->pinned_bytes + p->cache_bytes + p->kv_bytes + p->compute_bytes + p->overhead_bytes +
+                         p->device_bytes[0] + p->spare_bytes,
+                     700ull * MB);
+    hw.devices[0].kind = HYP_DEVICE_GPU;
+    hw.devices[0].free_bytes = 1400ull * MB;
+    hyp_plan *own = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(own->n_gpu_layers, 17);
+    assert_int_equal(own->spare_bytes, 700ull * MB - own->compute_bytes - own->overhead_bytes - own->pinned_bytes);
+    /* Too little for both: a device that shares the budget does not help out. */
+    hw.devices[0].kind = HYP_DEVICE_UNIFIED;
+    hw.ram_budget_bytes = own->least_budget_bytes;
+    hyp_plan *none = NULL;
+    hyp_err err = HYP_ERR_NONE;
+    hyp_plan_request request = {.context_tokens = 1024, .batch_tokens = 64};
+    assert_int_equal(hyp_plan_make(m, &hw, &request, &none, &err), HYP_ENOMEM);
+    hyp_plan_free(p), hyp_plan_free(own);
+    hyp_model_free(m);
+}
+
+/* Another machine is worth its network: over a slow one the activations of a batch and the logits of a token take longer. */
+static void a_slow_network_keeps_layers_at_home(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(2000ull * MB);
+    add_gpu(&hw, "RPC0", HYP_DEVICE_REMOTE, 8000ull * MB, 30e9);
+    hyp_plan *fast = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(fast->n_gpu_layers, 17);
+    hw.devices[0].copy_bytes_per_s = 100e6;
+    hyp_plan *slower = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(slower->n_gpu_layers, 17);
+    double crossing_s = 4.0 * (m->n_embd + m->n_vocab) * (1 / 100e6 - 1 / 10e9);
+    double longer_s = slower->prediction.compute_s - fast->prediction.compute_s;
+    assert_true(longer_s > 0.999 * crossing_s && longer_s < 1.001 * crossing_s);
+    assert_true(slower->prediction.first_token_s - fast->prediction.first_token_s > 512 * 4.0 * m->n_embd / 110e6);
+    assert_true(slower->prediction.load_s > fast->prediction.load_s + 0.9 * (double)m->tensor_bytes / 110e6);
+    hw.devices[0].copy_bytes_per_s = 50e3;
+    hyp_plan *none = plan(m, &hw, HYP_MODE_AUTO);
+    assert_int_equal(none->n_gpu_layers, 0);
+    hyp_plan_free(fast), hyp_plan_free(slower), hyp_plan_free(none);
     hyp_model_free(m);
 }
 
@@ -347,6 +395,7 @@ int main(void) {
         cmocka_unit_test(a_large_gpu_takes_everything),
         cmocka_unit_test(unequal_gpus_get_what_they_hold),
         cmocka_unit_test(unified_memory_counts_once),
+        cmocka_unit_test(a_slow_network_keeps_layers_at_home),
         cmocka_unit_test(three_tiers_share_a_mixture_of_experts),
         cmocka_unit_test(tied_embeddings_are_pinned_once),
         cmocka_unit_test(distinct_experts_follow_their_formula),

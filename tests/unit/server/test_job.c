@@ -29,7 +29,7 @@ static void events_come_in_order_and_end(void **state) {
     hyp_job *job = hyp_job_new(HYP_JOB_CHAT, entry_of_nothing(), "m");
     int notified = 0;
     assert_non_null(job);
-    hyp_job_set_notify(job, count, &notified);
+    hyp_job_set_notify(job, true, count, &notified);
     hyp_job_push(job, text("a"));
     hyp_job_push(job, text("b"));
     hyp_job_fail(job, 500, "it %s", "broke");
@@ -46,6 +46,26 @@ static void events_come_in_order_and_end(void **state) {
     assert_string_equal(event->message, "it broke");
     hyp_event_free(event);
     assert_null(hyp_job_take(job));
+    hyp_job_unref(job);
+}
+
+static void who_gathers_is_told_at_the_end(void **state) {
+    (void)state;
+    hyp_job *job = hyp_job_new(HYP_JOB_CHAT, entry_of_nothing(), "m");
+    int notified = 0, pushed = 0;
+    hyp_job_set_notify(job, false, count, &notified);
+    hyp_job_push(job, text("a"));
+    assert_int_equal(notified, 0);
+    for (; notified == 0; pushed++) /* and before the queue is full, which would stop the answer */
+        hyp_job_push(job, text("0123456789"));
+    assert_true(pushed > 10);
+    assert_false(hyp_job_is_full(job));
+    for (hyp_event *event = NULL; (event = hyp_job_take(job)) != NULL;)
+        hyp_event_free(event);
+    hyp_job_push(job, text("b"));
+    assert_int_equal(notified, 1);
+    hyp_job_fail(job, 500, "the end");
+    assert_int_equal(notified, 2);
     hyp_job_unref(job);
 }
 
@@ -108,6 +128,7 @@ static void two_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(events_come_in_order_and_end),
+                                       cmocka_unit_test(who_gathers_is_told_at_the_end),
                                        cmocka_unit_test(a_full_queue_is_told_and_resumed),
                                        cmocka_unit_test(cancelling_ends_at_once), cmocka_unit_test(two_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,7 +132,8 @@ static void test_prepared_ahead(void **state) {
     make(&t, (uint64_t[]){4 * MIB, 8 * MIB}, (uint32_t[]){40, 20}, 2, 160 * MIB);
     hyp_frames_prepare_ahead(&t.frames);
     if (t.frames.preparer == NULL) skip();
-    assert_int_equal(t.frames.allocated_bytes, 8 * MIB + 8 * MIB); /* a sixteenth of the budget for each, in whole frames */
+    assert_int_equal(t.frames.allocated_bytes,
+                     8 * MIB + 8 * MIB); /* a sixteenth of the budget for each, in whole frames */
     hyp_preparer_drain(t.frames.preparer);
     uint64_t memory = hyp_arena_allocated_bytes(&t.arena);
     assert_true(memory > 0 && memory <= t.frames.allocated_bytes);

@@ -1,6 +1,6 @@
 /* iobench_svg.c - two charts in one self-contained SVG: rate over request size, a line for each depth, and one for each
  * way of reading. Both share the axes. Colours are Okabe and Ito's, which people with colour-blindness can tell apart;
- * every line is also named at its end. */
+ * every line is also named beside its end. */
 #include "base/mem.h"
 #include "bench/iobench.h"
 #include "bench/svg.h"
@@ -120,7 +120,7 @@ static double end_y(const chart *c, size_t i) {
     return y_of(c, c->lines[i].at[c->lines[i].n - 1].rate);
 }
 
-/* Names stand at the ends of their lines, pushed apart where they would overlap: from the top line down. */
+/* Names stand in the margin, as high as their lines end, pushed apart where they would overlap: from the top line down. */
 static void place_names(const chart *c, double *ret_y) {
     size_t order[MAX_LINES];
     for (size_t i = 0; i < c->n_lines; i++) {
@@ -150,7 +150,7 @@ static void draw_lines(const chart *c, hyp_str *out) {
                            y_of(c, l->at[j].rate), colour);
         char attributes[64];
         snprintf(attributes, sizeof attributes, "fill=\"%s\"", colour);
-        hyp_svg_text(x_of(c, l->at[l->n - 1].size) + 10, name_y[i] + 4, attributes, l->name, out);
+        hyp_svg_text(WIDTH - RIGHT + 10, name_y[i] + 4, attributes, l->name, out);
     }
     if (c->mark_size == 0) return;
     hyp_str_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"8\" fill=\"none\" stroke=\"#000\" stroke-width=\"2\"/>\n",

@@ -35,7 +35,7 @@ struct hyp_output {
     size_t open_bytes;    /* in CALL: the opening marker at buf[at] */
     size_t body_offset;   /* in CALL: where its inside starts */
     char name[160];       /* in ARGUMENTS: the function */
-    bool failed; /* out of memory */
+    bool failed;          /* out of memory */
 };
 
 static const char *const harmony_ends[] = {"<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>", NULL};

@@ -5,6 +5,7 @@
 #include "base/platform.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/save.h"
 #include "hw/cpu.h"
 #include "hw/memory.h"
 
@@ -89,15 +90,6 @@ static int make_config(const hyp_args *args, const hyp_model *model, const char 
 
 /* --- results --- */
 
-static int save(const char *path, const hyp_str *text, hyp_err *err) {
-    if (text->failed || text->data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to write %s", path);
-    FILE *out = fopen(path, "we");
-    bool good = out != NULL && fwrite(text->data, 1, text->length, out) == text->length;
-    int sys = errno;
-    if (out != NULL && fclose(out) != 0 && good) good = false, sys = errno;
-    return good ? HYP_OK : hyp_err_set_sys(err, HYP_EIO, sys, "cannot write %s", path);
-}
-
 /* DIR/MODEL-DATE-TIME.json, so that results add up beside each other. */
 static int save_json(const char *dir, const hyp_model *model, const hyp_str *json, bool quiet, hyp_err *err) {
     const char *slash = strrchr(model->path, '/'), *name = slash != NULL ? slash + 1 : model->path;
@@ -109,7 +101,7 @@ static int save_json(const char *dir, const hyp_model *model, const hyp_str *jso
     strftime(date, sizeof date, "%Y%m%d-%H%M%S", gmtime_r(&now, &utc));
     if (snprintf(path, sizeof path, "%s/%.*s-%s.json", dir, (int)n, name, date) >= (int)sizeof path)
         return hyp_err_set(err, HYP_EINVAL, "the path of --out is too long");
-    int r = save(path, json, err);
+    int r = hyp_save_text(path, json, err);
     if (r == HYP_OK && !quiet) fprintf(stderr, "saved %s\n", path);
     return r;
 }
@@ -128,11 +120,12 @@ static int report(const hyp_args *args, const hyp_bench_config *config, const hy
     if (args->out != NULL) r = save_json(args->out, config->model, &json, args->quiet, err);
     if (r != HYP_OK || args->svg == NULL) return r;
     hyp_bench_write_svg(config, bench, &svg);
-    return save(args->svg, &svg, err);
+    return hyp_save_text(args->svg, &svg, err);
 }
 
 /* Hours of measuring must not end at a folder that cannot be written. */
 static int make_folder(const char *dir, hyp_err *err) {
+    if (dir == NULL) return HYP_OK;
     if (mkdir(dir, 0777) != 0 && errno != EEXIST) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot make %s", dir);
     if (access(dir, W_OK | X_OK) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write into %s", dir);
     return HYP_OK;
@@ -146,7 +139,7 @@ int hyp_command_bench(const hyp_args *args, hyp_err *err) {
     char program[4096];
     hyp_bench_config config;
     if (make_config(args, model, hyp_platform_own_program(program, sizeof program), &config, err) != HYP_OK ||
-        (args->out != NULL && make_folder(args->out, err) != HYP_OK))
+        make_folder(args->out, err) != HYP_OK || hyp_save_check(args->svg, err) != HYP_OK)
         return HYP_EXIT_FAILED;
     hyp_interrupt_watch(NULL);
     hyp_bench bench;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/json.h"
+#include "cli/save.h"
 
 #include <errno.h>
 
@@ -77,12 +78,7 @@ static int print_text(const hyp_iobench *bench, hyp_err *err) {
 static int save_svg(const hyp_iobench *bench, const char *path, hyp_err *err) {
     hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
     hyp_iobench_write_svg(bench, &text);
-    if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to draw the chart");
-    FILE *out = fopen(path, "we");
-    bool good = out != NULL && fwrite(text.data, 1, text.length, out) == text.length;
-    int sys = errno;
-    if (out != NULL && fclose(out) != 0 && good) good = false, sys = errno;
-    return good ? HYP_OK : hyp_err_set_sys(err, HYP_EIO, sys, "cannot write %s", path);
+    return hyp_save_text(path, &text, err);
 }
 
 int hyp_command_iobench(const hyp_args *args, hyp_err *err) {
@@ -98,6 +94,7 @@ int hyp_command_iobench(const hyp_args *args, hyp_err *err) {
     const hyp_probe_config config = {.bytes_per_point = (uint64_t)(args->read_gb * 1e9),
                                      .progress = isatty(STDERR_FILENO) ? show_progress : NULL};
     hyp_iobench bench;
+    if (hyp_save_check(args->svg, err) != HYP_OK) return HYP_EXIT_FAILED;
     if (hyp_iobench_run(args->words[0], &config, &bench, err) != HYP_OK) return HYP_EXIT_FAILED;
     int e = args->json ? print_json(&bench, err) : print_text(&bench, err);
     if (e == HYP_OK && args->svg != NULL) e = save_svg(&bench, args->svg, err);

@@ -79,6 +79,14 @@ class Bench(unittest.TestCase):
         self.assertRegex(done.stderr, "hypura: run 1 of 2, hypura failed with status 1: a budget of 1.05 MB does not hold")
         self.assertIn("hint: it needs at least", done.stderr)
         self.assertEqual(done.stdout, "")
+        shown = run("bench", self.moe, *(o for o in SHORT if o != "--quiet"), "--mode", "experts", "--ram", "1M")
+        self.assertRegex(shown.stderr, "(?m)^hypura: run 1 of 2")
+
+    def test_a_chart_that_cannot_be_written_is_noticed_before(self):
+        for command in (["bench", self.moe, *(o for o in SHORT if o != "--quiet")], ["iobench", self.moe]):
+            done = run(*command, "--svg", "/nonexistent/chart.svg")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertEqual(done.stderr, "hypura: cannot write /nonexistent/chart.svg: No such file or directory\n")
 
     def children_of(self, pid):
         found = []

@@ -1,0 +1,27 @@
+#include "cli/save.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int hyp_save_check(const char *path, hyp_err *err) {
+    if (path == NULL || access(path, W_OK) == 0) return HYP_OK;
+    if (errno != ENOENT) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", path);
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    if (n >= sizeof folder) return hyp_err_set(err, HYP_EIO, "the path %s is too long", path);
+    memcpy(folder, n == 0 ? "." : path, n == 0 ? 1 : n);
+    folder[n == 0 ? 1 : n] = '\0';
+    return access(folder, W_OK | X_OK) == 0 ? HYP_OK : hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", path);
+}
+
+int hyp_save_text(const char *path, const hyp_str *text, hyp_err *err) {
+    if (text->failed || text->data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to write %s", path);
+    FILE *out = fopen(path, "we");
+    bool good = out != NULL && fwrite(text->data, 1, text->length, out) == text->length;
+    int sys = errno;
+    if (out != NULL && fclose(out) != 0 && good) good = false, sys = errno;
+    return good ? HYP_OK : hyp_err_set_sys(err, HYP_EIO, sys, "cannot write %s", path);
+}

@@ -337,6 +337,10 @@ bool hyp_engine_uses_sidecar(const hyp_engine *e, const char **ret_path, const h
     return e->stream != NULL && hyp_stream_uses_sidecar(e->stream, ret_path, ret_why);
 }
 
+const hyp_plan *hyp_engine_plan(const hyp_engine *e) {
+    return e->plan;
+}
+
 int hyp_engine_predict(const hyp_engine *e, uint32_t prompt_tokens, uint32_t output_tokens, hyp_prediction *ret,
                        hyp_err *err) {
     hyp_plan_run run = {

@@ -81,6 +81,9 @@ bool hyp_engine_uses_sidecar(const hyp_engine *engine, const char **ret_path, co
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
 const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
 
+/* Where it placed the weights; never changes. Any thread. */
+const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
+
 /* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was opened:
  * its plan, its batch width, its frames. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_engine_predict(const hyp_engine *engine, uint32_t prompt_tokens, uint32_t output_tokens,

@@ -17,7 +17,8 @@ const hyp_command hyp_commands[] = {
     {HYP_COMMAND_INSPECT, "inspect", "MODEL [--tensors] [--json]", "show what a model is made of and how it would run",
      "Reads only the GGUF header, so a file much larger than memory takes well under a second.",
      "hypura inspect models/smollm2-135m-instruct-q4_1.gguf", hyp_command_inspect},
-    {HYP_COMMAND_SERVE, "serve", "[MODEL_OR_FOLDER] [OPTION...]", "serve models over the Ollama and OpenAI APIs",
+    {HYP_COMMAND_SERVE, "serve", "[MODEL_OR_FOLDER] [OPTION...]",
+     "serve models over the Ollama, OpenAI and Anthropic APIs",
      "Serves a GGUF file, all that lie in a folder, or, without either, every model that other tools keep on this "
      "machine. "
      "Models are loaded when they are asked for and unloaded when nobody does. It listens on this machine alone unless "

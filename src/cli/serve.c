@@ -38,7 +38,7 @@ static void announce(hyp_server *server, const hyp_args *args, const hyp_endpoin
         printf("serving %zu models from %s", n, what);
     printf(" (context %d, %d at once)\n", args->context_tokens, args->parallel);
     printf("endpoint http://%s%s%s:%d\n", v6 ? "[" : "", endpoint->host, v6 ? "]" : "", hyp_server_port(server));
-    printf("APIs: Ollama at /api, OpenAI at /v1; web page at /ui, metrics at /metrics\n");
+    printf("APIs: Ollama at /api, OpenAI and Anthropic at /v1; web page at /ui, metrics at /metrics\n");
     fflush(stdout);
     hyp_server_notify("READY=1");
 }

@@ -127,8 +127,8 @@ continue_core() {
 openclaw() {
     # Its installation asks for the Node that it needs, and this one comes from the registry too: so that first.
     npm_folder node24 node@24.21.0 || { skip openclaw "npm"; return; }
-    (PATH=$clients/node24/node_modules/.bin:$PATH && npm_folder openclaw openclaw@2026.9.6) || { skip openclaw "npm"; return; }
     export PATH="$clients/node24/node_modules/.bin:$PATH"
+    npm_folder openclaw openclaw@2026.9.6 || { skip openclaw "npm"; return; }
     check openclaw python3 "$here/openclaw.py" "$clients/openclaw/node_modules/.bin"
 }
 

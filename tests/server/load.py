@@ -55,6 +55,8 @@ def a_request(rng, args):
         ("/api/generate", {"model": model, "prompt": "Once upon a time", "raw": True, "options": options, "stream": stream}, (200, 503)),
         ("/v1/chat/completions", {"model": model, "messages": messages, "max_tokens": options["num_predict"], "stream": stream}, (200, 503)),
         ("/v1/completions", {"model": model, "prompt": "One, two", "max_tokens": 5}, (200, 503)),
+        ("/v1/messages", {"model": model, "messages": messages[1:], "system": "Be brief.", "max_tokens": options["num_predict"], "stream": stream}, (200, 503)),
+        ("/api/generate", {"model": model, "prompt": "One, two", "raw": True, "options": {"num_ctx": 64, "num_predict": 90}, "stream": stream}, (200, 503)),  # shifts
         ("/api/show", {"model": model}, (200,)), ("/api/tags", None, (200,)), ("/api/ps", None, (200,)), ("/metrics", None, (200,)),
         ("/api/chat", {"model": "nope", "messages": messages}, (404,)), ("/api/chat", {"model": model, "messages": 3}, (400,)),
         ("/api/generate", {"model": model, "prompt": "x", "options": {"top_k": "y"}}, (500,)), ("/nothing", None, (404,))])
@@ -134,7 +136,8 @@ class Load:
             self.complain("%s ended with %s" % (path, data[-200:]))
         elif reply.status == 200 and path == "/api/embed" and len(json.loads(data)["embeddings"]) != len(body["input"]):
             self.complain("%s: %s" % (path, data[-200:]))
-        elif reply.status == 200 and reply.headers["Content-Type"] == "text/event-stream" and not data.endswith(b"data: [DONE]\n\n"):
+        elif reply.status == 200 and reply.headers["Content-Type"] == "text/event-stream" and not data.endswith(
+                b'data: {"type":"message_stop"}\n\n' if path == "/v1/messages" else b"data: [DONE]\n\n"):
             self.complain("%s ended with %s" % (path, data[-200:]))
 
     def client(self, number):

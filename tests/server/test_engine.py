@@ -167,6 +167,21 @@ class Engine(unittest.TestCase):
             finally:
                 self.assertEqual(server.stop(), 0, server.errors())
 
+    def test_shift_while_streaming(self):
+        """A shift is a graph of its own: with streamed experts the answer is what plain mmap gives."""
+        path, said = self.folder + "/experts.gguf", {}
+        subprocess.run([MAKE, "--arch", "qwen3moe", "--layers", "3", "--width", "256", "--experts", "32", "--used", "4", "--expert-width", "256", "--vocab", "4096",
+                        "--context", "4096", "-o", path], check=True, stdout=subprocess.DEVNULL)
+        for mode in ("mmap", "experts"):
+            server = self.serve("--mode", mode, "--context", "128", "--threads", "1", path=path)
+            try:
+                said[mode] = server.post("/api/generate", {"model": "experts", "prompt": "word " * 10, "raw": True, "stream": False,
+                                                           "options": {"temperature": 0, "num_predict": 300}}).json
+            finally:
+                self.assertEqual(server.stop(), 0, server.errors())
+        self.assertEqual(said["experts"]["eval_count"], 300)
+        self.assertEqual(said["experts"]["response"], said["mmap"]["response"])
+
     def test_format_binds(self):
         server = self.serve("--context", "1024")
         try:

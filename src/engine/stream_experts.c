@@ -19,6 +19,9 @@ enum { MAX_LOOKAHEAD_ROWS = 16 };
 /* The routers' copy may take this share of the frames' budget: beyond it the cache is worth more. */
 enum { ROUTERS_SHARE = 24 };
 
+/* A token that waits for a greater share of its time than one part in so many is bound by the disk. */
+enum { DISK_BOUND_SHARE = 4 };
+
 int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
     stream_experts *x = &s->experts;
     x->max_experts = 1;
@@ -29,6 +32,7 @@ int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err 
     x->demand_experts = calloc(x->max_experts, sizeof *x->demand_experts);
     x->slot_of_expert = calloc(x->max_experts, sizeof *x->slot_of_expert);
     x->foretold = calloc(x->max_experts, sizeof *x->foretold);
+    x->further = calloc(x->max_experts, sizeof *x->further);
     x->inputs = calloc(s->units.n_layers, sizeof(struct ggml_tensor *));
     x->foretold_layer = STREAM_NO_LAYER;
     hyp_gate_init(&x->gate);
@@ -37,7 +41,7 @@ int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err 
     else
         hyp_gate_init(&x->whole);
     bool made = x->demand != NULL && x->demand_tokens != NULL && x->demand_experts != NULL &&
-                x->slot_of_expert != NULL && x->foretold != NULL && x->inputs != NULL;
+                x->slot_of_expert != NULL && x->foretold != NULL && x->further != NULL && x->inputs != NULL;
     return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %u experts", x->max_experts);
 }
 
@@ -61,6 +65,7 @@ void stream_experts_close(hyp_stream *s) {
     free(x->demand_experts);
     free(x->slot_of_expert);
     free(x->foretold);
+    free(x->further);
     free(x->inputs);
     free(x->ids);
     free(x->rows);
@@ -186,6 +191,24 @@ static void prefetch_foretold(hyp_stream *s) {
     warm_up(s);
 }
 
+/* For a single token, where the disk is what tokens wait for: when nothing of the next layer has to be read, it would stand
+ * idle while this layer computes. So the layer after it is foretold too, by its router and the same inputs: less surely, but into
+ * time that nobody else wants. (Where computing is the limit, the prediction itself cost 2 %.) */
+static void prefetch_further(hyp_stream *s, uint32_t layer) {
+    stream_experts *x = &s->experts;
+    const uint32_t further = layer + 2;
+    if (x->n_tokens != 1 || !x->disk_bound || x->lookahead == NULL || further >= s->units.n_layers ||
+        !hyp_gate_on(&x->gate))
+        return;
+    if (hyp_pager_layer_held(s->pager, further) || !hyp_lookahead_has(x->lookahead, further)) return;
+    const struct ggml_tensor *input = x->inputs[layer];
+    if (fetch_inputs(x, input, 1) == 0) return;
+    uint32_t m = HYP_MIN(s->model->n_experts_used, s->layers[further].n_units);
+    m = hyp_lookahead_predict(x->lookahead, further, x->rows, (size_t)input->ne[0], 1, m, x->further, NULL);
+    for (uint32_t i = 0; i < m; i++)
+        if (!hyp_pager_prefetch(s->pager, s->layers[further].first_unit + x->further[i])) return;
+}
+
 /* --- the choice --- */
 
 /* Copy the chosen ids, [n_used, n_tokens] with a row stride of its own, out of whatever memory they are in. */
@@ -262,12 +285,17 @@ static void route(hyp_stream *s, const struct ggml_tensor *node) {
     /* What was foretold for this layer and not chosen need not be read any more. */
     hyp_pager_cancel_prefetches(s->pager);
     foretell(s, layer);
+    size_t reading = hyp_pager_n_reading(s->pager);
     prefetch_foretold(s);
+    if (hyp_pager_n_reading(s->pager) == reading) prefetch_further(s, layer);
 }
 
 /* One trial at a time: a token's time tells of one thing. */
 void stream_experts_report(hyp_stream *s, double seconds) {
     stream_experts *x = &s->experts;
+    double stalled_s = hyp_pager_stall_s(s->pager);
+    x->disk_bound = stalled_s - x->stalled_s > seconds / DISK_BOUND_SHARE;
+    x->stalled_s = stalled_s;
     const bool prefetching = s->prefetch && x->gate.trying, packed = hyp_pager_packed_in_use(s->pager, NULL);
     if (packed && !prefetching) hyp_gate_report(&x->whole, seconds);
     if (prefetching || !packed || !x->whole.trying) hyp_gate_report(&x->gate, seconds);

@@ -32,6 +32,9 @@ typedef struct stream_experts {
     size_t rows_room;
     uint32_t *foretold; /* of `foretold_layer` */
     uint32_t n_foretold, foretold_layer;
+    uint32_t *further; /* scratch: foretold of the layer after that */
+    bool disk_bound;   /* the last token waited for the disk much of its time */
+    double stalled_s;  /* the pager's stall time after it */
     hyp_accuracy accuracy;
     hyp_gate gate;
     hyp_gate whole; /* with a sidecar: read experts whole, or part by part? */

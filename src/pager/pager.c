@@ -349,6 +349,14 @@ void hyp_pager_cancel_prefetches(hyp_pager *p) {
 
 /* --- asking --- */
 
+double hyp_pager_stall_s(const hyp_pager *p) {
+    return p->stats.stall_s;
+}
+
+size_t hyp_pager_n_reading(const hyp_pager *p) {
+    return p->n_reading;
+}
+
 hyp_policy *hyp_pager_policy(hyp_pager *p) {
     return p->policy;
 }

@@ -130,6 +130,12 @@ bool hyp_pager_prefetch(hyp_pager *pager, uint32_t unit);
 /* The same for some parts, into free frames only: evicts nothing. Returns the mask of those parts that have a frame now. */
 uint8_t hyp_pager_prefetch_free(hyp_pager *pager, uint32_t unit, uint8_t part_mask);
 
+/* Extents of cached units that are being read, or whose reads are queued. */
+size_t hyp_pager_n_reading(const hyp_pager *pager);
+
+/* Seconds spent in hyp_pager_wait() so far. */
+double hyp_pager_stall_s(const hyp_pager *pager);
+
 /* Cancel prefetches that have not started. */
 void hyp_pager_cancel_prefetches(hyp_pager *pager);
 

@@ -39,8 +39,7 @@ static void fill_info(const loaded *l, hyp_backend_info *ret) {
                               .chat_template = hyp_engine_chat_template(l->engine),
                               .mode = info->mode,
                               .size_bytes = l->model->tensor_bytes,
-                              .vram_bytes =
-                                  hyp_plan_device_weights(plan, false) + hyp_plan_device_weights(plan, true)};
+                              .vram_bytes = hyp_plan_device_weights(plan, false) + hyp_plan_device_weights(plan, true)};
     hyp_engine_get_special(l->engine, &ret->special);
 }
 

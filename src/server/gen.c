@@ -119,9 +119,10 @@ gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
                .created_s = hyp_wall_ns() / 1000000000};
     hyp_job_set_notify(job, stream, notify, a->request);
     hyp_err err = HYP_ERR_NONE;
-    if (hyp_scheduler_submit(a->server->scheduler, job, &err) != HYP_OK) {
+    int status = 503;
+    if (hyp_scheduler_submit(a->server->scheduler, job, &status, &err) != HYP_OK) {
         detach(g);
-        api_error(a, 503, "%s", err.message);
+        api_error(a, status, "%s", err.message);
         return NULL;
     }
     hyp_request_defer(a->request, &source_ops, g);

@@ -23,14 +23,15 @@ uint32_t hyp_scheduler_context(const hyp_scheduler *s, const hyp_entry *entry) {
     return trained > 0 ? HYP_MIN(trained, s->config.context_tokens) : s->config.context_tokens;
 }
 
-int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, hyp_err *err) {
+int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, int *ret_status, hyp_err *err) {
     unsigned limit = s->config.max_queue > 0 ? s->config.max_queue : (unsigned)MAX_QUEUE_DEFAULT;
     pthread_mutex_lock(&s->lock);
-    int r = HYP_OK;
+    int r = HYP_OK, status = 503;
     /* An unload must get through a queue that is full of work for the model to be unloaded. */
-    if (atomic_load(&s->closed))
-        r = hyp_err_set(err, HYP_ECANCELED, "the server is shutting down");
-    else if (atomic_load(&s->n_waiting) >= limit && job->kind != HYP_JOB_UNLOAD)
+    if (atomic_load(&s->closed)) {
+        r = hyp_err_set(err, HYP_ECANCELED, "%s", s->last_words);
+        status = s->last_status;
+    } else if (atomic_load(&s->n_waiting) >= limit && job->kind != HYP_JOB_UNLOAD)
         r = hyp_err_set(err, HYP_EBUSY, "server busy, please try again.  maximum pending requests exceeded");
     if (r == HYP_OK) {
         hyp_job_ref(job);
@@ -45,6 +46,7 @@ int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, hyp_err *err) {
         pthread_cond_signal(&s->wake);
     }
     pthread_mutex_unlock(&s->lock);
+    if (r != HYP_OK) *ret_status = status;
     atomic_fetch_add(r == HYP_OK ? &s->jobs : &s->refused, 1);
     return r;
 }

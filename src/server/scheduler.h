@@ -27,9 +27,9 @@ void hyp_scheduler_close(hyp_scheduler *s);
  * return. Only from the thread within which it dies, the compute thread or one that it waits for. */
 void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message);
 
-/* Queue a job; the scheduler takes a reference of its own. Any thread. Errors: HYP_EBUSY (the queue is full),
- * HYP_ECANCELED (closed). */
-HYP_NODISCARD int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, hyp_err *err);
+/* Queue a job; the scheduler takes a reference of its own. Any thread. Errors, with the HTTP status to answer in `*ret_status`:
+ * HYP_EBUSY (the queue is full), HYP_ECANCELED (closed: the message says why). */
+HYP_NODISCARD int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, int *ret_status, hyp_err *err);
 
 /* The context a model is served with: what it was trained for, at most the server's limit. */
 uint32_t hyp_scheduler_context(const hyp_scheduler *s, const hyp_entry *entry);

@@ -135,6 +135,8 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     int e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = hyp_machine_get(args, model, true, &machine, err);
     hyp_plan_request request = hyp_machine_request(args);
+    HYP_AUTOFREE float *uses = NULL;
+    if (e == HYP_OK) hyp_machine_add_routing(args, model, &machine, &request, &uses);
     if (e == HYP_OK) e = hyp_plan_make(model, &machine.hardware, &request, &plan, err);
     if (e == HYP_OK) ask_what_if(model, &machine, &request, changes);
     HYP_AUTOFREE packed_copy *copy = calloc(1, sizeof *copy);

@@ -5,6 +5,7 @@
 #include "cli/progress.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
+#include "engine/uses.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -217,6 +218,14 @@ hyp_plan_request hyp_machine_request(const hyp_args *args) {
     for (int m = 0; m < HYP_N_MODES && args->mode != NULL; m++)
         if (strcmp(args->mode, hyp_mode_name((hyp_mode)m)) == 0) request.mode = (hyp_mode)m;
     return request;
+}
+
+void hyp_machine_add_routing(const hyp_args *args, const hyp_model *model, hyp_machine *machine,
+                             hyp_plan_request *request, float **ret_uses) {
+    *ret_uses = machine->imagined || args->no_memory ? NULL : hyp_uses_known(model);
+    if (*ret_uses == NULL) return;
+    request->expert_uses = *ret_uses;
+    note(machine, "the routing is that of earlier runs");
 }
 
 /* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */

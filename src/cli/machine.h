@@ -36,6 +36,11 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args);
 /* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
 hyp_plan_request hyp_machine_request(const hyp_args *args);
 
+/* Add what earlier runs learned of the model's routing to `request`, and a note that says so; not to an imagined machine, nor where
+ * --no-memory is given. The caller frees `*ret_uses`, to which the request then refers, after planning. */
+void hyp_machine_add_routing(const hyp_args *args, const hyp_model *model, hyp_machine *machine,
+                             hyp_plan_request *request, float **ret_uses);
+
 /* How files are read by --io and --io-depth. Pure. */
 hyp_io_config hyp_machine_io(const hyp_args *args);
 

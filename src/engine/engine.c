@@ -7,6 +7,7 @@
 #include "engine/mapping.h"
 #include "engine/process.h"
 #include "engine/runtime.h"
+#include "engine/uses.h"
 #include "hw/memory.h"
 
 #include <string.h>
@@ -216,8 +217,10 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
     if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
     e->hardware.ram_available_bytes = memory.available_bytes;
     e->hardware.ram_budget_bytes = hyp_memory_budget(&memory);
+    HYP_AUTOFREE float *uses = config->no_memory ? NULL : hyp_uses_known(config->model);
     hyp_plan_request request = {
         .mode = config->mode,
+        .expert_uses = uses,
         .ram_bytes = config->ram_bytes,
         .vram_bytes = config->vram_bytes,
         .context_tokens = config->context_tokens,

@@ -71,7 +71,7 @@ static void assign_layers(const draft *d, hyp_plan *plan) {
 void hyp_plan_assign(const draft *d, hyp_plan *plan) {
     plan->mode = d->mode;
     plan->request = d->request;
-    plan->request.expert_uses = NULL;
+    plan->request.expert_uses = plan->expert_uses;
     plan->budget_bytes = d->problem.ram_bytes;
     plan->compute_bytes = d->compute_bytes;
     plan->overhead_bytes = d->overhead_bytes;

@@ -242,17 +242,25 @@ static void write_reason(const draft *d, hyp_plan *plan) {
     }
 }
 
+static float *copy_uses(const draft *d) {
+    size_t bytes = (size_t)d->model->n_layers * d->model->n_experts * sizeof(float);
+    float *copy = malloc(bytes);
+    return copy != NULL ? memcpy(copy, d->request.expert_uses, bytes) : NULL;
+}
+
 static int write_plan(draft *d, hyp_plan **ret, hyp_err *err) {
     hyp_plan *plan = calloc(1, sizeof *plan);
     size_t n = d->cost.n_layers;
+    bool known = d->request.expert_uses != NULL && d->model->n_experts > 0;
     if (plan != NULL) {
+        plan->expert_uses = known ? copy_uses(d) : NULL;
         plan->tensor_tier = calloc(d->model->n_tensors + 1, 1);
         plan->layer_site = calloc(n, 1);
         plan->bulk_site = calloc(n, 1);
         plan->bulk_resident = calloc(n, sizeof *plan->bulk_resident);
     }
     if (plan == NULL || plan->tensor_tier == NULL || plan->layer_site == NULL || plan->bulk_site == NULL ||
-        plan->bulk_resident == NULL) {
+        plan->bulk_resident == NULL || (known && plan->expert_uses == NULL)) {
         hyp_plan_free(plan);
         return hyp_err_set(err, HYP_ENOMEM, "no memory for the plan");
     }
@@ -292,6 +300,7 @@ void hyp_plan_free(hyp_plan *plan) {
     free(plan->layer_site);
     free(plan->bulk_site);
     free(plan->bulk_resident);
+    free(plan->expert_uses);
     free(plan);
 }
 

@@ -82,7 +82,8 @@ typedef struct hyp_plan {
     hyp_prediction prediction;
     double greedy_token_s, optimal_token_s; /* as placed by the greedy and by the mixed integer program */
     bool optimal;                           /* the program proved its optimum */
-    hyp_plan_request request;               /* what was planned for, defaults filled in; `expert_uses` is NULL */
+    hyp_plan_request request; /* what was planned for, defaults filled in; `expert_uses` is the plan's own */
+    float *expert_uses;       /* copied from the request, or NULL */
 } hyp_plan;
 
 /* A frame is mapped twice, and an entry of a page table is a 512th of its page. */

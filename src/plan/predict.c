@@ -201,9 +201,12 @@ static void use_frames(draft *d, const hyp_plan_run *run) {
     }
 }
 
+/* Of a model whose routing is known the cache begins with what is used most: nothing has to be learnt first. */
 static void fill_slowly(draft *d, const hyp_plan_run *run) {
     double read = 0;
-    if (d->mode != HYP_MODE_EXPERTS || run->output_tokens == 0 || d->model->n_experts == 0) return;
+    if (d->request.expert_uses != NULL || d->mode != HYP_MODE_EXPERTS || run->output_tokens == 0 ||
+        d->model->n_experts == 0)
+        return;
     for (size_t l = 0; l < d->cost.n_layers; l++) {
         const hyp_place_layer *layer = &d->cost.layers[l];
         if (d->best.bulk_site[l] != 0 || !layer->streamable || layer->bulk_bytes == 0) continue;

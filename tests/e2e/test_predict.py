@@ -1,5 +1,7 @@
 """What is predicted, before a run and beside its measurement: one predictor, and a least budget that holds. Speeds are never asserted."""
 import json
+import os
+import tempfile
 import unittest
 
 import devices
@@ -52,6 +54,30 @@ class Prediction(unittest.TestCase):
             self.assertLess(report["predicted"]["hit_rate"], 1)
         self.assertGreater(roomy["predicted"]["hit_rate"], tight["predicted"]["hit_rate"])
         self.assertLess(roomy["predicted"]["read_bytes"], tight["predicted"]["read_bytes"])
+
+
+    def test_known_routing_is_planned_with(self):
+        """What a run has learnt of unequal experts: plans expect more of the cache, say so, and need no more memory."""
+        model = make_model("predicted-skewed", "--arch", "qwen3moe", "--layers", "4", "--width", "256", "--experts", "64", "--used", "4",
+                           "--expert-width", "256", "--skew", "2")
+        where = ("-c", "512", "-t", "1", "--device", "none", "--mode", "experts")
+        with tempfile.TemporaryDirectory() as cache:
+            env = {**os.environ, "XDG_CACHE_HOME": cache}
+            inspect = lambda *more: json.loads(run("inspect", model, *where, *more, "--json", env=env).stdout)["plan"]
+            ram = ("--ram", str(inspect()["least_budget_bytes"] + 4_000_000))
+            before = inspect(*ram)
+            self.assertEqual(before["notes"], [])
+            args = (*where, *ram, "-p", "Once upon a time", "-n", "100", "--temp", "0", "--ignore-eos", "--no-repack", "--logits-digest")
+            first = run_json(model, *args, env=env)
+            after = inspect(*ram)
+            self.assertEqual(after["notes"], ["the routing is that of earlier runs"])
+            self.assertEqual(after["least_budget_bytes"], before["least_budget_bytes"])
+            self.assertGreater(after["prediction"]["hit_rate"], before["prediction"]["hit_rate"])
+            again = run_json(model, *args, env=env)
+            self.assertEqual(again["logits_digest"], first["logits_digest"])
+            self.assertGreater(again["predicted"]["hit_rate"], first["predicted"]["hit_rate"])
+            # Nothing is known of a machine that is not there but what the command line says.
+            self.assertEqual(inspect(*ram, "--disk-rate", "1G", "--cpu-rate", "10G")["notes"], [])
 
 
 class LeastBudget(unittest.TestCase):

@@ -106,7 +106,7 @@ static void use_vram(const hyp_args *args, hyp_machine *machine, hyp_device *dev
 /* The devices that --device names and describes, in its order. */
 static int name_devices(const hyp_args *args, hyp_machine *machine, hyp_err *err) {
     hyp_hardware *hw = &machine->hardware;
-    hyp_device chosen[HYP_HARDWARE_MAX_DEVICES];
+    hyp_device chosen[HYP_HARDWARE_MAX_DEVICES] = {0};
     size_t n = 0;
     for (size_t i = 0; i < args->device.n && n < HYP_HARDWARE_MAX_DEVICES; i++) {
         const char *name = args->device.items[i];

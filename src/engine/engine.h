@@ -82,7 +82,6 @@ const hyp_model *hyp_engine_model(const hyp_engine *engine);
 const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
 
 /* Where it placed the weights; never changes. Any thread. */
-const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
 
 /* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was opened:
  * its plan, its batch width, its frames. Errors: HYP_ENOMEM. */

@@ -24,23 +24,32 @@ static uint32_t find_layers(const hyp_model *model, int *ret_layers, uint32_t *r
     return n;
 }
 
+/* Copy what is known; returns whether anything is. `uses`: [n_layers][n_experts] of the model, zeroed. */
+static bool fill(const hyp_model *model, const hyp_coact_shape *shape, const int *layers, const hyp_coact *coact,
+                 float *uses) {
+    bool known = false;
+    for (uint32_t l = 0; l < shape->n_layers; l++) {
+        if (hyp_coact_weight_of_layer(coact, l) < LEAST_TOKENS) continue;
+        known = true;
+        for (uint32_t e = 0; e < HYP_MIN(shape->n_experts[l], model->n_experts); e++)
+            uses[(size_t)layers[l] * model->n_experts + e] = hyp_coact_frequency(coact, l, e);
+    }
+    return known;
+}
+
 float *hyp_uses_known(const hyp_model *model) {
     char path[PATH_MAX];
     if (model->n_experts == 0 || hyp_coact_path(model->digest, path, sizeof path, NULL) != HYP_OK) return NULL;
     HYP_AUTOFREE int *layers = calloc(model->n_layers, sizeof *layers);
     HYP_AUTOFREE uint32_t *n_experts = calloc(model->n_layers, sizeof *n_experts);
-    HYP_AUTOFREE float *uses = calloc((size_t)model->n_layers * model->n_experts, sizeof *uses);
-    if (layers == NULL || n_experts == NULL || uses == NULL) return NULL;
+    if (layers == NULL || n_experts == NULL) return NULL;
     hyp_coact_shape shape = {model->digest, find_layers(model, layers, n_experts), n_experts};
     hyp_coact *coact = NULL;
     if (hyp_coact_load(path, &shape, &coact, NULL, NULL) != HYP_OK) return NULL;
-    bool known = false;
-    for (uint32_t l = 0; l < shape.n_layers; l++) {
-        if (hyp_coact_weight_of_layer(coact, l) < LEAST_TOKENS) continue;
-        known = true;
-        for (uint32_t e = 0; e < HYP_MIN(n_experts[l], model->n_experts); e++)
-            uses[(size_t)layers[l] * model->n_experts + e] = hyp_coact_frequency(coact, l, e);
-    }
+    float *uses = calloc((size_t)model->n_layers * model->n_experts, sizeof *uses);
+    bool known = uses != NULL && fill(model, &shape, layers, coact, uses);
     hyp_coact_free(coact);
-    return known ? HYP_TAKE(uses) : NULL;
+    if (known) return uses;
+    free(uses);
+    return NULL;
 }

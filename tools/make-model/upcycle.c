@@ -235,10 +235,10 @@ static void router_rows(const hyp_make_upcycle *up, const hyp_make_tensor *t, in
 static int vary_rows(const hyp_make_upcycle *up, const hyp_make_tensor *t, int64_t e, int64_t from, int64_t n,
                      uint8_t *rows, hyp_err *err) {
     const struct ggml_type_traits *traits = ggml_get_type_traits(t->type);
-    HYP_AUTOFREE float *row = malloc((size_t)t->ne[0] * sizeof *row);
-    if (row == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory");
     if (ggml_quantize_requires_imatrix(t->type) || (traits->to_float == NULL && t->type != GGML_TYPE_F32))
         return hyp_err_set(err, HYP_EUNSUPPORTED, "%s: rows of %s cannot be written anew", t->name, traits->type_name);
+    HYP_AUTOFREE float *row = malloc((size_t)t->ne[0] * sizeof *row);
+    if (row == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory");
     for (int64_t i = 0; i < n; i++, rows += t->row_bytes) {
         uint64_t which = (uint64_t)(e * t->ne[1] + from + i);
         uint64_t state = hyp_make_mix(up->seed ^ hyp_make_hash_text(t->name) ^ hyp_make_mix(which));

@@ -148,7 +148,7 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
     hyp_status_start(&out.status, engine, args->quiet);
     r = hyp_generate(engine, &request, &result, err);
     hyp_status_end(&out.status);
-    if (!args->json && out.text.length > 0) putchar('\n');
+    if (!args->json && out.text.length > 0) putchar('\n'), fflush(stdout); /* what follows goes to standard error */
     if (hyp_engine_get_info(engine)->mode != mode && !args->quiet)
         fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(hyp_engine_get_info(engine)->mode),
                 hyp_engine_get_info(engine)->reason);

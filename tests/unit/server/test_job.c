@@ -56,8 +56,10 @@ static void who_gathers_is_told_at_the_end(void **state) {
     hyp_job_set_notify(job, false, count, &notified);
     hyp_job_push(job, text("a"));
     assert_int_equal(notified, 0);
-    for (; notified == 0; pushed++) /* and before the queue is full, which would stop the answer */
+    while (notified == 0) { /* and before the queue is full, which would stop the answer */
         hyp_job_push(job, text("0123456789"));
+        pushed++;
+    }
     assert_true(pushed > 10);
     assert_false(hyp_job_is_full(job));
     for (hyp_event *event = NULL; (event = hyp_job_take(job)) != NULL;)

@@ -39,7 +39,8 @@ typedef struct hyp_tool_grammar {
 
 enum {
     HYP_CALLS_REQUIRED = 1, /* the model must call: no triggers */
-    HYP_CALLS_ONE = 2       /* one call, not several */
+    HYP_CALLS_ONE = 2,      /* one call, not several */
+    HYP_CALLS_AT_ONCE = 4   /* of a required call: no thoughts before it, where the format's grammar would allow them */
 };
 
 /* Make the grammar of calls of `tools` in a format; `template_text` tells dialects of one format apart. `flags`: of

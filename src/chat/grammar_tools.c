@@ -195,16 +195,17 @@ static void put_call(hyp_grammar *g, const shape *f, yyjson_mut_val *fn, hyp_str
 }
 
 static void put_root(const shape *f, unsigned flags, hyp_str *out) {
-    bool required = (flags & HYP_CALLS_REQUIRED) != 0, one = (flags & HYP_CALLS_ONE) != 0;
+    bool one = (flags & HYP_CALLS_ONE) != 0;
     if (f->xml == NULL && f->json == NULL) {
+        bool may_think = (flags & (HYP_CALLS_REQUIRED | HYP_CALLS_AT_ONCE)) == HYP_CALLS_REQUIRED;
         hyp_str_puts(out, "root ::= ");
-        if (required) /* it may think first */
+        if (may_think)
             hyp_str_puts(out, "(\"<|channel|>analysis<|message|>\" thought0 \"<|end|><|start|>assistant\")? ");
         hyp_str_puts(
             out,
             "(\"<|channel|>\" (\"commentary\" | \"analysis\") \" \" | \"assistant \" | \" \")? \"to=functions.\" call "
             "\"<|call|>\"?\n");
-        if (required) hyp_grammar_text_without(out, "thought", "<|end|>");
+        if (may_think) hyp_grammar_text_without(out, "thought", "<|end|>");
         return;
     }
     const char *before = f->xml != NULL ? f->xml->frame.before : f->json->open;

@@ -228,11 +228,12 @@ static int keep_tool(answer_plan *p, const char *name, hyp_err *err) {
 }
 
 /* Calls are bound to the tools' schemas from their first character on, where the format has a grammar. Where the model must
- * call it may still think before. */
+ * call it may still think before, unless the request says that it shall not. */
 static int constrain_calls(answer_plan *p, const hyp_conversation *c, const char *template_text, hyp_err *err) {
     bool required = c->tool_choice != NULL && strcmp(c->tool_choice, "auto") != 0;
     bool named = required && strcmp(c->tool_choice, "required") != 0;
-    unsigned flags = (required ? HYP_CALLS_REQUIRED : 0u) | (named || c->one_call ? HYP_CALLS_ONE : 0u);
+    unsigned flags = (required ? HYP_CALLS_REQUIRED : 0u) | (named || c->one_call ? HYP_CALLS_ONE : 0u) |
+                     (c->think == HYP_THINK_OFF ? HYP_CALLS_AT_ONCE : 0u);
     hyp_tool_grammar grammar = {0};
     hyp_err why = HYP_ERR_NONE;
     int code = named ? keep_tool(p, c->tool_choice, err) : HYP_OK;

@@ -453,22 +453,25 @@ static void one_call_is_one_call(void **state) {
     yyjson_doc_free(tools);
 }
 
-/* Where a call is required, gpt-oss may think before it, and nothing else. */
+/* Where a call is required, gpt-oss may think before it, unless it is told not to, and nothing else. */
 static void a_required_call_may_follow_thoughts(void **state) {
     (void)state;
     if (model == NULL) skip();
+#define THOUGHT "<|channel|>analysis<|message|>A <| b <|en.<|end|><|start|>assistant"
+#define CALL "<|channel|>commentary to=functions.bare <|constrain|>json<|message|>{}<|call|>"
     yyjson_doc *tools = yyjson_read(tools_json, strlen(tools_json), 0);
-    hyp_tool_grammar g;
-    hyp_err err = HYP_ERR_NONE;
-    assert_int_equal(
-        hyp_grammar_for_tools(HYP_TOOLS_HARMONY, "", yyjson_doc_get_root(tools), HYP_CALLS_REQUIRED, &g, &err), HYP_OK);
-    assert_int_equal(matches(g.gbnf,
-                             "<|channel|>analysis<|message|>A <| b <|en.<|end|><|start|>assistant<|channel|>commentary "
-                             "to=functions.bare <|constrain|>json<|message|>{}<|call|>"),
-                     1);
-    assert_int_equal(matches(g.gbnf, "<|channel|>analysis<|message|>A<|end|>"), 0);
-    assert_int_equal(matches(g.gbnf, "<|channel|>final<|message|>A"), 0);
-    hyp_tool_grammar_clear(&g);
+    static const unsigned flags[] = {HYP_CALLS_REQUIRED, HYP_CALLS_REQUIRED | HYP_CALLS_AT_ONCE};
+    for (size_t i = 0; i < 2; i++) {
+        hyp_tool_grammar g;
+        hyp_err err = HYP_ERR_NONE;
+        assert_int_equal(hyp_grammar_for_tools(HYP_TOOLS_HARMONY, "", yyjson_doc_get_root(tools), flags[i], &g, &err),
+                         HYP_OK);
+        assert_int_equal(matches(g.gbnf, CALL), 1);
+        assert_int_equal(matches(g.gbnf, THOUGHT CALL), i == 0);
+        assert_int_equal(matches(g.gbnf, "<|channel|>analysis<|message|>A<|end|>"), 0);
+        assert_int_equal(matches(g.gbnf, "<|channel|>final<|message|>A"), 0);
+        hyp_tool_grammar_clear(&g);
+    }
     yyjson_doc_free(tools);
 }
 

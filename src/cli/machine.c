@@ -10,6 +10,15 @@
 #include <stdarg.h>
 #include <string.h>
 
+static void note(hyp_machine *machine, const char *format, ...) HYP_PRINTF(2, 3);
+static void note(hyp_machine *machine, const char *format, ...) {
+    va_list args;
+    if (machine->n_notes == HYP_MACHINE_MAX_NOTES) return;
+    va_start(args, format);
+    vsnprintf(machine->notes[machine->n_notes++], sizeof machine->notes[0], format, args);
+    va_end(args);
+}
+
 static int measured(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret, hyp_err *err) {
     bool shown = may_measure && !args->quiet && isatty(STDERR_FILENO);
     hyp_profile_request request = {.path = model->files[0].path,
@@ -29,21 +38,15 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
         ret->disk_source = profile->disk_source;
         ret->n_points = profile->disk.n_points;
         memcpy(ret->points, profile->disk.points, profile->disk.n_points * sizeof *ret->points);
+        if (profile->machine_disturbed)
+            note(ret, "other programs used the processors while they were measured, so these are rough; "
+                      "\"hypura profile --force\" measures again");
     }
     free(profile);
     return r;
 }
 
 /* --- devices that are not there --- */
-
-static void note(hyp_machine *machine, const char *format, ...) HYP_PRINTF(2, 3);
-static void note(hyp_machine *machine, const char *format, ...) {
-    va_list args;
-    if (machine->n_notes == HYP_MACHINE_MAX_NOTES) return;
-    va_start(args, format);
-    vsnprintf(machine->notes[machine->n_notes++], sizeof machine->notes[0], format, args);
-    va_end(args);
-}
 
 static void note_assumed(hyp_machine *machine, const hyp_device *d, bool rate_given) {
     char memory[24], rate[40];

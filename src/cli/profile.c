@@ -50,6 +50,9 @@ static void print_machine(const hyp_profile *p) {
     char a[40], b[40], c[40], d[40];
     printf("processor    %s, %u cores, %d threads (%s)\n             %s\n", p->cpu.name, p->cpu.cores, hw->threads,
            age_text(p->machine_source, p->machine_age_s, a, sizeof a), p->cpu.isa);
+    if (p->machine_disturbed)
+        puts("             other programs used it meanwhile, so its figures are rough; they are measured again in a "
+             "few minutes");
     print_memory(&p->memory);
     printf("             read at %s, %.1f us a graph node\n\n", gb(hw->memory_bytes_per_s, a, sizeof a),
            hw->node_s * 1e6);
@@ -160,6 +163,7 @@ static int print_json(const hyp_profile *p, bool disk, hyp_err *err) {
                 yyjson_mut_obj_add_str(doc, cpu, "isa", p->cpu.isa) &&
                 yyjson_mut_obj_add_real(doc, cpu, "node_s", p->hardware.node_s) &&
                 yyjson_mut_obj_add_real(doc, cpu, "age_s", p->machine_age_s) &&
+                yyjson_mut_obj_add_bool(doc, cpu, "disturbed", p->machine_disturbed) &&
                 yyjson_mut_obj_add_uint(doc, memory, "total_bytes", p->memory.total_bytes) &&
                 yyjson_mut_obj_add_uint(doc, memory, "available_bytes", p->memory.available_bytes) &&
                 yyjson_mut_obj_add_uint(doc, memory, "budget_bytes", hyp_memory_budget(&p->memory)) &&

@@ -218,13 +218,19 @@ static timing time_graphs(const work *w, size_t n_graphs, int threads, double se
     return (timing){is_calm ? calm[n_calm / 2] : times[n / 10], is_calm};
 }
 
+static void note_disturbance(const hyp_bench *bench) {
+    if (bench->disturbed != NULL) *bench->disturbed = true;
+}
+
 /* Seconds of the first `n_graphs` graphs with all threads. Threads meet after every product, so on a busy machine a run is as
  * slow as the thread that was interrupted, and hardly any run is undisturbed. One thread alone is: what all of them together
  * must then reach, as long as memory can feed them, bounds the answer. 0.85 is the least scaling seen on an idle machine. */
 static double time_all_threads(const work *w, const hyp_bench *bench, size_t n_graphs, double bytes) {
     timing together = time_graphs(w, n_graphs, w->set_threads != NULL ? bench->threads : 0, seconds_of(bench));
     double all = together.s;
-    if (w->set_threads == NULL || bench->threads < 2 || all <= 0 || together.calm) return all;
+    if (w->set_threads == NULL || all <= 0 || together.calm) return all;
+    note_disturbance(bench);
+    if (bench->threads < 2) return all;
     w->set_threads(w->backend, 1);
     double alone = time_graphs(w, n_graphs, 1, seconds_of(bench) / 2).s;
     w->set_threads(w->backend, bench->threads);
@@ -318,6 +324,19 @@ int hyp_bandwidth_type(const hyp_bench *bench, int type, hyp_weight_rate *ret, h
     return HYP_OK;
 }
 
+/* Seconds of the graph of NODES nodes. Threads that wait for one another after every node lose a time slice each where others
+ * want the processor; meeting costs two threads about as much again as the work of one, which bounds the answer there. */
+static double time_nodes(const work *w, const hyp_bench *bench) {
+    timing together = time_graphs(w, 1, HYP_MAX(bench->threads, 1), seconds_of(bench));
+    if (together.calm || together.s <= 0) return together.s;
+    note_disturbance(bench);
+    if (w->set_threads == NULL || bench->threads < 2) return together.s;
+    w->set_threads(w->backend, 1);
+    double alone = time_graphs(w, 1, 1, seconds_of(bench) / 2).s;
+    w->set_threads(w->backend, bench->threads);
+    return alone > 0 ? HYP_MIN(together.s, 4 * alone) : together.s;
+}
+
 int hyp_bandwidth_node(const hyp_bench *bench, double *ret_s, hyp_err *err) {
     work w = {0};
     int r = cpu_backend(bench, &w, err);
@@ -332,8 +351,7 @@ int hyp_bandwidth_node(const hyp_bench *bench, double *ret_s, hyp_err *err) {
             x = i % 2 == 0 ? ggml_rms_norm_inplace(w.graph_ctx, x, 1e-6f) : ggml_scale_inplace(w.graph_ctx, x, 0.5f);
         ggml_build_forward_expand(w.graphs[0], x);
         w.graph_buffer = ggml_backend_alloc_ctx_tensors(w.graph_ctx, w.backend);
-        if (w.graph_buffer != NULL)
-            seconds = time_graphs(&w, 1, HYP_MAX(bench->threads, 1), seconds_of(bench)).s / NODES;
+        if (w.graph_buffer != NULL) seconds = time_nodes(&w, bench) / NODES;
     }
     end_work(&w);
     ggml_backend_free(w.backend);

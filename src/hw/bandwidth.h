@@ -12,6 +12,7 @@ typedef struct hyp_bench {
     double memory_bytes_per_s; /* hyp_bandwidth_memory() of the same threads, or 0 when unknown */
     uint64_t cache_bytes;      /* the processor's last level of cache; 0 when unknown */
     uint64_t most_bytes;       /* of memory that a measurement may take; 0: no limit */
+    bool *disturbed;           /* set where other programs took the processor from a measurement; may be NULL */
 } hyp_bench;
 
 /* Plain reading of memory by `threads` threads, bytes per second: of three times what the cache holds, so that it cannot help.
@@ -22,7 +23,7 @@ double hyp_bandwidth_memory(const hyp_bench *bench);
  * HYP_ENOMEM. */
 HYP_NODISCARD int hyp_bandwidth_type(const hyp_bench *bench, int type, hyp_weight_rate *ret, hyp_err *err);
 
-/* The fixed cost of one node of a graph on the CPU, seconds. Errors: as above. */
+/* The fixed cost of one node of a graph on the CPU, seconds; on a busy machine at most four times what one thread alone needs. Errors: as above. */
 HYP_NODISCARD int hyp_bandwidth_node(const hyp_bench *bench, double *ret_s, hyp_err *err);
 
 /* Fill the measured fields of `device` (weight_bytes_per_s, flop_per_s, copy_bytes_per_s, hop_s) for a ggml device.

@@ -19,7 +19,8 @@
 #endif
 #include <time.h>
 
-enum { FILE_MAX = 1 << 20, KEY_MAX = 1024 };
+/* What was measured on a busy machine is good for DISTURBED_S seconds: long enough for several commands in a row. */
+enum { FILE_MAX = 1 << 20, KEY_MAX = 1024, DISTURBED_S = 300 };
 
 /* The types of most published files; a model's own are added. */
 static const int usual_types[] = {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q6_K};
@@ -150,15 +151,24 @@ static void assume_devices(hyp_hardware *hw) {
     }
 }
 
+/* How its processor is measured at length. */
+static hyp_bench bench_of(const session *s) {
+    uint64_t most = s->profile->memory.available_bytes / 8;
+    return (hyp_bench){.threads = s->profile->hardware.threads,
+                       .weight_bytes = HYP_MIN((uint64_t)160 << 20, most),
+                       .seconds = 0.1,
+                       .cache_bytes = s->profile->cpu.cache_bytes,
+                       .most_bytes = most,
+                       .disturbed = &s->profile->machine_disturbed};
+}
+
 static int measure_machine(session *s, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     const bool quick = s->request->quick;
-    uint64_t most = s->profile->memory.available_bytes / 8;
-    hyp_bench bench = {.threads = hw->threads,
-                       .weight_bytes = HYP_MIN((uint64_t)(quick ? 48 : 160) << 20, most),
-                       .seconds = quick ? 0.02 : 0.1,
-                       .cache_bytes = s->profile->cpu.cache_bytes,
-                       .most_bytes = most};
+    hyp_bench bench = bench_of(s);
+    if (quick) bench.weight_bytes = HYP_MIN((uint64_t)48 << 20, bench.most_bytes), bench.seconds = 0.02;
+    s->profile->machine_disturbed = false;
+    hw->n_rates = 0;
     bool any = false;
     if (!tell(s, "memory")) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
     double rate = hyp_bandwidth_memory(&bench);
@@ -176,7 +186,23 @@ static int measure_machine(session *s, hyp_err *err) {
         t->repacked_bytes_per_s = HYP_MIN(t->repacked_bytes_per_s, hw->memory_bytes_per_s);
     }
     s->profile->machine_source = quick ? HYP_PROFILE_QUICK : HYP_PROFILE_MEASURED;
+    s->profile->machine_age_s = 0;
     return r;
+}
+
+/* Types that no earlier model had: add them to what is known. */
+static int measure_more_types(session *s, bool *ret_any, hyp_err *err) {
+    hyp_bench bench = bench_of(s);
+    bench.memory_bytes_per_s = s->profile->hardware.memory_bytes_per_s;
+    return measure_types(s, &bench, ret_any, err);
+}
+
+static bool misses_types(const session *s) {
+    bool missing = false;
+    for (int t = 0; t < 64; t++)
+        missing =
+            missing || (t != GGML_TYPE_F32 && (s->request->types >> t & 1) != 0 && !has_rate(&s->profile->hardware, t));
+    return missing;
 }
 
 static bool on_point(size_t done, size_t total, const hyp_probe_point *point, void *user) {
@@ -222,32 +248,16 @@ static int do_machine(session *s, hyp_err *err) {
     make_machine_key(s);
     make_path("machine", s->machine_key, p->machine_path, sizeof p->machine_path);
     bool loaded = load(s, p->machine_path, s->machine_key, hyp_profile_machine_parse);
-    bool missing = false;
-    for (int t = 0; t < 64; t++)
-        missing = missing || (t != GGML_TYPE_F32 && (s->request->types >> t & 1) != 0 && !has_rate(&p->hardware, t));
     if (s->request->cached_only && !loaded) {
         assume_devices(&p->hardware);
         p->machine_path[0] = '\0';
     }
-    if (s->request->cached_only) return HYP_OK;
-    if (loaded && (s->request->quick || (p->machine_source == HYP_PROFILE_MEASURED && !missing))) return HYP_OK;
-    if (loaded && p->machine_source == HYP_PROFILE_MEASURED) {
-        /* A type that no earlier model had: add it to what is known. */
-        hyp_bench bench = {.threads = p->hardware.threads,
-                           .weight_bytes = HYP_MIN((uint64_t)160 << 20, p->memory.available_bytes / 8),
-                           .seconds = 0.1,
-                           .cache_bytes = p->cpu.cache_bytes,
-                           .most_bytes = p->memory.available_bytes / 8,
-                           .memory_bytes_per_s = p->hardware.memory_bytes_per_s};
-        bool any = false;
-        int r = measure_types(s, &bench, &any, err);
-        if (r != HYP_OK || !any) return r;
-    } else {
-        p->hardware.n_rates = 0;
-        int r = measure_machine(s, err);
-        if (r != HYP_OK) return r;
-        p->machine_age_s = 0;
-    }
+    if (s->request->cached_only || (loaded && s->request->quick)) return HYP_OK;
+    bool any = true, kept = loaded && p->machine_source == HYP_PROFILE_MEASURED &&
+                            !(p->machine_disturbed && p->machine_age_s > DISTURBED_S);
+    if (kept && !misses_types(s)) return HYP_OK;
+    int r = kept ? measure_more_types(s, &any, err) : measure_machine(s, err);
+    if (r != HYP_OK || !any) return r;
     size_t n = 0;
     char *text = hyp_profile_machine_json(p, s->machine_key, s->now_s - p->machine_age_s, &n);
     save(p->machine_path, text, n);

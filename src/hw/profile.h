@@ -2,7 +2,7 @@
  *
  * Two files: what the processor, the memory and the devices can do, keyed by what they are and by ggml's version; and what
  * the file system of the model can do, keyed by the file system. A key that no longer fits, a file that does not parse and
- * a file of another format are measured again. Memory sizes and device memory in use are looked at anew every time. */
+ * a file of another format are measured again, and so is a processor that other programs used meanwhile, some minutes later. Memory sizes and device memory in use are looked at anew every time. */
 #pragma once
 #include "hw/cpu.h"
 #include "hw/hardware.h"
@@ -32,6 +32,7 @@ typedef struct hyp_profile {
     hyp_hardware hardware; /* for the planner: everything put together */
     hyp_profile_disk disk;
     hyp_profile_source machine_source, disk_source;
+    bool machine_disturbed;                 /* other programs used the processors while it was measured */
     double machine_age_s, disk_age_s;       /* since they were measured */
     char machine_path[512], disk_path[512]; /* the files; empty where nothing was kept */
 } hyp_profile;

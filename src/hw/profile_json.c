@@ -30,6 +30,7 @@ char *hyp_profile_machine_json(const hyp_profile *profile, const char *key, doub
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (doc == NULL) return NULL;
     yyjson_mut_val *root = begin(doc, key, now_s, profile->machine_source);
+    yyjson_mut_obj_add_bool(doc, root, "disturbed", profile->machine_disturbed);
     yyjson_mut_obj_add_real(doc, root, "memory_bytes_per_s", hw->memory_bytes_per_s);
     yyjson_mut_obj_add_real(doc, root, "node_s", hw->node_s);
     yyjson_mut_val *rates = yyjson_mut_obj_add_arr(doc, root, "rates"),
@@ -164,6 +165,7 @@ bool hyp_profile_machine_parse(const char *text, size_t n, const char *key, doub
     if (doc == NULL) return false;
     yyjson_val *root = yyjson_doc_get_root(doc);
     hyp_hardware hw = profile->hardware;
+    bool disturbed = yyjson_get_bool(yyjson_obj_get(root, "disturbed"));
     hw.memory_bytes_per_s = rate(root, "memory_bytes_per_s", &good);
     hw.node_s = rate(root, "node_s", &good);
     good =
@@ -172,6 +174,7 @@ bool hyp_profile_machine_parse(const char *text, size_t n, const char *key, doub
     if (!good) return false;
     profile->hardware = hw;
     profile->machine_source = quick ? HYP_PROFILE_QUICK : HYP_PROFILE_MEASURED;
+    profile->machine_disturbed = disturbed;
     profile->machine_age_s = age;
     return true;
 }

@@ -110,6 +110,46 @@ static void what_does_not_fit_is_measured_again(void **state) {
     free(text), free(first), free(again);
 }
 
+/* The kept file with the value of `name` replaced by `value`. */
+static void keep_changed(const char *path, const char *name, const char *value) {
+    char *text, key[64], *at;
+    size_t n;
+    assert_int_equal(hyp_paths_read(path, 1 << 20, &text, &n, NULL), HYP_OK);
+    snprintf(key, sizeof key, "\"%s\": ", name);
+    at = strstr(text, key);
+    assert_non_null(at);
+    at += strlen(key);
+    char *changed = malloc(n + 64);
+    int length = snprintf(changed, n + 64, "%.*s%s%s", (int)(at - text), text, value, at + strcspn(at, ",\n"));
+    assert_int_equal(hyp_paths_write_atomic(path, changed, (size_t)length, NULL), HYP_OK);
+    free(text), free(changed);
+}
+
+/* What other programs disturbed is good for a while only; what they did not, for ever. */
+static void what_was_disturbed_is_measured_again(void **state) {
+    (void)state;
+    hyp_profile_request request = {.quick = true, .types = 1u << GGML_TYPE_Q8_0, .progress = count};
+    hyp_profile *first = profile(&request);
+    const char *path = first->machine_path;
+    request.quick = false;
+    keep_changed(path, "quick", "false");
+    keep_changed(path, "disturbed", "true");
+    n_steps = 0;
+    hyp_profile *lately = profile(&request);
+    assert_true(lately->machine_disturbed);
+    keep_changed(path, "measured_at", "1.0");
+    keep_changed(path, "disturbed", "false");
+    hyp_profile *calm = profile(&request);
+    assert_true(!calm->machine_disturbed && calm->machine_age_s > 1e6);
+    assert_int_equal(n_steps, 0);
+    keep_changed(path, "disturbed", "true");
+    request.user = file; /* stops it: that it began is enough, it takes seconds */
+    static hyp_profile again;
+    hyp_err err = HYP_ERR_NONE;
+    assert_int_equal(hyp_profile_load_or_measure(&request, &again, &err), HYP_ECANCELED);
+    free(first), free(lately), free(calm);
+}
+
 static void it_can_be_stopped(void **state) {
     (void)state;
     static hyp_profile p;
@@ -159,6 +199,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_first_measures_the_second_remembers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_measured_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_disturbed_is_measured_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_can_be_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_file_is_an_error, set_up, tear_down),
         cmocka_unit_test(unknown_types_borrow_their_neighbours_rates),

@@ -162,6 +162,15 @@ static bool is_worth_foretelling(const hyp_stream *s, uint32_t layer) {
     return (x->n_tokens > 1 || hyp_gate_on(&x->gate)) && !hyp_pager_layer_held(s->pager, layer);
 }
 
+/* The `m` experts that `next` will probably choose: what its router makes of the inputs of `layer`'s. 0: it cannot tell. */
+static uint32_t ask_router(stream_experts *x, uint32_t layer, uint32_t next, uint32_t m, uint32_t *ret) {
+    const struct ggml_tensor *input = x->inputs[layer];
+    if (x->lookahead == NULL || !hyp_lookahead_has(x->lookahead, next)) return 0;
+    uint32_t rows = fetch_inputs(x, input, x->n_tokens);
+    if (rows == 0) return 0;
+    return hyp_lookahead_predict(x->lookahead, next, x->rows, (size_t)input->ne[0], rows, m, ret, NULL);
+}
+
 /* Name the experts that the layer after `layer` will probably choose. */
 static void foretell(hyp_stream *s, uint32_t layer) {
     stream_experts *x = &s->experts;
@@ -172,13 +181,8 @@ static void foretell(hyp_stream *s, uint32_t layer) {
     x->foretold_layer = next;
     uint32_t m = x->n_tokens == 1 ? s->model->n_experts_used : (uint32_t)x->n_demand;
     m = HYP_MIN(m, s->layers[next].n_units);
-    const struct ggml_tensor *input = x->inputs[layer];
-    uint32_t rows =
-        x->lookahead != NULL && hyp_lookahead_has(x->lookahead, next) ? fetch_inputs(x, input, x->n_tokens) : 0;
-    if (rows > 0)
-        x->n_foretold =
-            hyp_lookahead_predict(x->lookahead, next, x->rows, (size_t)input->ne[0], rows, m, x->foretold, NULL);
-    else
+    x->n_foretold = ask_router(x, layer, next, m, x->foretold);
+    if (x->n_foretold == 0)
         x->n_foretold = hyp_coact_followers(x->coact, next, x->demand_experts, x->n_demand, m, x->foretold, NULL);
     if (x->trace != NULL) hyp_trace_foretold(x->trace, next, x->foretold, x->n_foretold);
 }
@@ -197,14 +201,10 @@ static void prefetch_foretold(hyp_stream *s) {
 static void prefetch_further(hyp_stream *s, uint32_t layer) {
     stream_experts *x = &s->experts;
     const uint32_t further = layer + 2;
-    if (x->n_tokens != 1 || !x->disk_bound || x->lookahead == NULL || further >= s->units.n_layers ||
-        !hyp_gate_on(&x->gate))
-        return;
-    if (hyp_pager_layer_held(s->pager, further) || !hyp_lookahead_has(x->lookahead, further)) return;
-    const struct ggml_tensor *input = x->inputs[layer];
-    if (fetch_inputs(x, input, 1) == 0) return;
+    if (x->n_tokens != 1 || !x->disk_bound || further >= s->units.n_layers || !hyp_gate_on(&x->gate)) return;
+    if (hyp_pager_layer_held(s->pager, further)) return;
     uint32_t m = HYP_MIN(s->model->n_experts_used, s->layers[further].n_units);
-    m = hyp_lookahead_predict(x->lookahead, further, x->rows, (size_t)input->ne[0], 1, m, x->further, NULL);
+    m = ask_router(x, layer, further, m, x->further);
     for (uint32_t i = 0; i < m; i++)
         if (!hyp_pager_prefetch(s->pager, s->layers[further].first_unit + x->further[i])) return;
 }

@@ -68,10 +68,7 @@ static double decode_rate(const hyp_model *model, const hyp_hardware *hardware, 
     hyp_hardware hw = *hardware;
     hyp_plan *plan = NULL;
     *ret = (hyp_prediction){0};
-    if (disk > 0) {
-        /* What plain mmap gets follows other laws: it stays. */
-        hw.disk_bytes_per_s = disk;
-    }
+    if (disk > 0) hw.disk_bytes_per_s = disk; /* what plain mmap gets follows other laws: it stays */
     if (hyp_plan_make(model, &hw, request, &plan, NULL) != HYP_OK) return 0;
     bool streaming = plan->mode == HYP_MODE_EXPERTS || plan->mode == HYP_MODE_FFN;
     *ret = plan->prediction;
@@ -103,12 +100,11 @@ int hyp_sidecar_predict(const hyp_model *model, const hyp_sidecar *layout, const
     g.depth_then = (uint32_t)HYP_MIN(then + 0.5, DEPTH);
     g.bytes_per_s_now = hyp_sidecar_rate(points, n_points, (double)g.read_bytes_now, g.depth_now);
     g.bytes_per_s_then = hyp_sidecar_rate(points, n_points, (double)g.read_bytes_then, g.depth_then);
-    if (g.streams && g.bytes_per_s_now > 0) {
-        g.tok_per_s_now = decode_rate(model, hardware, g.bytes_per_s_now, request, &before);
-        g.tok_per_s_then = decode_rate(model, hardware, g.bytes_per_s_then, request, &before);
-    } else {
-        g.tok_per_s_then = g.tok_per_s_now;
-    }
+    /* What the plan takes the disk's rate to be stands for the reads of now, so that both speeds compare with the plan's. */
+    g.tok_per_s_then = g.tok_per_s_now;
+    if (g.streams && g.bytes_per_s_now > 0)
+        g.tok_per_s_then = decode_rate(
+            model, hardware, hardware->disk_bytes_per_s * g.bytes_per_s_then / g.bytes_per_s_now, request, &before);
     *ret = g;
     return HYP_OK;
 }

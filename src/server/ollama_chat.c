@@ -77,7 +77,8 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     if (g->stream) hyp_str_puts(out, "\n");
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
+static const gen_ops ops = {
+    .chunk = chunk, .end = done, .whole = done, .stream_type = NDJSON, .plain_type = API_JSON, .style = STYLE_OLLAMA};
 
 /* What an alias was created with comes first: its messages, and its system message where the client sends none. */
 static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {
@@ -90,18 +91,11 @@ static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {
         if (r != HYP_OK) return api_fail(a);
     }
     if (hyp_conversation_add_ollama(c, messages, &a->err) != HYP_OK) return api_fail(a);
-    bool own_system = c->n > 0 && strcmp(c->messages[0].role, "system") == 0;
-    if (entry->system != NULL && !own_system &&
-        hyp_conversation_add_first(c, "system", entry->system, &a->err) != HYP_OK)
-        return api_fail(a);
-    if (hyp_conversation_has_images(c)) return api_error(a, 400, "\"%s\" does not support images", a->model);
-    return true;
+    return api_finish_messages(a, c);
 }
 
 static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
     hyp_fields *f = &a->f;
-    const hyp_entry *entry = a->entry;
-    unsigned can = entry->summary.capabilities;
     job->truncate = hyp_field_bool(f, "truncate", true);
     job->shift = hyp_field_bool(f, "shift", true);
     job->logprobs = hyp_field_bool(f, "logprobs", false);
@@ -110,15 +104,10 @@ static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
     if (a->err.code != 0) return api_fail(a);
     if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
     job->top_logprobs = (int)top;
-    if ((can & HYP_CAN_COMPLETE) == 0) return api_error(a, 400, "\"%s\" does not support chat", a->model);
-    if (yyjson_arr_size(tools) > 0 && (can & HYP_CAN_TOOLS) == 0)
-        return api_error(a, 400, "%s does not support tools", entry->display);
-    hyp_conversation *c = job->conversation = hyp_conversation_new();
-    if (c == NULL) return api_error(a, 500, "out of memory");
-    if (!add_messages(a, c, messages)) return false;
-    if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
-    if (hyp_conversation_set_template(c, hyp_entry_chat_template(entry), &a->err) != HYP_OK) return api_fail(a);
-    if (!api_read_think(a, c)) return false;
+    hyp_conversation *c = api_new_conversation(a, job);
+    if (c == NULL || !add_messages(a, c, messages) || !api_take_tools(a, c, tools, NULL, false) ||
+        !api_read_think(a, c))
+        return false;
     if (hyp_conversation_set_format(c, hyp_field(f, "format"), &a->err) != HYP_OK)
         return api_error(a, 500, "%s", a->err.message);
     return true;

@@ -51,7 +51,8 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     if (g->stream) hyp_str_puts(out, "\n");
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
+static const gen_ops ops = {
+    .chunk = chunk, .end = done, .whole = done, .stream_type = NDJSON, .plain_type = API_JSON, .style = STYLE_OLLAMA};
 
 static bool read_context(api *a, hyp_job *job) {
     yyjson_val *context = hyp_field_array(&a->f, "context"), *item;

@@ -171,6 +171,7 @@ void openai_model(hyp_request *r, void *server);
 void openai_chat(hyp_request *r, void *server);
 void openai_completions(hyp_request *r, void *server);
 void openai_embeddings(hyp_request *r, void *server);
+void openai_responses(hyp_request *r, void *server);
 void metrics_get(hyp_request *r, void *server);
 void ui_get(hyp_request *r, void *server);
 void ui_state(hyp_request *r, void *server);

@@ -36,6 +36,7 @@ void hyp_logprob_clear(hyp_logprob *logprob);
 typedef struct hyp_stats {
     int64_t total_ns, load_ns, prompt_ns, eval_ns;
     int64_t n_prompt, n_cached, n_eval; /* tokens; n_cached of n_prompt were in a slot already */
+    int64_t n_reasoning;                /* of n_eval, tokens of reasoning */
 } hyp_stats;
 
 typedef struct hyp_event {

@@ -35,6 +35,7 @@ static const hyp_route routes[] = {
     {"POST", "/v1/chat/completions", openai_chat, false},
     {"POST", "/v1/completions", openai_completions, false},
     {"POST", "/v1/embeddings", openai_embeddings, false},
+    {"POST", "/v1/responses", openai_responses, false},
     {"POST", "/v1/messages", anthropic_messages, false},
     {"GET HEAD", "/metrics", metrics_get, false},
     {"GET HEAD", "/ui", ui_get, true},

@@ -23,7 +23,8 @@ static void finish(hyp_scheduler *s, lane *l, slot *which, const char *reason) {
                                    .eval_ns = HYP_MAX(now - which->prompt_done_ns, 1),
                                    .n_prompt = (int64_t)which->n_asked,
                                    .n_cached = (int64_t)which->n_cached,
-                                   .n_eval = which->n_eval};
+                                   .n_eval = which->n_eval,
+                                   .n_reasoning = which->answer.n_reasoning};
         if (job->kind == HYP_JOB_GENERATE && !job->raw &&
             (event->context = malloc((which->n_tokens + 1) * sizeof(int32_t))) != NULL) {
             memcpy(event->context, which->tokens, which->n_tokens * sizeof(int32_t));

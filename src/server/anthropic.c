@@ -1,4 +1,4 @@
-/* anthropic.c - POST /v1/messages: Anthropic's form of a chat, whole and streamed.
+/* anthropic.c - POST /v1/messages: Anthropic's form of a chat, whole and streamed; and how long its prompt is.
  *
  * A request is rewritten in OpenAI's form, which conversations are read from: blocks of text become content, tool_use becomes calls,
  * a tool_result a message of its own before what the user says beside it. What a stream says is cut into content blocks: one of text or
@@ -37,9 +37,7 @@ static void put_reason(hyp_json *j, const gen *g, const hyp_event *event) {
     hyp_json_kv_str(j, "stop_sequence", event->stop); /* null where there is none */
 }
 
-/* The prompt's length is not known yet: it comes with message_delta. */
 static void start_message(gen *g, hyp_str *out) {
-    static const hyp_stats none;
     hyp_json j;
     gen_begin_event(out, "message_start", &j);
     hyp_json_key(&j, "message");
@@ -50,7 +48,7 @@ static void start_message(gen *g, hyp_str *out) {
     hyp_json_close(&j, ']');
     hyp_json_kv_null(&j, "stop_reason");
     hyp_json_kv_null(&j, "stop_sequence");
-    put_usage(&j, &none);
+    put_usage(&j, &g->begun);
     hyp_json_close(&j, '}');
     gen_end_event(&j);
 }
@@ -172,6 +170,16 @@ static const gen_ops ops = {.chunk = chunk,
                             .plain_type = V1_JSON,
                             .style = STYLE_ANTHROPIC};
 
+static void whole_count(gen *g, const hyp_event *event, hyp_str *out) {
+    (void)g;
+    hyp_json j = {out, false};
+    hyp_json_open(&j, '{');
+    hyp_json_kv_int(&j, "input_tokens", event->stats.n_prompt);
+    hyp_json_close(&j, '}');
+}
+
+static const gen_ops count_ops = {.whole = whole_count, .plain_type = V1_JSON, .style = STYLE_ANTHROPIC};
+
 /* --- requests --- */
 
 static void add_block(yyjson_mut_doc *doc, yyjson_val *block, const char *type, yyjson_mut_val *parts,
@@ -282,5 +290,10 @@ static bool fill(api *a, gen *g) {
 
 void anthropic_messages(hyp_request *r, void *server) {
     static const gen_route route = {"MessagesRequest", "msg_", HYP_JOB_CHAT, fill, &ops};
+    gen_handle(r, server, &route);
+}
+
+void anthropic_count_tokens(hyp_request *r, void *server) {
+    static const gen_route route = {"CountTokensRequest", "", HYP_JOB_COUNT, fill_conversation, &count_ops};
     gen_handle(r, server, &route);
 }

@@ -33,7 +33,8 @@ void api_put_error(api_style style, int status, const char *message, hyp_str *ou
 }
 
 static api_style style_of(const char *path) {
-    if (strcmp(path, "/v1/messages") == 0) return STYLE_ANTHROPIC;
+    static const char anthropic[] = "/v1/messages"; /* and what is below it */
+    if (strncmp(path, anthropic, strlen(anthropic)) == 0) return STYLE_ANTHROPIC;
     return strncmp(path, "/v1/", 4) == 0 ? STYLE_OPENAI : STYLE_OLLAMA;
 }
 

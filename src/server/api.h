@@ -99,6 +99,7 @@ struct gen {
     hyp_str content, thinking;   /* gathered when not streaming */
     hyp_event *kept, *kept_last; /* events with tool calls, logprobs or vectors, when not streaming */
     size_t n_calls;
+    hyp_stats begun; /* the prompt's counts, once it is taken up */
     /* for codecs */
     void *own; /* a codec's own state */
     char id[40];
@@ -166,6 +167,7 @@ void ollama_delete(hyp_request *r, void *server);
 void ollama_create(hyp_request *r, void *server);
 void ollama_blobs(hyp_request *r, void *server);
 void anthropic_messages(hyp_request *r, void *server);
+void anthropic_count_tokens(hyp_request *r, void *server);
 void openai_models(hyp_request *r, void *server);
 void openai_model(hyp_request *r, void *server);
 void openai_chat(hyp_request *r, void *server);

@@ -70,6 +70,11 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
             if (g->content.failed || g->thinking.failed) out->failed = true;
             return HYP_PULL_END;
         }
+        if (event->kind == HYP_EVENT_BEGIN) {
+            g->begun = event->stats;
+            hyp_event_free(event);
+            continue;
+        }
         g->n_calls += event->kind == HYP_EVENT_TOOL_CALL;
         if (!g->stream) {
             gather(g, event);

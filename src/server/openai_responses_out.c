@@ -111,7 +111,7 @@ static void put_part(hyp_json *j, response_item kind, const char *text, size_t n
     hyp_json_close(j, '}');
 }
 
-/* The open item, as it begins or as it is when finished; `call` for calls. */
+/* The open item, as it begins or as it is when finished; `call` is NULL unless it is one. */
 static void put_item(hyp_json *j, const response *r, const char *status, bool finished, const hyp_event *call) {
     const char *text = finished && r->text.length > 0 ? r->text.data : "";
     size_t n = strlen(text);
@@ -119,7 +119,7 @@ static void put_item(hyp_json *j, const response *r, const char *status, bool fi
     hyp_json_kv_str(j, "id", r->id);
     hyp_json_kv_str(j, "type", kinds[r->open].type);
     hyp_json_kv_str(j, "status", status);
-    if (r->open == RESPONSE_CALL) {
+    if (call != NULL) {
         hyp_json_kv_str(j, "call_id", call->tool_id);
         hyp_json_kv_str(j, "name", call->tool_name);
         hyp_json_kv_str(j, "arguments", text);

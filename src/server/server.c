@@ -37,6 +37,7 @@ static const hyp_route routes[] = {
     {"POST", "/v1/embeddings", openai_embeddings, false},
     {"POST", "/v1/responses", openai_responses, false},
     {"POST", "/v1/messages", anthropic_messages, false},
+    {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
     {"GET HEAD", "/metrics", metrics_get, false},
     {"GET HEAD", "/ui", ui_get, true},
     {"GET HEAD", "/ui/state", ui_state, false},

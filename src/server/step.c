@@ -67,6 +67,20 @@ static size_t context_of(const lane *l, const hyp_job *job) {
     return n;
 }
 
+int step_plan(hyp_scheduler *s, lane *l, const hyp_job *job, answer_plan *ret, int *ret_status, hyp_err *err) {
+    prompt_env env = {s->config.backend.ops, l->model, &l->info, l->template, l->tool_template, context_of(l, job)};
+    return prompt_build(job, &env, ret, ret_status, err);
+}
+
+static void tell_begin(const slot *which) {
+    hyp_event *event = calloc(1, sizeof *event);
+    if (event != NULL) {
+        event->kind = HYP_EVENT_BEGIN;
+        event->stats = (hyp_stats){.n_prompt = (int64_t)which->n_asked, .n_cached = (int64_t)which->n_cached};
+    }
+    hyp_job_push(which->job, event);
+}
+
 bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     const hyp_backend_ops *ops = s->config.backend.ops;
     hyp_err err = HYP_ERR_NONE;
@@ -74,8 +88,7 @@ bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     int status = 500;
     void *sampler = NULL;
     size_t n_ctx = context_of(l, job);
-    prompt_env env = {ops, l->model, &l->info, l->template, l->tool_template, n_ctx};
-    int r = prompt_build(job, &env, &p, &status, &err);
+    int r = step_plan(s, l, job, &p, &status, &err);
     if (r == HYP_OK) {
         status = 500;
         r = ops->sampler_new(l->model, &p.sampling, &sampler, &err);
@@ -109,6 +122,7 @@ bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     atomic_fetch_add(&s->prompt_tokens, p.n - which->n_cached);
     atomic_fetch_add(&s->cached_tokens, which->n_cached);
     prompt_free(&p);
+    tell_begin(which);
     return true;
 }
 

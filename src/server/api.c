@@ -150,6 +150,21 @@ bool api_take_tools(api *a, hyp_conversation *c, yyjson_val *tools, const char *
     return c->tool_choice != NULL || api_error(a, 500, "out of memory");
 }
 
+bool api_read_logprobs(api *a, hyp_job *job) {
+    job->logprobs = hyp_field_bool(&a->f, "logprobs", false);
+    int64_t top = hyp_field_int(&a->f, "top_logprobs", 0);
+    if (a->err.code != 0) return api_fail(a);
+    if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
+    job->top_logprobs = (int)top;
+    return true;
+}
+
+bool api_read_limits(api *a, hyp_job *job) {
+    job->truncate = hyp_field_bool(&a->f, "truncate", true);
+    job->shift = hyp_field_bool(&a->f, "shift", true);
+    return api_read_logprobs(a, job);
+}
+
 bool api_read_think(api *a, hyp_conversation *c) {
     bool can = (a->entry->summary.capabilities & HYP_CAN_THINK) != 0;
     if (hyp_conversation_set_think(c, hyp_field(&a->f, "think"), &a->err) != HYP_OK) return api_fail(a);

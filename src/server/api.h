@@ -57,6 +57,9 @@ void api_reply(api *a, hyp_str *body);
 /* A new job for a->entry with its parameters, keep_alive and `options` taken from the body. NULL: answered. */
 hyp_job *api_new_job(api *a, hyp_job_kind kind);
 
+/* Take `logprobs` and `top_logprobs`; and beside them Ollama's `truncate` and `shift`. False: answered. */
+bool api_read_logprobs(api *a, hyp_job *job);
+bool api_read_limits(api *a, hyp_job *job);
 /* Take Ollama's `think`: unset means true where the model can. False: answered. */
 bool api_read_think(api *a, hyp_conversation *c);
 
@@ -137,6 +140,11 @@ void gen_put_stats(hyp_json *j, const hyp_stats *stats);
 /* "logprobs": [...] in Ollama's form, of one event or of all that were kept. */
 void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
 bool gen_has_logprobs(const hyp_event *events);
+/* "tool_calls": [...] of one event or of all that were kept, each written by `put`; left out when there is none. */
+void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call));
+/* The end of an object of Ollama's: done and why, with the context and the counts; logprobs, the bracket, and in a stream the end of the line. */
+void gen_put_done(hyp_json *j, const hyp_event *event);
+void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all);
 
 /* "prefix" and 24 random hex digits. */
 void gen_new_id(const char *prefix, char *ret, size_t size);

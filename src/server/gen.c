@@ -226,3 +226,39 @@ void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
             put_logprob(j, &events->logprobs[i]);
     hyp_json_close(j, ']');
 }
+
+void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call)) {
+    bool any = false;
+    for (; events != NULL; events = all ? events->next : NULL) {
+        if (events->kind != HYP_EVENT_TOOL_CALL) continue;
+        if (!any) {
+            hyp_json_key(j, "tool_calls");
+            hyp_json_open(j, '[');
+        }
+        put(j, events);
+        any = true;
+    }
+    if (any) hyp_json_close(j, ']');
+}
+
+void gen_put_done(hyp_json *j, const hyp_event *event) {
+    hyp_json_kv_bool(j, "done", true);
+    hyp_json_kv_str(j, "done_reason", event->reason);
+    if (event->n_context > 0) {
+        hyp_json_key(j, "context");
+        hyp_json_open(j, '[');
+        for (size_t i = 0; i < event->n_context; i++)
+            hyp_json_int(j, event->context[i]);
+        hyp_json_close(j, ']');
+    }
+    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(j, &event->stats);
+}
+
+void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all) {
+    if (gen_has_logprobs(events)) {
+        hyp_json_key(j, "logprobs");
+        gen_put_logprobs(j, events, all);
+    }
+    hyp_json_close(j, '}');
+    if (g->stream) hyp_str_puts(j->out, "\n");
+}

@@ -58,12 +58,7 @@ static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
     if (event->content != NULL || event->thinking == NULL)
         hyp_json_kv_str(&j, "content", event->content != NULL ? event->content : "");
     if (event->thinking != NULL) hyp_json_kv_str(&j, "reasoning", event->thinking);
-    if (event->kind == HYP_EVENT_TOOL_CALL) {
-        hyp_json_key(&j, "tool_calls");
-        hyp_json_open(&j, '[');
-        put_call(&j, event);
-        hyp_json_close(&j, ']');
-    }
+    gen_put_calls(&j, event, false, put_call);
     hyp_json_close(&j, '}');
     put_logprobs(&j, event, false);
     end_choice(g, &j, NULL);
@@ -96,13 +91,7 @@ static void put_message(gen *g, hyp_json *j) {
     hyp_json_key(j, "content");
     hyp_json_strn(j, g->content.length > 0 ? g->content.data : "", g->content.length);
     if (g->thinking.length > 0) hyp_json_kv_str(j, "reasoning", g->thinking.data);
-    if (g->n_calls > 0) {
-        hyp_json_key(j, "tool_calls");
-        hyp_json_open(j, '[');
-        for (const hyp_event *e = g->kept; e != NULL; e = e->next)
-            if (e->kind == HYP_EVENT_TOOL_CALL) put_call(j, e);
-        hyp_json_close(j, ']');
-    }
+    gen_put_calls(j, g->kept, true, put_call);
     hyp_json_close(j, '}');
 }
 
@@ -154,13 +143,10 @@ static bool fill(api *a, gen *g) {
     hyp_fields *f = &a->f;
     hyp_job *job = g->job;
     yyjson_val *messages = hyp_field_array(f, "messages");
-    job->logprobs = hyp_field_bool(f, "logprobs", false);
-    int64_t top = hyp_field_int(f, "top_logprobs", 0);
     g->include_usage = openai_wants_usage(a);
     if (a->err.code != 0) return api_fail(a);
     if (yyjson_arr_size(messages) == 0) return api_error(a, 400, "[] is too short - 'messages'");
-    if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
-    job->top_logprobs = (int)top;
+    if (!api_read_logprobs(a, job)) return false;
     hyp_conversation *c = api_new_conversation(a, job);
     if (c == NULL) return false;
     if (hyp_conversation_add_openai(c, messages, &a->err) != HYP_OK) return api_fail(a);

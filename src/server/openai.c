@@ -44,12 +44,12 @@ bool openai_take_format(api *a, hyp_conversation *c, const hyp_fields *format, c
 }
 
 yyjson_val *openai_reasoning_effort(const api *a) {
-    return yyjson_obj_get(hyp_field(&a->f, "reasoning"), "effort");
+    return yyjson_obj_get(hyp_field_object(&a->f, "reasoning"), "effort");
 }
 
 bool openai_take_effort(api *a, hyp_conversation *c, yyjson_val *effort) {
     bool can = (a->entry->summary.capabilities & HYP_CAN_THINK) != 0;
-    if (hyp_conversation_set_think(c, effort, &a->err) != HYP_OK) return api_fail(a);
+    if (a->err.code != 0 || hyp_conversation_set_think(c, effort, &a->err) != HYP_OK) return api_fail(a);
     if (c->think == HYP_THINK_ON && !can) c->think = HYP_THINK_UNSET; /* clients send it to every model */
     if (c->think == HYP_THINK_UNSET && can) c->think = HYP_THINK_ON;
     return true;

@@ -252,6 +252,7 @@ static void write_echo(const api *a, const hyp_job *job, bool all, hyp_str *out)
 
 static bool prepare_answer(api *a, gen *g) {
     yyjson_val *include = hyp_field_array(&a->f, "include"), *name;
+    hyp_field_object(&a->f, "metadata"); /* is repeated as it is */
     response *r = g->own = calloc(1, sizeof *r);
     size_t i, n;
     if (a->err.code != 0) return api_fail(a);

@@ -237,6 +237,8 @@ class Responses(ResponsesTest):
                 ({**good, "input": [{"type": "function_call_output", "call_id": "x", "output": {}}]}, 400, "input[0]: content must be a string or a list"),
                 ({**good, "input": [{"type": "reasoning", "summary": "x"}]}, 400, "json: cannot unmarshal string into Go struct field input.summary of type []"),
                 ({**good, "instructions": ["x"]}, 400, None), ({**good, "stream": 1}, 400, None), ({**good, "include": "x"}, 400, None),
+                ({**good, "metadata": "x"}, 400, "json: cannot unmarshal string into Go struct field ResponsesRequest.metadata of type map[string]interface {}"),
+                ({**good, "reasoning": "high"}, 400, "json: cannot unmarshal string into Go struct field ResponsesRequest.reasoning of type map[string]interface {}"),
                 ({**good, "previous_response_id": "resp_1"}, 400, "previous_response_id" + stored), ({**good, "conversation": {"id": "x"}}, 400, "conversation" + stored),
                 ({**good, "prompt": {"id": "x"}}, 400, "prompt" + stored), ({**good, "background": True}, 400, "background is not supported: nothing is stored here"),
                 ({**good, "tools": [WEATHER]}, 400, "plain:Q4_K_M does not support tools"),

@@ -29,11 +29,19 @@ static void push_text(answer *a, const char *bytes, size_t n, bool thinking) {
     hyp_job_push(a->job, event);
 }
 
+/* Tokens count for what came out of them: a marker for what follows it. */
+static void count_tokens(answer *a, bool reasoning) {
+    if (reasoning) a->n_reasoning += a->n_fed - a->n_told;
+    a->n_told = a->n_fed;
+}
+
 static void on_content(void *arg, const char *bytes, size_t n) {
+    count_tokens(arg, false);
     push_text(arg, bytes, n, false);
 }
 
 static void on_thinking(void *arg, const char *bytes, size_t n) {
+    count_tokens(arg, true);
     push_text(arg, bytes, n, true);
 }
 
@@ -47,6 +55,7 @@ static char *new_call_id(void) {
 
 static void on_call(void *arg, const hyp_tool_call *call) {
     answer *a = arg;
+    count_tokens(a, false);
     hyp_event *event = calloc(1, sizeof *event);
     if (event != NULL) {
         event->kind = HYP_EVENT_TOOL_CALL;
@@ -123,6 +132,7 @@ static void add_logprob(answer *a, hyp_logprob *logprob) {
 
 bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob) {
     if (logprob != NULL) add_logprob(a, logprob);
+    a->n_fed++;
     hyp_str_append(&a->held, bytes, n);
     if (a->held.length == 0) return false;
     const char *stopped = NULL;

@@ -15,6 +15,7 @@ typedef struct answer {
     hyp_output *output; /* splits reasoning, tool calls and content; NULL: all is content */
     yyjson_doc *tools;  /* what `output` borrows */
     int n_tool_calls;
+    int64_t n_fed, n_told, n_reasoning; /* tokens; those that came out as something, and of them as reasoning */
 } answer;
 
 /* Begin the answer to `job` as `plan` says, whose tools are taken. `a` must stay where it is. Errors: HYP_ENOMEM. */

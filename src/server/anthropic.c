@@ -1,31 +1,14 @@
-/* anthropic.c - POST /v1/messages: Anthropic's form of a chat, whole and streamed.
+/* anthropic.c - POST /v1/messages: Anthropic's form of a chat, whole and streamed; and how long its prompt is.
  *
  * A request is rewritten in OpenAI's form, which conversations are read from: blocks of text become content, tool_use becomes calls,
  * a tool_result a message of its own before what the user says beside it. What a stream says is cut into content blocks: one of text or
  * reasoning as long as nothing else comes between, one for every call. */
 #include "base/mem.h"
-#include "server/api.h"
+#include "server/rewrite.h"
 
 #include <string.h>
 
 /* --- answers --- */
-
-static void begin(hyp_str *out, const char *type, hyp_json *ret) {
-    hyp_str_printf(out, "event: %s\ndata: ", type);
-    *ret = (hyp_json){out, false};
-    hyp_json_open(ret, '{');
-    hyp_json_kv_str(ret, "type", type);
-}
-
-static void end(hyp_json *j) {
-    hyp_json_close(j, '}');
-    hyp_str_puts(j->out, "\n\n");
-}
-
-static void put_null(hyp_json *j, const char *key) {
-    hyp_json_key(j, key);
-    hyp_json_null(j);
-}
 
 /* What was found in memory is told apart from what was evaluated. */
 static void put_usage(hyp_json *j, const hyp_stats *stats) {
@@ -54,30 +37,28 @@ static void put_reason(hyp_json *j, const gen *g, const hyp_event *event) {
     hyp_json_kv_str(j, "stop_sequence", event->stop); /* null where there is none */
 }
 
-/* The prompt's length is not known yet: it comes with message_delta. */
 static void start_message(gen *g, hyp_str *out) {
-    static const hyp_stats none;
     hyp_json j;
-    begin(out, "message_start", &j);
+    gen_begin_event(out, "message_start", &j);
     hyp_json_key(&j, "message");
     hyp_json_open(&j, '{');
     put_head(&j, g);
     hyp_json_key(&j, "content");
     hyp_json_open(&j, '[');
     hyp_json_close(&j, ']');
-    put_null(&j, "stop_reason");
-    put_null(&j, "stop_sequence");
-    put_usage(&j, &none);
+    hyp_json_kv_null(&j, "stop_reason");
+    hyp_json_kv_null(&j, "stop_sequence");
+    put_usage(&j, &g->begun);
     hyp_json_close(&j, '}');
-    end(&j);
+    gen_end_event(&j);
 }
 
 static void close_block(gen *g, hyp_str *out) {
     if (g->block == NULL) return;
     hyp_json j;
-    begin(out, "content_block_stop", &j);
+    gen_begin_event(out, "content_block_stop", &j);
     hyp_json_kv_int(&j, "index", g->n_blocks++);
-    end(&j);
+    gen_end_event(&j);
     g->block = NULL;
 }
 
@@ -87,7 +68,7 @@ static void open_block(gen *g, const char *kind, const hyp_event *event, hyp_str
     if (!call && g->block != NULL && strcmp(g->block, kind) == 0) return;
     close_block(g, out);
     hyp_json j;
-    begin(out, "content_block_start", &j);
+    gen_begin_event(out, "content_block_start", &j);
     hyp_json_kv_int(&j, "index", g->n_blocks);
     hyp_json_key(&j, "content_block");
     hyp_json_open(&j, '{');
@@ -101,20 +82,20 @@ static void open_block(gen *g, const char *kind, const hyp_event *event, hyp_str
     } else
         hyp_json_kv_str(&j, kind, "");
     hyp_json_close(&j, '}');
-    end(&j);
+    gen_end_event(&j);
     g->block = kind;
 }
 
 static void put_delta(const gen *g, const char *type, const char *key, const char *text, hyp_str *out) {
     hyp_json j;
-    begin(out, "content_block_delta", &j);
+    gen_begin_event(out, "content_block_delta", &j);
     hyp_json_kv_int(&j, "index", g->n_blocks);
     hyp_json_key(&j, "delta");
     hyp_json_open(&j, '{');
     hyp_json_kv_str(&j, "type", type);
     hyp_json_kv_str(&j, key, text);
     hyp_json_close(&j, '}');
-    end(&j);
+    gen_end_event(&j);
 }
 
 static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
@@ -133,19 +114,19 @@ static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
     }
 }
 
-static void done_stream(gen *g, const hyp_event *event, hyp_str *out) {
+static void end(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j;
     if (!g->spoke) start_message(g, out);
     close_block(g, out);
-    begin(out, "message_delta", &j);
+    gen_begin_event(out, "message_delta", &j);
     hyp_json_key(&j, "delta");
     hyp_json_open(&j, '{');
     put_reason(&j, g, event);
     hyp_json_close(&j, '}');
     put_usage(&j, &event->stats);
-    end(&j);
-    begin(out, "message_stop", &j);
-    end(&j);
+    gen_end_event(&j);
+    gen_begin_event(out, "message_stop", &j);
+    gen_end_event(&j);
 }
 
 static void put_text_block(hyp_json *j, const char *kind, const hyp_str *text) {
@@ -158,11 +139,7 @@ static void put_text_block(hyp_json *j, const char *kind, const hyp_str *text) {
     hyp_json_close(j, '}');
 }
 
-static void done(gen *g, const hyp_event *event, hyp_str *out) {
-    if (g->stream) {
-        done_stream(g, event, out);
-        return;
-    }
+static void whole(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j = {out, false};
     hyp_json_open(&j, '{');
     put_head(&j, g);
@@ -186,40 +163,37 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json_close(&j, '}');
 }
 
-static const gen_ops ops = {chunk, done, EVENT_STREAM, V1_JSON, STYLE_ANTHROPIC};
+static const gen_ops ops = {.chunk = chunk,
+                            .end = end,
+                            .whole = whole,
+                            .stream_type = EVENT_STREAM,
+                            .plain_type = V1_JSON,
+                            .style = STYLE_ANTHROPIC};
+
+static void whole_count(gen *g, const hyp_event *event, hyp_str *out) {
+    (void)g;
+    hyp_json j = {out, false};
+    hyp_json_open(&j, '{');
+    hyp_json_kv_int(&j, "input_tokens", event->stats.n_prompt);
+    hyp_json_close(&j, '}');
+}
+
+static const gen_ops count_ops = {.whole = whole_count, .plain_type = V1_JSON, .style = STYLE_ANTHROPIC};
 
 /* --- requests --- */
 
-static void put(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, yyjson_val *value) {
-    if (value != NULL) yyjson_mut_obj_add_val(doc, object, key, yyjson_val_mut_copy(doc, value));
-}
-
-static yyjson_mut_val *add_message(yyjson_mut_doc *doc, const char *role) {
-    yyjson_mut_val *message = yyjson_mut_arr_add_obj(doc, yyjson_mut_doc_get_root(doc));
-    yyjson_mut_obj_add_strcpy(doc, message, "role", role);
-    return message;
-}
-
-/* Text blocks are OpenAI's parts already; an image is given the name by which it is refused. */
-static void add_part(yyjson_mut_doc *doc, yyjson_mut_val *parts, yyjson_val *block, const char *type) {
+static void add_block(yyjson_mut_doc *doc, yyjson_val *block, const char *type, yyjson_mut_val *parts,
+                      yyjson_mut_val *calls) {
     if (strcmp(type, "text") == 0)
-        yyjson_mut_arr_append(parts, yyjson_val_mut_copy(doc, block));
+        rewrite_add_text(doc, parts, yyjson_obj_get(block, "text"));
     else if (strcmp(type, "image") == 0 || strcmp(type, "document") == 0)
-        yyjson_mut_obj_add_str(doc, yyjson_mut_arr_add_obj(doc, parts), "type", "image_url");
-}
-
-static void add_call(yyjson_mut_doc *doc, yyjson_mut_val *calls, yyjson_val *block) {
-    yyjson_mut_val *call = yyjson_mut_arr_add_obj(doc, calls);
-    put(doc, call, "id", yyjson_obj_get(block, "id"));
-    yyjson_mut_val *function = yyjson_mut_obj_add_obj(doc, call, "function");
-    put(doc, function, "name", yyjson_obj_get(block, "name"));
-    put(doc, function, "arguments", yyjson_obj_get(block, "input"));
-}
-
-static void add_result(yyjson_mut_doc *doc, yyjson_val *block) {
-    yyjson_mut_val *message = add_message(doc, "tool");
-    put(doc, message, "tool_call_id", yyjson_obj_get(block, "tool_use_id"));
-    put(doc, message, "content", yyjson_obj_get(block, "content"));
+        rewrite_add_image(doc, parts);
+    else if (strcmp(type, "tool_use") == 0)
+        rewrite_add_call(doc, calls, yyjson_obj_get(block, "id"), yyjson_obj_get(block, "name"),
+                         yyjson_obj_get(block, "input"));
+    else if (strcmp(type, "tool_result") == 0)
+        rewrite_put(doc, rewrite_add_result(doc, yyjson_obj_get(block, "tool_use_id")), "content",
+                    yyjson_obj_get(block, "content"));
 }
 
 static bool add_turn(api *a, yyjson_mut_doc *doc, yyjson_val *turn) {
@@ -230,7 +204,7 @@ static bool add_turn(api *a, yyjson_mut_doc *doc, yyjson_val *turn) {
     if (a->err.code != 0) return api_fail(a);
     if (!assistant && strcmp(role, "user") != 0)
         return api_error(a, 400, "messages: role must be \"user\" or \"assistant\", not \"%.40s\"", role);
-    if (!yyjson_is_arr(content)) return put(doc, add_message(doc, role), "content", content), true;
+    if (!yyjson_is_arr(content)) return rewrite_put(doc, rewrite_add_message(doc, role), "content", content), true;
     yyjson_mut_val *parts = yyjson_mut_arr(doc), *calls = yyjson_mut_arr(doc);
     yyjson_val *thinking = NULL;
     size_t i, n;
@@ -238,27 +212,15 @@ static bool add_turn(api *a, yyjson_mut_doc *doc, yyjson_val *turn) {
         hyp_fields b = {block, "content", &a->err};
         const char *type = hyp_field_str(&b, "type", "");
         if (a->err.code != 0) return api_fail(a);
-        add_part(doc, parts, block, type);
-        if (strcmp(type, "tool_use") == 0) add_call(doc, calls, block);
-        if (strcmp(type, "tool_result") == 0) add_result(doc, block);
+        add_block(doc, block, type, parts, calls);
         if (strcmp(type, "thinking") == 0) thinking = yyjson_obj_get(block, "thinking");
     }
     if (!assistant && yyjson_mut_arr_size(parts) == 0) return true; /* nothing but results of tools */
-    yyjson_mut_val *message = add_message(doc, role);
+    yyjson_mut_val *message = rewrite_add_message(doc, role);
     yyjson_mut_obj_add_val(doc, message, "content", parts);
     if (yyjson_mut_arr_size(calls) > 0) yyjson_mut_obj_add_val(doc, message, "tool_calls", calls);
-    put(doc, message, "thinking", thinking);
+    rewrite_put(doc, message, "thinking", thinking);
     return true;
-}
-
-/* Hand a finished list to one of the conversation's readers. */
-static bool take(api *a, hyp_conversation *c, yyjson_mut_doc *doc,
-                 int (*reader)(hyp_conversation *, yyjson_val *, hyp_err *)) {
-    yyjson_doc *fixed = yyjson_mut_doc_imut_copy(doc, NULL);
-    int r = fixed != NULL ? reader(c, yyjson_doc_get_root(fixed), &a->err)
-                          : hyp_err_set(&a->err, HYP_ENOMEM, "out of memory");
-    yyjson_doc_free(fixed);
-    return r == HYP_OK || api_fail(a);
 }
 
 static bool read_messages(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
@@ -266,41 +228,24 @@ static bool read_messages(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
     size_t i, n;
     if (a->err.code != 0) return api_fail(a);
     if (yyjson_arr_size(messages) == 0) return api_error(a, 400, "messages: at least one message is required");
-    yyjson_mut_doc_set_root(doc, yyjson_mut_arr(doc));
-    if (system != NULL)
-        put(doc, add_message(doc, "system"), "content", system);
-    else if (a->entry->system != NULL)
-        yyjson_mut_obj_add_strcpy(doc, add_message(doc, "system"), "content", a->entry->system);
+    rewrite_begin(doc);
+    if (system != NULL) rewrite_put(doc, rewrite_add_message(doc, "system"), "content", system);
     yyjson_arr_foreach(messages, i, n, turn) if (!add_turn(a, doc, turn)) return false;
-    if (!take(a, c, doc, hyp_conversation_add_openai)) return false;
-    return !hyp_conversation_has_images(c) || api_error(a, 400, "\"%s\" does not support images", a->model);
+    return rewrite_take_messages(a, c, doc);
 }
 
 static bool read_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
-    yyjson_val *tools = hyp_field_array(&a->f, "tools"), *tool, *choice = hyp_field_object(&a->f, "tool_choice");
-    hyp_fields f = {choice, "tool_choice", &a->err};
+    yyjson_val *tools = hyp_field_array(&a->f, "tools"), *tool;
+    hyp_fields f = {hyp_field_object(&a->f, "tool_choice"), "tool_choice", &a->err};
     const char *type = hyp_field_str(&f, "type", "auto"), *name = hyp_field_str(&f, "name", "");
     c->one_call = hyp_field_bool(&f, "disable_parallel_tool_use", false);
+    bool named = strcmp(type, "tool") == 0;
     size_t i, n;
-    bool named = strcmp(type, "tool") == 0, found = false;
     if (a->err.code != 0) return api_fail(a);
-    if (yyjson_arr_size(tools) == 0) return true;
-    if ((a->entry->summary.capabilities & HYP_CAN_TOOLS) == 0)
-        return api_error(a, 400, "%s does not support tools", a->entry->display);
-    yyjson_mut_doc_set_root(doc, yyjson_mut_arr(doc));
-    yyjson_arr_foreach(tools, i, n, tool) {
-        yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, yyjson_mut_doc_get_root(doc));
-        yyjson_mut_obj_add_str(doc, object, "type", "function");
-        yyjson_mut_val *function = yyjson_mut_obj_add_obj(doc, object, "function");
-        put(doc, function, "name", yyjson_obj_get(tool, "name"));
-        put(doc, function, "description", yyjson_obj_get(tool, "description"));
-        put(doc, function, "parameters", yyjson_obj_get(tool, "input_schema"));
-        found |= yyjson_equals_str(yyjson_obj_get(tool, "name"), name);
-    }
-    if (named && !found) return api_error(a, 400, "tool_choice names \"%.100s\", which is not among the tools", name);
-    c->tool_choice = strdup(named ? name : strcmp(type, "any") == 0 ? "required" : type);
-    if (c->tool_choice == NULL) return api_error(a, 500, "out of memory");
-    return take(a, c, doc, hyp_conversation_set_tools);
+    rewrite_begin(doc);
+    yyjson_arr_foreach(tools, i, n, tool) rewrite_add_tool(
+        doc, yyjson_obj_get(tool, "name"), yyjson_obj_get(tool, "description"), yyjson_obj_get(tool, "input_schema"));
+    return rewrite_take_tools(a, c, doc, named ? name : strcmp(type, "any") == 0 ? "required" : type, named);
 }
 
 static bool read_sampling(api *a, hyp_params *p) {
@@ -328,34 +273,27 @@ static bool read_thinking(api *a, hyp_conversation *c) {
     return true;
 }
 
-static bool fill(api *a, hyp_job *job) {
-    hyp_conversation *c = job->conversation = hyp_conversation_new();
+/* What is asked, without how it is to be answered. */
+static bool fill_conversation(api *a, gen *g) {
+    hyp_conversation *c = api_new_conversation(a, g->job);
+    if (c == NULL) return false;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    bool good = c != NULL && doc != NULL;
-    if (!good)
-        api_error(a, 500, "out of memory");
-    else if ((a->entry->summary.capabilities & HYP_CAN_COMPLETE) == 0)
-        good = api_error(a, 400, "\"%s\" does not support chat", a->model);
-    else if (hyp_conversation_set_template(c, hyp_entry_chat_template(a->entry), &a->err) != HYP_OK)
-        good = api_fail(a);
-    else
-        good =
-            read_messages(a, c, doc) && read_tools(a, c, doc) && read_sampling(a, &job->params) && read_thinking(a, c);
+    if (doc == NULL) return api_error(a, 500, "out of memory");
+    bool good = read_messages(a, c, doc) && read_tools(a, c, doc) && read_thinking(a, c);
     yyjson_mut_doc_free(doc);
     return good;
 }
 
+static bool fill(api *a, gen *g) {
+    return fill_conversation(a, g) && read_sampling(a, &g->job->params);
+}
+
 void anthropic_messages(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "MessagesRequest") && api_find_model(&a)) {
-        bool stream = hyp_field_bool(&a.f, "stream", false);
-        hyp_job *job = api_new_job(&a, HYP_JOB_CHAT);
-        if (job != NULL && !fill(&a, job))
-            hyp_job_unref(job);
-        else if (job != NULL) {
-            gen *g = gen_start_with(&a, job, &ops, stream);
-            if (g != NULL) gen_new_id("msg_", g->id, sizeof g->id);
-        }
-    }
-    api_close(&a);
+    static const gen_route route = {"MessagesRequest", "msg_", HYP_JOB_CHAT, fill, &ops};
+    gen_handle(r, server, &route);
+}
+
+void anthropic_count_tokens(hyp_request *r, void *server) {
+    static const gen_route route = {"CountTokensRequest", "", HYP_JOB_COUNT, fill_conversation, &count_ops};
+    gen_handle(r, server, &route);
 }

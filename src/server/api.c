@@ -24,10 +24,8 @@ void api_put_error(api_style style, int status, const char *message, hyp_str *ou
         hyp_json_kv_str(&j, "message", message);
         if (style == STYLE_OPENAI) {
             hyp_json_kv_str(&j, "type", error_type(style, status));
-            hyp_json_key(&j, "param");
-            hyp_json_null(&j);
-            hyp_json_key(&j, "code");
-            hyp_json_null(&j);
+            hyp_json_kv_null(&j, "param");
+            hyp_json_kv_null(&j, "code");
         }
         hyp_json_close(&j, '}');
     }
@@ -35,7 +33,8 @@ void api_put_error(api_style style, int status, const char *message, hyp_str *ou
 }
 
 static api_style style_of(const char *path) {
-    if (strcmp(path, "/v1/messages") == 0) return STYLE_ANTHROPIC;
+    static const char anthropic[] = "/v1/messages"; /* and what is below it */
+    if (strncmp(path, anthropic, strlen(anthropic)) == 0) return STYLE_ANTHROPIC;
     return strncmp(path, "/v1/", 4) == 0 ? STYLE_OPENAI : STYLE_OLLAMA;
 }
 
@@ -106,6 +105,64 @@ hyp_job *api_new_job(api *a, hyp_job_kind kind) {
     api_error(a, status, "%s", a->err.message);
     hyp_job_unref(job);
     return NULL;
+}
+
+hyp_conversation *api_new_conversation(api *a, hyp_job *job) {
+    if ((a->entry->summary.capabilities & HYP_CAN_COMPLETE) == 0)
+        return api_error(a, 400, "\"%s\" does not support chat", a->model), NULL;
+    job->conversation = hyp_conversation_new();
+    if (job->conversation == NULL) api_error(a, 500, "out of memory");
+    return job->conversation;
+}
+
+bool api_finish_messages(api *a, hyp_conversation *c) {
+    const hyp_entry *entry = a->entry;
+    bool own_system = c->n > 0 && strcmp(c->messages[0].role, "system") == 0;
+    if (hyp_conversation_has_images(c)) return api_error(a, 400, "\"%s\" does not support images", a->model);
+    if (entry->system != NULL && !own_system &&
+        hyp_conversation_add_first(c, "system", entry->system, &a->err) != HYP_OK)
+        return api_fail(a);
+    return hyp_conversation_set_template(c, hyp_entry_chat_template(entry), &a->err) == HYP_OK || api_fail(a);
+}
+
+static bool has_tool(yyjson_val *tools, const char *name) {
+    yyjson_val *tool;
+    size_t i, n;
+    yyjson_arr_foreach(tools, i, n, tool) {
+        yyjson_val *function = yyjson_obj_get(tool, "function");
+        if (yyjson_equals_str(yyjson_obj_get(function, "name"), name)) return true;
+    }
+    return false;
+}
+
+bool api_take_tools(api *a, hyp_conversation *c, yyjson_val *tools, const char *choice, bool named) {
+    static const char *const words[] = {"auto", "none", "required"};
+    if (yyjson_arr_size(tools) > 0 && (a->entry->summary.capabilities & HYP_CAN_TOOLS) == 0)
+        return api_error(a, 400, "%s does not support tools", a->entry->display);
+    if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
+    if (choice == NULL) return true;
+    bool known = named && has_tool(tools, choice);
+    if (named && !known) return api_error(a, 400, "tool_choice names \"%.100s\", which is not among the tools", choice);
+    for (size_t i = 0; i < HYP_ARRAY_LEN(words); i++)
+        known |= strcmp(choice, words[i]) == 0;
+    if (!known) return api_error(a, 400, "tool_choice \"%.100s\" is not known", choice);
+    c->tool_choice = strdup(choice);
+    return c->tool_choice != NULL || api_error(a, 500, "out of memory");
+}
+
+bool api_read_logprobs(api *a, hyp_job *job) {
+    job->logprobs = hyp_field_bool(&a->f, "logprobs", false);
+    int64_t top = hyp_field_int(&a->f, "top_logprobs", 0);
+    if (a->err.code != 0) return api_fail(a);
+    if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
+    job->top_logprobs = (int)top;
+    return true;
+}
+
+bool api_read_limits(api *a, hyp_job *job) {
+    job->truncate = hyp_field_bool(&a->f, "truncate", true);
+    job->shift = hyp_field_bool(&a->f, "shift", true);
+    return api_read_logprobs(a, job);
 }
 
 bool api_read_think(api *a, hyp_conversation *c) {

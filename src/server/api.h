@@ -57,18 +57,37 @@ void api_reply(api *a, hyp_str *body);
 /* A new job for a->entry with its parameters, keep_alive and `options` taken from the body. NULL: answered. */
 hyp_job *api_new_job(api *a, hyp_job_kind kind);
 
+/* Take `logprobs` and `top_logprobs`; and beside them Ollama's `truncate` and `shift`. False: answered. */
+bool api_read_logprobs(api *a, hyp_job *job);
+bool api_read_limits(api *a, hyp_job *job);
 /* Take Ollama's `think`: unset means true where the model can. False: answered. */
 bool api_read_think(api *a, hyp_conversation *c);
+
+/* What every chat is checked for and given beside its messages. Each answers and returns false, or NULL, when it refuses. */
+
+/* An empty conversation for `job`, whose model must be one that chats. It belongs to the job. */
+hyp_conversation *api_new_conversation(api *a, hyp_job *job);
+/* The messages are read: refuse images, add the alias's system message where there is none, and its template. */
+bool api_finish_messages(api *a, hyp_conversation *c);
+/* Take tools in OpenAI's form (NULL or empty: none) and the choice among them: a tool's name if `named`, else "auto", "none" or
+ * "required"; NULL: not chosen. */
+bool api_take_tools(api *a, hyp_conversation *c, yyjson_val *tools, const char *choice, bool named);
 
 /* --- an answer made from a job's events --- */
 typedef struct gen gen;
 typedef struct gen_ops {
     /* A streamed DELTA, TOOL_CALL: append what to send. */
     void (*chunk)(gen *g, const hyp_event *event, hyp_str *out);
-    /* DONE: the last of a stream, or the whole object. */
-    void (*done)(gen *g, const hyp_event *event, hyp_str *out);
+    /* DONE of a stream: what ends it. */
+    void (*end)(gen *g, const hyp_event *event, hyp_str *out);
+    /* DONE otherwise: the whole object, from what was gathered. */
+    void (*whole)(gen *g, const hyp_event *event, hyp_str *out);
     const char *stream_type, *plain_type;
     api_style style;
+    /* ERROR within a stream. NULL: the style's error object. */
+    void (*fail)(gen *g, const hyp_event *event, hyp_str *out);
+    /* Free g->own, which may be NULL. NULL: there is none. */
+    void (*free_own)(void *own);
 } gen_ops;
 
 struct gen {
@@ -83,7 +102,9 @@ struct gen {
     hyp_str content, thinking;   /* gathered when not streaming */
     hyp_event *kept, *kept_last; /* events with tool calls, logprobs or vectors, when not streaming */
     size_t n_calls;
+    hyp_stats begun; /* the prompt's counts, once it is taken up */
     /* for codecs */
+    void *own; /* a codec's own state */
     char id[40];
     int64_t created_s;
     bool include_usage, base64;
@@ -97,11 +118,33 @@ bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream);
 /* The object just made, for a codec's own fields; valid until the handler returns. */
 gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream);
 
+/* A route that does nothing but turn its body into a job, and the job's events into an answer. */
+typedef struct gen_route {
+    const char *body;      /* its name in messages */
+    const char *id_prefix; /* of the answer's id */
+    hyp_job_kind kind;
+    /* Fill g->job from the body, and what the codec keeps in `g`. False: answered. */
+    bool (*fill)(api *a, gen *g);
+    const gen_ops *ops; /* without `chunk` nothing is streamed */
+} gen_route;
+
+/* Handle a request of such a route. HTTP thread. */
+void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route);
+
+/* An event of a stream whose events have names: "event: TYPE" and an object with its `type`, left open. */
+void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret);
+void gen_end_event(hyp_json *j);
+
 /* Ollama's closing fields: durations and counts, those that are 0 left out. */
 void gen_put_stats(hyp_json *j, const hyp_stats *stats);
 /* "logprobs": [...] in Ollama's form, of one event or of all that were kept. */
 void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
 bool gen_has_logprobs(const hyp_event *events);
+/* "tool_calls": [...] of one event or of all that were kept, each written by `put`; left out when there is none. */
+void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call));
+/* The end of an object of Ollama's: done and why, with the context and the counts; logprobs, the bracket, and in a stream the end of the line. */
+void gen_put_done(hyp_json *j, const hyp_event *event);
+void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all);
 
 /* "prefix" and 24 random hex digits. */
 void gen_new_id(const char *prefix, char *ret, size_t size);
@@ -132,11 +175,13 @@ void ollama_delete(hyp_request *r, void *server);
 void ollama_create(hyp_request *r, void *server);
 void ollama_blobs(hyp_request *r, void *server);
 void anthropic_messages(hyp_request *r, void *server);
+void anthropic_count_tokens(hyp_request *r, void *server);
 void openai_models(hyp_request *r, void *server);
 void openai_model(hyp_request *r, void *server);
 void openai_chat(hyp_request *r, void *server);
 void openai_completions(hyp_request *r, void *server);
 void openai_embeddings(hyp_request *r, void *server);
+void openai_responses(hyp_request *r, void *server);
 void metrics_get(hyp_request *r, void *server);
 void ui_get(hyp_request *r, void *server);
 void ui_state(hyp_request *r, void *server);

@@ -246,7 +246,7 @@ int hyp_conversation_set_think(hyp_conversation *c, yyjson_val *think, hyp_err *
         hyp_think think;
     } words[] = {{"low", "low", HYP_THINK_ON},  {"medium", "medium", HYP_THINK_ON}, {"high", "high", HYP_THINK_ON},
                  {"max", "high", HYP_THINK_ON}, {"true", NULL, HYP_THINK_ON},       {"false", NULL, HYP_THINK_OFF},
-                 {"none", NULL, HYP_THINK_OFF}, {"minimal", "low", HYP_THINK_ON}};
+                 {"none", NULL, HYP_THINK_OFF}, {"minimal", "low", HYP_THINK_ON},   {"xhigh", "high", HYP_THINK_ON}};
     if (think == NULL || yyjson_is_null(think)) return HYP_OK;
     if (yyjson_is_bool(think)) return c->think = yyjson_get_bool(think) ? HYP_THINK_ON : HYP_THINK_OFF, HYP_OK;
     for (size_t i = 0; i < HYP_ARRAY_LEN(words); i++) {

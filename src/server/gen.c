@@ -28,6 +28,10 @@ static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_
     api_style style = g->ops->style;
     bool events = g->started && style != STYLE_OLLAMA; /* within a stream of server-sent events */
     if (!g->started) head->content_type = style != STYLE_OLLAMA ? V1_JSON : API_JSON;
+    if (g->started && g->ops->fail != NULL) {
+        g->ops->fail(g, event, out);
+        return;
+    }
     if (events) hyp_str_puts(out, style == STYLE_ANTHROPIC ? "event: error\ndata: " : "data: ");
     api_put_error(style, event->status, message, out);
     if (g->started) hyp_str_puts(out, events ? "\n\n" : "\n");
@@ -58,11 +62,18 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
         if (event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR) {
             if (event->kind == HYP_EVENT_ERROR)
                 put_error(g, event, head, out);
+            else if (g->stream)
+                g->ops->end(g, event, out);
             else
-                g->ops->done(g, event, out);
+                g->ops->whole(g, event, out);
             hyp_event_free(event);
             if (g->content.failed || g->thinking.failed) out->failed = true;
             return HYP_PULL_END;
+        }
+        if (event->kind == HYP_EVENT_BEGIN) {
+            g->begun = event->stats;
+            hyp_event_free(event);
+            continue;
         }
         g->n_calls += event->kind == HYP_EVENT_TOOL_CALL;
         if (!g->stream) {
@@ -94,6 +105,7 @@ static void detach(void *source) {
     }
     hyp_str_free(&g->content);
     hyp_str_free(&g->thinking);
+    if (g->ops->free_own != NULL) g->ops->free_own(g->own);
     free(g);
 }
 
@@ -103,7 +115,8 @@ static void notify(void *request) {
 
 static const hyp_source_ops source_ops = {pull, gone, detach};
 
-gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+/* Takes `job`. NULL: answered. */
+static gen *new_gen(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
     gen *g = calloc(1, sizeof *g);
     if (g == NULL) {
         hyp_job_unref(job);
@@ -117,20 +130,56 @@ gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
                .stream = stream,
                .last_sign_ns = job->created_ns,
                .created_s = hyp_wall_ns() / 1000000000};
-    hyp_job_set_notify(job, stream, notify, a->request);
+    return g;
+}
+
+/* Takes `g`. False: answered. */
+static bool submit(api *a, gen *g) {
+    hyp_job_set_notify(g->job, g->stream, notify, a->request);
     hyp_err err = HYP_ERR_NONE;
     int status = 503;
-    if (hyp_scheduler_submit(a->server->scheduler, job, &status, &err) != HYP_OK) {
+    if (hyp_scheduler_submit(a->server->scheduler, g->job, &status, &err) != HYP_OK) {
         detach(g);
-        api_error(a, status, "%s", err.message);
-        return NULL;
+        return api_error(a, status, "%s", err.message);
     }
     hyp_request_defer(a->request, &source_ops, g);
-    return g;
+    return true;
+}
+
+gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+    gen *g = new_gen(a, job, ops, stream);
+    return g != NULL && submit(a, g) ? g : NULL;
 }
 
 bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
     return gen_start_with(a, job, ops, stream) != NULL;
+}
+
+void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
+    api a;
+    if (api_open(&a, server, r, route->body) && api_find_model(&a)) {
+        bool stream = route->ops->chunk != NULL && hyp_field_bool(&a.f, "stream", false);
+        hyp_job *job = api_new_job(&a, route->kind);
+        gen *g = job != NULL ? new_gen(&a, job, route->ops, stream) : NULL;
+        if (g != NULL) gen_new_id(route->id_prefix, g->id, sizeof g->id);
+        if (g != NULL && route->fill(&a, g))
+            submit(&a, g);
+        else if (g != NULL)
+            detach(g);
+    }
+    api_close(&a);
+}
+
+void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret) {
+    hyp_str_printf(out, "event: %s\ndata: ", type);
+    *ret = (hyp_json){out, false};
+    hyp_json_open(ret, '{');
+    hyp_json_kv_str(ret, "type", type);
+}
+
+void gen_end_event(hyp_json *j) {
+    hyp_json_close(j, '}');
+    hyp_str_puts(j->out, "\n\n");
 }
 
 void gen_put_stats(hyp_json *j, const hyp_stats *stats) {
@@ -176,4 +225,40 @@ void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
         for (size_t i = 0; i < events->n_logprobs; i++)
             put_logprob(j, &events->logprobs[i]);
     hyp_json_close(j, ']');
+}
+
+void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call)) {
+    bool any = false;
+    for (; events != NULL; events = all ? events->next : NULL) {
+        if (events->kind != HYP_EVENT_TOOL_CALL) continue;
+        if (!any) {
+            hyp_json_key(j, "tool_calls");
+            hyp_json_open(j, '[');
+        }
+        put(j, events);
+        any = true;
+    }
+    if (any) hyp_json_close(j, ']');
+}
+
+void gen_put_done(hyp_json *j, const hyp_event *event) {
+    hyp_json_kv_bool(j, "done", true);
+    hyp_json_kv_str(j, "done_reason", event->reason);
+    if (event->n_context > 0) {
+        hyp_json_key(j, "context");
+        hyp_json_open(j, '[');
+        for (size_t i = 0; i < event->n_context; i++)
+            hyp_json_int(j, event->context[i]);
+        hyp_json_close(j, ']');
+    }
+    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(j, &event->stats);
+}
+
+void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all) {
+    if (gen_has_logprobs(events)) {
+        hyp_json_key(j, "logprobs");
+        gen_put_logprobs(j, events, all);
+    }
+    hyp_json_close(j, '}');
+    if (g->stream) hyp_str_puts(j->out, "\n");
 }

@@ -12,9 +12,17 @@
 
 #include <stdatomic.h>
 
-typedef enum hyp_job_kind { HYP_JOB_GENERATE, HYP_JOB_CHAT, HYP_JOB_EMBED, HYP_JOB_LOAD, HYP_JOB_UNLOAD } hyp_job_kind;
+typedef enum hyp_job_kind {
+    HYP_JOB_GENERATE,
+    HYP_JOB_CHAT,
+    HYP_JOB_COUNT, /* how many tokens the prompt of a chat has: DONE alone tells */
+    HYP_JOB_EMBED,
+    HYP_JOB_LOAD,
+    HYP_JOB_UNLOAD
+} hyp_job_kind;
 
 typedef enum hyp_event_kind {
+    HYP_EVENT_BEGIN, /* of a GENERATE or CHAT, before all others: the prompt is about to be evaluated */
     HYP_EVENT_DELTA,
     HYP_EVENT_TOOL_CALL,
     HYP_EVENT_EMBEDDING,
@@ -36,6 +44,7 @@ void hyp_logprob_clear(hyp_logprob *logprob);
 typedef struct hyp_stats {
     int64_t total_ns, load_ns, prompt_ns, eval_ns;
     int64_t n_prompt, n_cached, n_eval; /* tokens; n_cached of n_prompt were in a slot already */
+    int64_t n_reasoning;                /* of n_eval, tokens of reasoning */
 } hyp_stats;
 
 typedef struct hyp_event {
@@ -50,7 +59,7 @@ typedef struct hyp_event {
     size_t n_embedding;
     const char *reason; /* DONE: stop, length, load, unload; static */
     const char *stop;   /* DONE: the job's stop string that ended it, or NULL */
-    hyp_stats stats;    /* DONE */
+    hyp_stats stats;    /* DONE; BEGIN: n_prompt and n_cached */
     int32_t *context;   /* DONE of a GENERATE that is not raw: every token that memory still holds */
     size_t n_context;
     int status; /* ERROR: the HTTP status it would have */
@@ -68,7 +77,7 @@ typedef struct hyp_job {
     char *model;      /* as the client spelled it */
     hyp_params params;
     int64_t keep_alive_ns;          /* HYP_FOREVER, 0: unload after */
-    hyp_conversation *conversation; /* CHAT, and GENERATE that is not raw */
+    hyp_conversation *conversation; /* CHAT, COUNT, and GENERATE that is not raw */
     char *prompt, *suffix;          /* GENERATE raw, or with a suffix to be filled towards */
     int32_t *context;               /* GENERATE: tokens that come before */
     size_t n_context;

@@ -279,3 +279,8 @@ void hyp_json_kv_real(hyp_json *j, const char *key, double value) {
     hyp_json_key(j, key);
     hyp_json_real(j, value);
 }
+
+void hyp_json_kv_null(hyp_json *j, const char *key) {
+    hyp_json_key(j, key);
+    hyp_json_null(j);
+}

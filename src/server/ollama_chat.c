@@ -35,49 +35,24 @@ static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
     const char *text = event->content != NULL ? event->content : "";
     head(g, &j, text, strlen(text));
     if (event->thinking != NULL) hyp_json_kv_str(&j, "thinking", event->thinking);
-    if (event->kind == HYP_EVENT_TOOL_CALL) {
-        hyp_json_key(&j, "tool_calls");
-        hyp_json_open(&j, '[');
-        put_call(&j, event);
-        hyp_json_close(&j, ']');
-    }
+    gen_put_calls(&j, event, false, put_call);
     hyp_json_close(&j, '}');
     hyp_json_kv_bool(&j, "done", false);
-    if (event->n_logprobs > 0) {
-        hyp_json_key(&j, "logprobs");
-        gen_put_logprobs(&j, event, false);
-    }
-    hyp_json_close(&j, '}');
-    hyp_str_puts(out, "\n");
-}
-
-static void put_kept_calls(gen *g, hyp_json *j) {
-    if (g->n_calls == 0 || g->stream) return;
-    hyp_json_key(j, "tool_calls");
-    hyp_json_open(j, '[');
-    for (const hyp_event *e = g->kept; e != NULL; e = e->next)
-        if (e->kind == HYP_EVENT_TOOL_CALL) put_call(j, e);
-    hyp_json_close(j, ']');
+    gen_close_line(g, &j, event, false);
 }
 
 static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j = {out, false};
     head(g, &j, g->content.length > 0 ? g->content.data : "", g->content.length);
     if (g->thinking.length > 0) hyp_json_kv_str(&j, "thinking", g->thinking.data);
-    put_kept_calls(g, &j);
+    gen_put_calls(&j, g->kept, true, put_call);
     hyp_json_close(&j, '}');
-    hyp_json_kv_bool(&j, "done", true);
-    hyp_json_kv_str(&j, "done_reason", event->reason);
-    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(&j, &event->stats);
-    if (gen_has_logprobs(g->kept)) {
-        hyp_json_key(&j, "logprobs");
-        gen_put_logprobs(&j, g->kept, true);
-    }
-    hyp_json_close(&j, '}');
-    if (g->stream) hyp_str_puts(out, "\n");
+    gen_put_done(&j, event);
+    gen_close_line(g, &j, g->kept, true);
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
+static const gen_ops ops = {
+    .chunk = chunk, .end = done, .whole = done, .stream_type = NDJSON, .plain_type = API_JSON, .style = STYLE_OLLAMA};
 
 /* What an alias was created with comes first: its messages, and its system message where the client sends none. */
 static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {
@@ -90,35 +65,18 @@ static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {
         if (r != HYP_OK) return api_fail(a);
     }
     if (hyp_conversation_add_ollama(c, messages, &a->err) != HYP_OK) return api_fail(a);
-    bool own_system = c->n > 0 && strcmp(c->messages[0].role, "system") == 0;
-    if (entry->system != NULL && !own_system &&
-        hyp_conversation_add_first(c, "system", entry->system, &a->err) != HYP_OK)
-        return api_fail(a);
-    if (hyp_conversation_has_images(c)) return api_error(a, 400, "\"%s\" does not support images", a->model);
-    return true;
+    return api_finish_messages(a, c);
 }
 
 static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
     hyp_fields *f = &a->f;
-    const hyp_entry *entry = a->entry;
-    unsigned can = entry->summary.capabilities;
-    job->truncate = hyp_field_bool(f, "truncate", true);
-    job->shift = hyp_field_bool(f, "shift", true);
-    job->logprobs = hyp_field_bool(f, "logprobs", false);
-    int64_t top = hyp_field_int(f, "top_logprobs", 0);
     yyjson_val *tools = hyp_field_array(f, "tools");
     if (a->err.code != 0) return api_fail(a);
-    if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
-    job->top_logprobs = (int)top;
-    if ((can & HYP_CAN_COMPLETE) == 0) return api_error(a, 400, "\"%s\" does not support chat", a->model);
-    if (yyjson_arr_size(tools) > 0 && (can & HYP_CAN_TOOLS) == 0)
-        return api_error(a, 400, "%s does not support tools", entry->display);
-    hyp_conversation *c = job->conversation = hyp_conversation_new();
-    if (c == NULL) return api_error(a, 500, "out of memory");
-    if (!add_messages(a, c, messages)) return false;
-    if (hyp_conversation_set_tools(c, tools, &a->err) != HYP_OK) return api_fail(a);
-    if (hyp_conversation_set_template(c, hyp_entry_chat_template(entry), &a->err) != HYP_OK) return api_fail(a);
-    if (!api_read_think(a, c)) return false;
+    if (!api_read_limits(a, job)) return false;
+    hyp_conversation *c = api_new_conversation(a, job);
+    if (c == NULL || !add_messages(a, c, messages) || !api_take_tools(a, c, tools, NULL, false) ||
+        !api_read_think(a, c))
+        return false;
     if (hyp_conversation_set_format(c, hyp_field(f, "format"), &a->err) != HYP_OK)
         return api_error(a, 500, "%s", a->err.message);
     return true;

@@ -77,12 +77,8 @@ static void done_old(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json_close(&j, '}');
 }
 
-static void never(gen *g, const hyp_event *event, hyp_str *out) {
-    (void)g, (void)event, (void)out; /* vectors are gathered, not streamed */
-}
-
-static const gen_ops ops = {never, done, API_JSON, API_JSON, STYLE_OLLAMA},
-                     old_ops = {never, done_old, API_JSON, API_JSON, STYLE_OLLAMA};
+static const gen_ops ops = {.whole = done, .plain_type = API_JSON, .style = STYLE_OLLAMA},
+                     old_ops = {.whole = done_old, .plain_type = API_JSON, .style = STYLE_OLLAMA};
 
 static void embed(hyp_request *r, void *server, const char *name, const char *field, const gen_ops *how) {
     api a;

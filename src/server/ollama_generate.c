@@ -21,37 +21,19 @@ static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
     head(g, &j, text, strlen(text));
     if (event->thinking != NULL) hyp_json_kv_str(&j, "thinking", event->thinking);
     hyp_json_kv_bool(&j, "done", false);
-    if (event->n_logprobs > 0) {
-        hyp_json_key(&j, "logprobs");
-        gen_put_logprobs(&j, event, false);
-    }
-    hyp_json_close(&j, '}');
-    hyp_str_puts(out, "\n");
+    gen_close_line(g, &j, event, false);
 }
 
 static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j = {out, false};
     head(g, &j, g->content.length > 0 ? g->content.data : "", g->content.length);
     if (g->thinking.length > 0) hyp_json_kv_str(&j, "thinking", g->thinking.data);
-    hyp_json_kv_bool(&j, "done", true);
-    hyp_json_kv_str(&j, "done_reason", event->reason);
-    if (event->n_context > 0) {
-        hyp_json_key(&j, "context");
-        hyp_json_open(&j, '[');
-        for (size_t i = 0; i < event->n_context; i++)
-            hyp_json_int(&j, event->context[i]);
-        hyp_json_close(&j, ']');
-    }
-    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(&j, &event->stats);
-    if (gen_has_logprobs(g->kept)) {
-        hyp_json_key(&j, "logprobs");
-        gen_put_logprobs(&j, g->kept, true);
-    }
-    hyp_json_close(&j, '}');
-    if (g->stream) hyp_str_puts(out, "\n");
+    gen_put_done(&j, event);
+    gen_close_line(g, &j, g->kept, true);
 }
 
-static const gen_ops ops = {chunk, done, NDJSON, API_JSON, STYLE_OLLAMA};
+static const gen_ops ops = {
+    .chunk = chunk, .end = done, .whole = done, .stream_type = NDJSON, .plain_type = API_JSON, .style = STYLE_OLLAMA};
 
 static bool read_context(api *a, hyp_job *job) {
     yyjson_val *context = hyp_field_array(&a->f, "context"), *item;
@@ -108,14 +90,9 @@ static bool fill_chat(api *a, hyp_job *job, const char *prompt) {
 static bool fill(api *a, hyp_job *job, const char *prompt) {
     hyp_fields *f = &a->f;
     job->raw = hyp_field_bool(f, "raw", false);
-    job->truncate = hyp_field_bool(f, "truncate", true);
-    job->shift = hyp_field_bool(f, "shift", true);
-    job->logprobs = hyp_field_bool(f, "logprobs", false);
-    int64_t top = hyp_field_int(f, "top_logprobs", 0);
     const char *suffix = hyp_field_str(f, "suffix", "");
     if (a->err.code != 0) return api_fail(a);
-    if (top < 0 || top > 20) return api_error(a, 400, "top_logprobs must be between 0 and 20");
-    job->top_logprobs = (int)top;
+    if (!api_read_limits(a, job)) return false;
     if (yyjson_arr_size(hyp_field_array(f, "images")) > 0)
         return api_error(a, 400, "\"%s\" does not support images", a->model);
     if (suffix[0] != '\0') {

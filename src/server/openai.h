@@ -1,9 +1,18 @@
-/* openai.h - what the two text routes of /v1 share. Private to src/server. */
+/* openai.h - what the text routes of OpenAI's /v1 share. Private to src/server. */
 #pragma once
 #include "server/api.h"
 
-/* Sampling fields of a chat or completion request, with OpenAI's defaults. False: answered. */
+/* Sampling fields of a request, with OpenAI's defaults. False: answered. */
 bool openai_read_sampling(api *a, hyp_job *job);
+/* stream_options.include_usage */
+bool openai_wants_usage(const api *a);
+/* The form the answer is to have: `format` holds its type, `schema` a json_schema's schema, and `where` names that one in messages.
+ * False: answered. */
+bool openai_take_format(api *a, hyp_conversation *c, const hyp_fields *format, const hyp_fields *schema,
+                        const char *where);
+/* reasoning.effort of the body, or NULL; and how much a model that can is to reason (NULL: as it does by itself). False: answered. */
+yyjson_val *openai_reasoning_effort(const api *a);
+bool openai_take_effort(api *a, hyp_conversation *c, yyjson_val *effort);
 /* {"id":..,"object":..,"created":..,"model":..,"system_fingerprint":.. and leave the object open. */
 void openai_put_head(hyp_json *j, const gen *g, const char *object);
 void openai_put_usage(hyp_json *j, const hyp_stats *stats);

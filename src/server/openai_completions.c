@@ -47,7 +47,12 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     openai_finish_stream(g, event, "text_completion", out);
 }
 
-static const gen_ops ops = {chunk, done, EVENT_STREAM, V1_JSON, STYLE_OPENAI};
+static const gen_ops ops = {.chunk = chunk,
+                            .end = done,
+                            .whole = done,
+                            .stream_type = EVENT_STREAM,
+                            .plain_type = V1_JSON,
+                            .style = STYLE_OPENAI};
 
 /* A string, or a list of exactly one. */
 static const char *read_prompt(api *a) {
@@ -58,11 +63,13 @@ static const char *read_prompt(api *a) {
     return yyjson_get_str(prompt);
 }
 
-static bool fill(api *a, hyp_job *job) {
+static bool fill(api *a, gen *g) {
+    hyp_job *job = g->job;
     const char *prompt = read_prompt(a);
     if (prompt == NULL) return false;
     const char *suffix = hyp_field_str(&a->f, "suffix", "");
     yyjson_val *logprobs = hyp_field(&a->f, "logprobs");
+    g->include_usage = openai_wants_usage(a);
     if (a->err.code != 0) return api_fail(a);
     if ((a->entry->summary.capabilities & HYP_CAN_COMPLETE) == 0)
         return api_error(a, 400, "\"%s\" does not support generate", a->model);
@@ -79,20 +86,6 @@ static bool fill(api *a, hyp_job *job) {
 }
 
 void openai_completions(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "CompletionRequest") && api_find_model(&a)) {
-        bool stream = hyp_field_bool(&a.f, "stream", false);
-        hyp_job *job = api_new_job(&a, HYP_JOB_GENERATE);
-        if (job != NULL && !fill(&a, job))
-            hyp_job_unref(job);
-        else if (job != NULL) {
-            bool usage = yyjson_get_bool(yyjson_obj_get(hyp_field(&a.f, "stream_options"), "include_usage"));
-            gen *g = gen_start_with(&a, job, &ops, stream);
-            if (g != NULL) {
-                gen_new_id("cmpl-", g->id, sizeof g->id);
-                g->include_usage = usage;
-            }
-        }
-    }
-    api_close(&a);
+    static const gen_route route = {"CompletionRequest", "cmpl-", HYP_JOB_GENERATE, fill, &ops};
+    gen_handle(r, server, &route);
 }

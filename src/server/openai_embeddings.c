@@ -52,11 +52,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json_close(&j, '}');
 }
 
-static void never(gen *g, const hyp_event *event, hyp_str *out) {
-    (void)g, (void)event, (void)out;
-}
-
-static const gen_ops ops = {never, done, V1_JSON, V1_JSON, STYLE_OPENAI};
+static const gen_ops ops = {.whole = done, .plain_type = V1_JSON, .style = STYLE_OPENAI};
 
 void openai_embeddings(hyp_request *r, void *server) {
     api a;

@@ -349,7 +349,7 @@ int prompt_build(const hyp_job *job, const prompt_env *env, answer_plan *ret, in
     /* Room for an answer: what is asked for, at most an eighth of the context. */
     size_t reserve = n_ctx / 8;
     if (job->params.num_predict > 0) reserve = HYP_MIN(reserve, (size_t)job->params.num_predict);
-    size_t limit = n_ctx - HYP_MAX(reserve, 1);
+    size_t limit = job->kind == HYP_JOB_COUNT ? SIZE_MAX : n_ctx - HYP_MAX(reserve, 1);
     int code = job->conversation != NULL ? build_chat(job, env, limit, &p, err) : build_raw(job, env, limit, &p, err);
     for (size_t i = 0; code == HYP_OK && i < p.n; i++) /* `context` comes from the client */
         if (p.tokens[i] < 0 || p.tokens[i] >= env->info->n_vocab)

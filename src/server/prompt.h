@@ -27,7 +27,7 @@ typedef struct prompt_env {
     size_t n_ctx;                      /* the request's context */
 } prompt_env;
 
-/* Build. On failure `*ret_status` is the HTTP status it deserves.
+/* Build; what is only to be counted may be of any length. On failure `*ret_status` is the HTTP status it deserves.
  * Errors: HYP_EINVAL (too long, empty), HYP_EFORMAT (template, grammar), HYP_ENOMEM, HYP_EENGINE. */
 HYP_NODISCARD int prompt_build(const hyp_job *job, const prompt_env *env, answer_plan *ret, int *ret_status,
                                hyp_err *err);

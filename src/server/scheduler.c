@@ -78,12 +78,13 @@ static void leave_queue(hyp_scheduler *s, hyp_job *before, hyp_job *job) {
     atomic_fetch_sub(&s->n_waiting, 1);
 }
 
-static void finish_simple(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, int64_t load_ns) {
+static void finish_simple(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats) {
     hyp_event *event = calloc(1, sizeof *event);
     if (event != NULL) {
         event->kind = HYP_EVENT_DONE;
         event->reason = reason;
-        event->stats = (hyp_stats){.total_ns = hyp_mono_ns() - job->created_ns, .load_ns = load_ns};
+        event->stats = stats;
+        event->stats.total_ns = hyp_mono_ns() - job->created_ns;
     }
     lane_touch(s, l, job);
     hyp_job_push(job, event);
@@ -105,8 +106,22 @@ typedef enum verdict { KEEP_WAITING, TAKEN } verdict;
 static verdict consider_unload(hyp_scheduler *s, hyp_job *job) {
     for (size_t i = 0; i < N_LANES; i++)
         if (lane_holds(&s->lanes[i], job)) lane_touch(s, &s->lanes[i], job);
-    finish_simple(s, &s->lanes[TEXT_LANE], job, "unload", 0);
+    finish_simple(s, &s->lanes[TEXT_LANE], job, "unload", (hyp_stats){0});
     return TAKEN;
+}
+
+/* Takes no slot: it waits for no answer but those before it in the queue. */
+static void count(hyp_scheduler *s, lane *l, hyp_job *job) {
+    answer_plan p = {0};
+    hyp_err err = HYP_ERR_NONE;
+    int status = 500;
+    if (step_plan(s, l, job, &p, &status, &err) == HYP_OK)
+        finish_simple(s, l, job, "stop", (hyp_stats){.n_prompt = (int64_t)p.n});
+    else {
+        lane_touch(s, l, job);
+        fail(s, job, status, &err);
+    }
+    prompt_free(&p);
 }
 
 static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
@@ -129,7 +144,9 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
         }
         load_ns = l->load_ns;
     }
-    if (job->kind == HYP_JOB_LOAD) return finish_simple(s, l, job, "load", load_ns > 0 ? load_ns : 1), TAKEN;
+    if (job->kind == HYP_JOB_LOAD)
+        return finish_simple(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)}), TAKEN;
+    if (job->kind == HYP_JOB_COUNT) return count(s, l, job), TAKEN;
     if (job->kind == HYP_JOB_EMBED) {
         if (l->embedding != NULL) return blocked[which] = true, KEEP_WAITING;
         l->embedding = job;

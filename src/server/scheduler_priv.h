@@ -63,6 +63,9 @@ void lane_touch(hyp_scheduler *s, lane *l, hyp_job *job); /* a request for it en
 /* step.c, step_embed.c: one round of work. False when there was nothing to do. */
 bool step_text(hyp_scheduler *s, lane *l);
 bool step_embed(hyp_scheduler *s, lane *l);
+/* Render and tokenise what a job asks (prompt_build()). */
+HYP_NODISCARD int step_plan(hyp_scheduler *s, lane *l, const hyp_job *job, answer_plan *ret, int *ret_status,
+                            hyp_err *err);
 /* Put a job into a slot. False when it had to be failed. */
 bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job);
 void step_abort_all(hyp_scheduler *s, lane *l, int status, const char *message);

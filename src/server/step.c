@@ -23,7 +23,8 @@ static void finish(hyp_scheduler *s, lane *l, slot *which, const char *reason) {
                                    .eval_ns = HYP_MAX(now - which->prompt_done_ns, 1),
                                    .n_prompt = (int64_t)which->n_asked,
                                    .n_cached = (int64_t)which->n_cached,
-                                   .n_eval = which->n_eval};
+                                   .n_eval = which->n_eval,
+                                   .n_reasoning = which->answer.n_reasoning};
         if (job->kind == HYP_JOB_GENERATE && !job->raw &&
             (event->context = malloc((which->n_tokens + 1) * sizeof(int32_t))) != NULL) {
             memcpy(event->context, which->tokens, which->n_tokens * sizeof(int32_t));
@@ -66,6 +67,20 @@ static size_t context_of(const lane *l, const hyp_job *job) {
     return n;
 }
 
+int step_plan(hyp_scheduler *s, lane *l, const hyp_job *job, answer_plan *ret, int *ret_status, hyp_err *err) {
+    prompt_env env = {s->config.backend.ops, l->model, &l->info, l->template, l->tool_template, context_of(l, job)};
+    return prompt_build(job, &env, ret, ret_status, err);
+}
+
+static void tell_begin(const slot *which) {
+    hyp_event *event = calloc(1, sizeof *event);
+    if (event != NULL) {
+        event->kind = HYP_EVENT_BEGIN;
+        event->stats = (hyp_stats){.n_prompt = (int64_t)which->n_asked, .n_cached = (int64_t)which->n_cached};
+    }
+    hyp_job_push(which->job, event);
+}
+
 bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     const hyp_backend_ops *ops = s->config.backend.ops;
     hyp_err err = HYP_ERR_NONE;
@@ -73,8 +88,7 @@ bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     int status = 500;
     void *sampler = NULL;
     size_t n_ctx = context_of(l, job);
-    prompt_env env = {ops, l->model, &l->info, l->template, l->tool_template, n_ctx};
-    int r = prompt_build(job, &env, &p, &status, &err);
+    int r = step_plan(s, l, job, &p, &status, &err);
     if (r == HYP_OK) {
         status = 500;
         r = ops->sampler_new(l->model, &p.sampling, &sampler, &err);
@@ -108,6 +122,7 @@ bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job) {
     atomic_fetch_add(&s->prompt_tokens, p.n - which->n_cached);
     atomic_fetch_add(&s->cached_tokens, which->n_cached);
     prompt_free(&p);
+    tell_begin(which);
     return true;
 }
 

@@ -3,7 +3,7 @@
 #
 # usage: tests/clients/run.sh NAME|ci|all [MODEL.gguf [BUILD]]
 #
-# NAME is one of curl, ollama-python, openai-python, ollama-js, langchain, ollama-cli, open-webui, continue, openclaw, embeddings. `ci` is the
+# NAME is one of curl, ollama-python, openai-python, ollama-js, langchain, ollama-cli, open-webui, continue, openclaw, codex, embeddings. `ci` is the
 # first five: small and quick to install; `all` is every one (about 4 GB of packages). MODEL is the demo model unless given;
 # openclaw and the tool calls of langchain want one that calls tools by itself, which HYPURA_TOOLS_MODEL_FILE names.
 # Every client has its pinned version below and a folder of its own in HYPURA_CLIENTS (kept between runs). A client that the
@@ -131,6 +131,10 @@ openclaw() {
     npm_folder openclaw openclaw@2026.9.6 || { skip openclaw "npm"; return; }
     check openclaw python3 "$here/openclaw.py" "$clients/openclaw/node_modules/.bin"
 }
+codex_command() {
+    npm_folder codex @openai/codex@0.171.0 || { skip codex "npm"; return; }
+    check codex python3 "$here/codex.py" "$clients/codex/node_modules/.bin/codex" "$build"
+}
 
 # Not a client, but a real model of the kind that has no demo: weights from a Python package.
 embeddings() {
@@ -155,7 +159,7 @@ if [ -n "${HYPURA_TOOLS_MODEL_FILE:-}" ] && [ "$what" != ci ]; then # a second s
     export HYPURA_TOOLS_URL HYPURA_TOOLS_NAME
 fi
 for client in $(case $what in ci) echo curl ollama-python openai-python ollama-js langchain ;;
-    all) echo curl ollama-python openai-python ollama-js langchain ollama-cli open-webui continue openclaw embeddings ;; *) echo "$what" ;; esac); do
+    all) echo curl ollama-python openai-python ollama-js langchain ollama-cli open-webui continue openclaw codex embeddings ;; *) echo "$what" ;; esac); do
     case $client in
     curl) curl_client ;;
     ollama-python) ollama_python ;;
@@ -166,6 +170,7 @@ for client in $(case $what in ci) echo curl ollama-python openai-python ollama-j
     open-webui) open_webui ;;
     continue) continue_core ;;
     openclaw) openclaw ;;
+    codex) codex_command ;;
     embeddings) embeddings ;;
     *) say "there is no client \"$client\""; exit 2 ;;
     esac

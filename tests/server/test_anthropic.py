@@ -45,6 +45,8 @@ class Messages(ServerTest):
         events = self.events("say hi")
         start = events[0]["message"]
         self.assertEqual((start["role"], start["content"], start["stop_reason"]), ("assistant", [], None))
+        self.assertEqual(start["usage"], {**events[-2]["usage"], "output_tokens": 0})
+        self.assertEqual(start["usage"]["input_tokens"] + start["usage"]["cache_read_input_tokens"], 26)
         self.assertEqual(events[1], {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
         self.assertEqual([e["delta"] for e in events if e["type"] == "content_block_delta"], [{"type": "text_delta", "text": c} for c in "hi"])
         self.assertEqual((events[-2]["delta"], events[-2]["usage"]["output_tokens"]), ({"stop_reason": "end_turn", "stop_sequence": None}, 3))
@@ -99,6 +101,34 @@ class Messages(ServerTest):
         events = self.events(text, model="think", thinking={"type": "enabled", "budget_tokens": 1024})
         self.assertEqual([e["content_block"]["type"] for e in events if e["type"] == "content_block_start"], ["thinking", "text"])
         self.assertEqual(self.ask("say ok", thinking={"type": "enabled"}).status, 200, "clients ask every model")
+
+    def count(self, **body):
+        reply = self.server.post("/v1/messages/count_tokens", body)
+        self.assertEqual((reply.status, reply.headers["Content-Type"], list(reply.json)), (200, "application/json", ["input_tokens"]), reply.body)
+        return reply.json["input_tokens"]
+
+    def test_count(self):
+        """What is counted is the prompt that would be evaluated, template, system message and tools included."""
+        asked = {"messages": [{"role": "user", "content": "say {TOKENS}"}]}
+        for more in ({"model": "plain"}, {"model": "plain", "system": "be kind"}, {"model": "tools", "tools": [WEATHER]},
+                     {"model": "tools", "tools": [WEATHER], "tool_choice": {"type": "none"}}, {"model": "think", "thinking": {"type": "enabled", "budget_tokens": 9}}):
+            text = self.server.post("/v1/messages", {**asked, **more, "max_tokens": 50}).json["content"][0]["text"]
+            self.assertEqual(str(self.count(**asked, **more)), text, more)
+        decodes = self.server.metric("decodes_total")
+        long = self.count(model="plain", messages=[{"role": "user", "content": "y" * 20000}])
+        self.assertEqual((long - 20000, self.server.metric("decodes_total")), (self.count(model="plain", messages=[{"role": "user", "content": "y"}]) - 1, decodes),
+                         "longer than the context, counted whole, and nothing evaluated")
+
+    def test_count_errors(self):
+        good = {"model": "plain", "messages": [{"role": "user", "content": "x"}]}
+        for body, status, kind, words in (
+                ("", 400, "invalid_request_error", "missing request body"), ({**good, "model": "nope"}, 404, "not_found_error", "model 'nope' not found"),
+                ({**good, "model": "broken"}, 500, "api_error", "this model is broken (take another)"),
+                ({**good, "messages": []}, 400, "invalid_request_error", "messages: at least one message is required"),
+                ({**good, "model": "embed"}, 400, "invalid_request_error", '"embed" does not support chat'),
+                ({**good, "tools": [WEATHER]}, 400, "invalid_request_error", "plain:Q4_K_M does not support tools")):
+            reply = self.server.post("/v1/messages/count_tokens", body)
+            self.assertEqual((reply.status, reply.json), (status, {"type": "error", "error": {"type": kind, "message": words}}))
 
     def test_errors(self):
         message = [{"role": "user", "content": "x"}]

@@ -99,7 +99,7 @@ class Experts(unittest.TestCase):
         report = self.check(model, ["--ram", ram], n="24")
         self.assertGreater(report["cache"]["miss_bytes"], 0)
         # Its experts are copies of one FFN: it says what the dense model says, where another rounding does not change that.
-        said = [run_json(*args, "-p", COUNTING, "-n", "24", "--temp", "0", "--ignore-eos", "-t", "1")["text"]
+        said = [run_json(*args, "-p", COUNTING, "-n", "24", "-c", "1024", "--temp", "0", "--ignore-eos", "-t", "1")["text"]
                 for args in ((dense,), (model, "--mode", "experts", "--ram", ram))]
         self.assertEqual(said[1], said[0])
         self.assertTrue(said[0].startswith(" 10, 11, 12,"), said[0])

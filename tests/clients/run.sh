@@ -4,7 +4,7 @@
 # usage: tests/clients/run.sh NAME|ci|all [MODEL.gguf [BUILD]]
 #
 # NAME is one of curl, ollama-python, openai-python, ollama-js, langchain, ollama-cli, open-webui, continue, openclaw, embeddings. `ci` is the
-# first five: small and quick to install; `all` is every one (about 4 GB of packages). MODEL is the demo model unless given;
+# first five: small and quick to install; `all` is every one (about 3 GB of packages). MODEL is the demo model unless given;
 # openclaw and the tool calls of langchain want one that calls tools by itself, which HYPURA_TOOLS_MODEL_FILE names.
 # Every client has its pinned version below and a folder of its own in HYPURA_CLIENTS (kept between runs). A client that the
 # package registries do not give is skipped by name; a client that fails makes the run fail. README.md has the last results.

@@ -2,10 +2,10 @@
 #pragma once
 #include "server/api.h"
 
-/* Read `input` (a string, a list of strings; where `tokens` also a list of numbers is refused clearly) into the job.
- * False: answered. */
+/* Read `input` (a string, a list of strings) into the job. A text for a model that makes no vectors is refused here,
+ * before that model is loaded in the embedding model's place, perhaps a second time. False: answered. */
 bool embed_read_inputs(api *a, hyp_job *job, yyjson_val *input);
-/* The capability and the job. NULL: answered. */
+/* The job, without its inputs. NULL: answered. */
 hyp_job *embed_new_job(api *a);
 /* Cut to `dimensions` (0: all) and scale to length 1. */
 size_t embed_normalise(float *vector, size_t n, int64_t dimensions);

@@ -41,6 +41,8 @@ bool embed_read_inputs(api *a, hyp_job *job, yyjson_val *input) {
     yyjson_val *text;
     if (input == NULL || (yyjson_is_str(input) && yyjson_get_len(input) == 0)) return true;
     if (n > MAX_INPUTS) return api_error(a, 400, "more than %d inputs", MAX_INPUTS);
+    if (n > 0 && (a->entry->summary.capabilities & HYP_CAN_EMBED) == 0)
+        return api_error(a, 400, "this model does not support embeddings");
     job->inputs = calloc(n > 0 ? n : 1, sizeof *job->inputs);
     if (job->inputs == NULL) return api_error(a, 500, "out of memory");
     if (!yyjson_is_arr(input)) return add_input(a, job, input);

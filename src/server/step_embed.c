@@ -87,6 +87,14 @@ static int embed_some(hyp_scheduler *s, lane *l, hyp_err *err) {
     return HYP_OK;
 }
 
+/* The lane's job has had its last event: let it go. */
+static void release(hyp_scheduler *s, lane *l) {
+    hyp_job *job = l->embedding;
+    lane_touch(s, l, job);
+    l->embedding = NULL;
+    hyp_job_unref(job);
+}
+
 static void embed_done(hyp_scheduler *s, lane *l) {
     hyp_job *job = l->embedding;
     hyp_event *event = calloc(1, sizeof *event);
@@ -98,9 +106,7 @@ static void embed_done(hyp_scheduler *s, lane *l) {
         event->stats.load_ns = HYP_MAX(event->stats.load_ns, 1);
     }
     hyp_job_push(job, event);
-    lane_touch(s, l, job);
-    l->embedding = NULL;
-    hyp_job_unref(job);
+    release(s, l);
 }
 
 bool step_embed(hyp_scheduler *s, lane *l) {
@@ -108,10 +114,7 @@ bool step_embed(hyp_scheduler *s, lane *l) {
     if (job == NULL) return false;
     if (hyp_job_has_ended(job)) {
         atomic_fetch_add(&s->cancelled, 1);
-        l->embedding = NULL;
-        lane_touch(s, l, job);
-        hyp_job_unref(job);
-        return true;
+        return release(s, l), true;
     }
     if (l->n_embedded == job->n_inputs) return embed_done(s, l), true;
     if (hyp_job_is_full(job)) return false;
@@ -120,5 +123,5 @@ bool step_embed(hyp_scheduler *s, lane *l) {
     if (r == HYP_OK) return true;
     atomic_fetch_add(&s->failed, 1);
     hyp_job_fail(job, r == HYP_EINVAL || r == HYP_EUNSUPPORTED ? 400 : 500, "%s", err.message);
-    return true;
+    return release(s, l), true;
 }

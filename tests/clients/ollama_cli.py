@@ -1,8 +1,10 @@
 """The ollama command pointed at the server: one-shot commands, then `ollama run` on a terminal as people type it."""
+import atexit
 import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,6 +12,7 @@ import time
 
 ollama, url, model = sys.argv[1], os.environ["HYPURA_URL"], os.environ["HYPURA_MODEL"]
 home = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, home)
 env = {**os.environ, "OLLAMA_HOST": url, "HOME": home, "TERM": "xterm"}
 screen_codes = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\u2800-\u28ff]")
 

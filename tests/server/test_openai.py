@@ -156,6 +156,23 @@ class Embed(ServerTest):
         reply = self.server.post("/api/embed", {"model": "embed", "input": "x" * 500, "truncate": False})
         self.assertEqual((reply.status, reply.json["error"]), (400, "the input length exceeds the context length"))
 
+    def test_a_failure_is_no_cancellation(self):
+        self.server.post("/api/embed", {"model": "embed", "input": "x"})
+        before = [self.server.metric(name) for name in ("jobs_failed_total", "jobs_cancelled_total")]
+        self.server.post("/api/embed", {"model": "embed", "input": "x" * 500, "truncate": False})
+        self.server.post("/api/embed", {"model": "embed", "input": "x"})  # by now the other has left the compute thread
+        self.assertEqual([self.server.metric(name) for name in ("jobs_failed_total", "jobs_cancelled_total")], [before[0] + 1, before[1]])
+
+    def test_a_text_model_is_not_loaded_for_nothing(self):
+        self.server.post("/api/embed", {"model": "embed", "input": "x"})
+        loads = self.server.metric("model_loads_total")
+        for path, field in (("/api/embed", "input"), ("/api/embeddings", "prompt"), ("/v1/embeddings", "input")):
+            reply = self.server.post(path, {"model": "plain", field: "x"})
+            self.assertEqual(reply.status, 400, path)
+            self.assertIn("this model does not support embeddings", reply.text)
+        self.server.post("/api/embed", {"model": "embed", "input": "x"})
+        self.assertEqual(self.server.metric("model_loads_total"), loads, "the embedding model kept its place")
+
     def test_errors(self):
         self.assertEqual(self.server.post("/api/embed", {"model": "embed", "input": [1]}).json["error"], "invalid input type")
         self.assertEqual(self.server.post("/api/embed", {"model": "nope", "input": "x"}).status, 404)

@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "cli/command.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 static int unknown_command(const char *name, hyp_err *err) {
@@ -41,14 +43,23 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
     return hyp_command_help(&args, err);
 }
 
+/* A descriptor from 0 to 2 that the caller has closed must not become a model's or a cache's, to which text then goes. What is
+ * put in its place cannot be written to. */
+static void fill_closed_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) return;
+}
+
 int main(int argc, char **argv) {
     hyp_err err = HYP_ERR_NONE;
+    fill_closed_descriptors();
     int status = dispatch(argc, argv, &err);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && err.code == 0)
+        hyp_err_set_sys(&err, HYP_EIO, errno, "cannot write to standard output");
     if (err.code != 0) {
-        fflush(stdout);
         hyp_err_print(&err, stderr);
         if (status == HYP_EXIT_OK) status = HYP_EXIT_FAILED;
     }
-    if (fflush(stdout) != 0 && status == HYP_EXIT_OK) status = HYP_EXIT_FAILED;
     return status;
 }

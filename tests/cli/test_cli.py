@@ -255,7 +255,15 @@ class CommandLine(unittest.TestCase):
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "wb") as full:
             for args in (["inspect", "dense.gguf"], ["inspect", "dense.gguf", "--json"], ["version"]):
-                self.assertEqual(self.run_hypura(args, stdout=full).returncode, 1, args)
+                done = self.run_hypura(args, stdout=full)
+                self.assertEqual(done.returncode, 1, args)
+                self.assertEqual(done.stderr, b"hypura: cannot write to standard output: No space left on device\n", args)
+
+    def test_a_closed_output_is_an_error(self):
+        for args in (["inspect", "dense.gguf", "--no-plan"], ["version"]):
+            done = self.run_hypura(args, stdout=None, preexec_fn=lambda: os.close(1))
+            self.assertEqual(done.returncode, 1, args)
+            self.assertIn(b"cannot write to standard output", done.stderr)
 
     def test_completion_is_valid_shell(self):
         script = self.run_hypura(["help", "completion", "bash"]).stdout

@@ -123,6 +123,8 @@ static const hyp_option rows[] = {
      "for tests: make every Nth read fail or slow, as in fail=100,delay=3,us=500", RUN | OPTIMIZE},
     {"io-depth", NULL, HYP_OPTION_INT, AT(io_depth), 0, 256, "N", "0", "reads in flight; 0 means the measured default",
      ENGINE | BENCH},
+    {"no-wordwrap", "--nowordwrap", HYP_OPTION_FLAG, AT(no_wordwrap), 0, 0, NULL, NULL,
+     "on a terminal: break long lines where it does, not between words", RUN},
     {"stats", NULL, HYP_OPTION_FLAG, AT(stats), 0, 0, NULL, NULL, "print speed, cache and disk figures at the end",
      RUN},
     {"logits-digest", NULL, HYP_OPTION_FLAG, AT(logits_digest), 0, 0, NULL, NULL,

@@ -12,8 +12,11 @@
 #include "cli/run_report.h"
 #include "cli/status.h"
 #include "cli/supervise.h"
+#include "cli/terminal.h"
+#include "cli/word_wrap.h"
 #include "engine/generate.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void free_model(hyp_model **m) {
@@ -30,17 +33,40 @@ static bool on_load(uint64_t done, uint64_t total, void *user) {
 }
 
 typedef struct output {
-    bool json; /* the text goes into the report instead of the terminal */
+    bool json, wordwrap; /* json: the text goes into the report instead of the terminal */
+    int write_errno;     /* standard output takes no more */
     hyp_str text;
+    hyp_word_wrap wrap;
     hyp_status status;
 } output;
+
+static void print_text(output *out, const char *text, size_t n) {
+    hyp_word_wrap_set_columns(&out->wrap, out->wordwrap ? hyp_terminal_wrap_columns() : 0);
+    hyp_word_wrap_write(&out->wrap, text, n, stdout);
+    hyp_terminal_set_within_line(text[n - 1] != '\n');
+    if (fflush(stdout) != 0 || ferror(stdout)) out->write_errno = errno;
+}
 
 static bool on_text(const char *text, size_t n, void *user) {
     output *out = user;
     hyp_status_token(&out->status);
     hyp_str_append(&out->text, text, n);
     if (out->json) return !out->text.failed;
-    return fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0;
+    print_text(out, text, n);
+    return out->write_errno == 0;
+}
+
+/* The answer's last line ends here: what follows goes to standard error. */
+static int end_text(output *out, hyp_err *err) {
+    hyp_status_end(&out->status);
+    if (!out->json && out->text.length > 0) {
+        hyp_word_wrap_end(&out->wrap, stdout);
+        putchar('\n');
+        if (fflush(stdout) != 0 && out->write_errno == 0) out->write_errno = errno;
+    }
+    hyp_terminal_set_within_line(false);
+    if (out->write_errno == 0) return HYP_OK;
+    return hyp_err_set_sys(err, HYP_EIO, out->write_errno, "cannot write to standard output");
 }
 
 static hyp_sampling sampling_of(const hyp_args *args) {
@@ -130,7 +156,7 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
     size_t n_prompt = 0;
     int r = make_prompt(args, engine, text, &prompt, &n_prompt, err);
     if (r != HYP_OK) return r;
-    output out = {.json = args->json};
+    output out = {.json = args->json, .wordwrap = !args->no_wordwrap};
     hyp_generate_request request = {
         .prompt = prompt,
         .n_prompt = n_prompt,
@@ -145,10 +171,10 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
     };
     hyp_generate_result result;
     hyp_mode mode = hyp_engine_get_info(engine)->mode;
+    hyp_terminal_use_utf8();
     hyp_status_start(&out.status, engine, args->quiet);
     r = hyp_generate(engine, &request, &result, err);
-    hyp_status_end(&out.status);
-    if (!args->json && out.text.length > 0) putchar('\n'), fflush(stdout); /* what follows goes to standard error */
+    if (end_text(&out, r == HYP_OK ? err : NULL) != HYP_OK && r == HYP_OK) r = HYP_EIO;
     if (hyp_engine_get_info(engine)->mode != mode && !args->quiet)
         fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(hyp_engine_get_info(engine)->mode),
                 hyp_engine_get_info(engine)->reason);

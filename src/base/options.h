@@ -51,6 +51,12 @@ HYP_NODISCARD int hyp_options_parse(const hyp_options *table, uint64_t command, 
 /* Print the option rows of `command` as an aligned help text, at most `width` columns wide. */
 void hyp_options_print_help(const hyp_options *table, uint64_t command, int width, FILE *out);
 
+/* Print a paragraph, broken between words, at most `width` columns wide. */
+void hyp_options_print_text(const char *text, int width, FILE *out);
+
+/* Print `text` so that roff shows it as it is. It must not begin with a full stop or a quote. */
+void hyp_options_print_roff(const char *text, FILE *out);
+
 /* Print them as roff ".TP" entries for a man page. */
 void hyp_options_print_man(const hyp_options *table, uint64_t command, FILE *out);
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -265,10 +266,52 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(done.returncode, 1, args)
             self.assertIn(b"cannot write to standard output", done.stderr)
 
-    def test_completion_is_valid_shell(self):
-        script = self.run_hypura(["help", "completion", "bash"]).stdout
-        self.assertIn(b"inspect", script)
-        subprocess.run(["bash", "-n"], input=script, check=True)
+    def completion(self, shell):
+        return self.run_hypura(["help", "completion", shell]).stdout.decode()
+
+    def commands(self):
+        return re.findall(r"(?m)^  (\w+) ", self.run_hypura(["help"]).stdout.decode())
+
+    def test_completion_of_bash(self):
+        def complete(*words):
+            script = self.completion("bash") + '\nCOMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _hypura; echo "${COMPREPLY[@]}"'
+            done = subprocess.run(["bash", "-c", script, "bash", *words], cwd=self.folder, capture_output=True, check=True)
+            self.assertEqual(done.stderr, b"")
+            return done.stdout.decode().split()
+        self.assertEqual(complete("hypura", "b"), ["bench"])
+        self.assertEqual(complete("hypura", "help", "b"), ["bench"])
+        self.assertEqual(complete("hypura", "run", "--mode", "re"), ["resident"])
+        self.assertEqual(complete("hypura", "replay", "--policy", "b"), ["belady"])
+        self.assertEqual(complete("hypura", "run", "--disk"), [])
+        self.assertEqual(complete("hypura", "inspect", "--disk"), ["--disk-rate"])
+        self.assertEqual(complete("hypura", "inspect", "read"), ["readme.md"])
+
+    def test_completion_of_fish(self):
+        """One command a line, each with all its quotes closed: an apostrophe in a text once swallowed what followed."""
+        described = {}
+        for line in self.completion("fish").splitlines():
+            words = shlex.split(line)
+            self.assertEqual(words[:3], ["complete", "-c", "hypura"])
+            if "__fish_use_subcommand" in words:
+                described[words[words.index("-a") + 1]] = words[words.index("-d") + 1]
+        self.assertEqual(list(described), self.commands())
+        self.assertIn("model's", described["optimize"])
+
+    def test_completion_of_zsh(self):
+        script = self.completion("zsh")
+        self.assertTrue(script.startswith("#compdef hypura\n"))
+        for shell in ("bash", "zsh"):  # what is quoted is quoted alike
+            if shutil.which(shell):
+                subprocess.run([shell, "-n"], input=script.encode(), check=True)
+
+    def test_every_command_has_a_man_page(self):
+        with open(os.path.join(HERE, "..", "..", "man", "meson.build"), encoding="utf-8") as f:
+            installed = re.search(r"foreach c : \[(.*?)\]", f.read(), re.S).group(1)
+        self.assertEqual(sorted(re.findall(r"'(\w+)'", installed)), sorted(self.commands()))
+        for command in self.commands():
+            page = self.run_hypura(["help", "man", command]).stdout.decode()
+            self.assertIn("hypura\\-%s \\- " % command, page)
+            self.assertNotRegex(page, r"(?m)^[^.].*[^\\]--")  # copied from a page, a bare hyphen may be another character
 
 
 if __name__ == "__main__":

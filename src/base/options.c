@@ -59,7 +59,7 @@ static int store(const hyp_option *row, const char *value, void *values, hyp_err
     case HYP_OPTION_FLAG: *(bool *)field = true; return HYP_OK;
     case HYP_OPTION_STRING: *(const char **)field = value; return HYP_OK;
     case HYP_OPTION_SIZE:
-        if (hyp_text_parse_size(value, (uint64_t *)field) == HYP_OK) return HYP_OK;
+        if (hyp_text_parse_size(value, (uint64_t *)field) == HYP_OK && *(uint64_t *)field > 0) return HYP_OK;
         return hyp_err_set(err, HYP_EINVAL, "--%s needs a size such as 8G or 512M, not \"%s\"", row->name, value);
     case HYP_OPTION_CHOICE:
         if (!is_choice(row->metavar, value))

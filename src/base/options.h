@@ -9,7 +9,7 @@ typedef enum hyp_option_kind {
     HYP_OPTION_FLAG,   /* bool; takes no value */
     HYP_OPTION_INT,    /* int, within [min, max] */
     HYP_OPTION_REAL,   /* double, within [min, max] */
-    HYP_OPTION_SIZE,   /* uint64_t bytes ("8G") */
+    HYP_OPTION_SIZE,   /* uint64_t bytes ("8G"); never 0, which stands for an option that was not given */
     HYP_OPTION_STRING, /* const char *, owned by argv */
     HYP_OPTION_CHOICE, /* const char *, one of `metavar`'s words ("auto|experts") */
     HYP_OPTION_LIST,   /* hyp_option_list; may be given several times */

@@ -56,7 +56,8 @@ const hyp_command hyp_commands[] = {
      "hypura optimize models/mixtral-8x7b-q4_k_m.gguf --dry-run", hyp_command_optimize},
     {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
      "simulate caches of experts on a recorded trace",
-     "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated "
+     "Replays a trace of expert routing (hypura run MODEL --mode experts --trace FILE) against eviction policies and a "
+     "simulated "
      "disk: hit "
      "rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What every token touches is "
      "taken "

@@ -2,7 +2,7 @@
 #pragma once
 #include "cli/args.h"
 
-/* The exit status of a command; 128 + the signal's number after an interruption. */
+/* The exit status of a command; the last after SIGINT and SIGTERM alike, when the command has ended in order. */
 enum { HYP_EXIT_OK = 0, HYP_EXIT_FAILED = 1, HYP_EXIT_USAGE = 2, HYP_EXIT_INTERRUPTED = 130 };
 
 typedef struct hyp_command {

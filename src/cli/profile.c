@@ -204,7 +204,10 @@ int hyp_command_profile(const hyp_args *args, hyp_err *err) {
             print_disk(profile, path);
         else
             puts("\ndisk         not measured: name a model, or --path FILE");
-        if (profile->machine_path[0] != '\0') printf("\nkept in %s\n", profile->machine_path);
+        if (profile->machine_path[0] != '\0')
+            printf("\nkept in %s\n", profile->machine_path);
+        else
+            puts("\nnot kept: the cache folder cannot be written to; XDG_CACHE_HOME names another");
     }
     free(profile);
     return e == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;

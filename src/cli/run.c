@@ -199,6 +199,8 @@ static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped,
     if (terminal && isatty(STDOUT_FILENO) && !args->json) return HYP_OK;
     size_t n = 0, room = 0;
     ssize_t got = terminal ? 0 : getdelim(ret_piped, &room, '\0', stdin);
+    if (got > 0 && memchr(*ret_piped, '\0', (size_t)got) != NULL)
+        return hyp_err_set(err, HYP_EINVAL, "what is piped in is not text: it has a zero byte");
     for (n = got > 0 ? (size_t)got : 0; n > 0 && (*ret_piped)[n - 1] == '\n';)
         (*ret_piped)[--n] = '\0';
     if (n == 0) {
@@ -219,7 +221,10 @@ static int check_interactive(const hyp_args *args, hyp_err *err) {
 int hyp_command_run(const hyp_args *args, hyp_err *err) {
     const char *path, *prompt;
     HYP_AUTOFREE char *piped = NULL;
-    if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
+    if (hyp_command_model_path(args, &path, err) != HYP_OK) {
+        if (args->n_words > 0) hyp_err_hint(err, "a prompt is given with --prompt \"...\"");
+        return HYP_EXIT_USAGE;
+    }
     if (check_interactive(args, err) != HYP_OK || find_prompt(args, &prompt, &piped, err) != HYP_OK)
         return HYP_EXIT_USAGE;
     if (args->logits_digest && !args->json) {
@@ -237,8 +242,10 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     hyp_interrupt_watch(engine);
     if (prompt == NULL && args->prompt_tokens == 0) {
         const hyp_sampling sampling = sampling_of(args);
-        return hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, &sampling, err);
+        r = hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, &sampling, err);
+    } else {
+        r = answer(args, engine, prompt, err);
     }
-    r = answer(args, engine, prompt, err);
+    if (hyp_engine_end_trace(engine, err) != HYP_OK) return HYP_EXIT_FAILED;
     return r < 0 ? HYP_EXIT_FAILED : r;
 }

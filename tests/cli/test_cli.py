@@ -41,6 +41,7 @@ CASES = [
     ("unknown-option", ["inspect", "dense.gguf", "--tensor"], {}),
     ("option-without-value", ["inspect", "--model"], {}),
     ("flag-with-value", ["inspect", "dense.gguf", "--json=yes"], {}),
+    ("size-of-nothing", ["inspect", "dense.gguf", "--ram", "0"], {}),
     ("two-models", ["inspect", "dense.gguf", "experts.gguf"], {}),
     ("too-many-words", ["inspect", "a", "b", "c", "d", "e"], {}),
     ("inspect-no-model", ["inspect"], {}),
@@ -88,6 +89,8 @@ CASES = [
     ("inspect-no-address", ["inspect", "dense.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--rpc", "host"], {}),
     ("estimate-json", ["estimate", "experts.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--json"], {}),
     ("estimate-too-small", ["estimate", "dense.gguf", "--ram", "1M", "--disk-rate", "1G", "--cpu-rate", "10G"], {}),
+    ("estimate-too-small-for-all", ["estimate", "dense.gguf", "--ram", "1M", "--disk-rate", "1G", "--cpu-rate", "10G", "--mode",
+                                    "resident"], {}),
     ("estimate-wrong-mode", ["estimate", "dense.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--mode",
                              "experts"], {}),
     ("estimate-no-device", ["estimate", "dense.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--device",
@@ -242,6 +245,16 @@ class CommandLine(unittest.TestCase):
         os.remove(path)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"Permission denied", done.stderr)
+
+    def test_a_pipe_is_no_file(self):
+        """One without a writer: it must not be waited for."""
+        path = os.path.join(self.folder, "pipe")
+        os.mkfifo(path)
+        for args in (["inspect", "pipe"], ["iobench", "pipe"], ["replay", "pipe", "--ram", "1G", "--disk-rate", "1G"], ["list", "pipe"]):
+            done = self.run_hypura(args)
+            self.assertEqual(done.returncode, 1, args)
+            self.assertIn(b"pipe", done.stderr)
+        os.remove(path)
 
     def test_names_cannot_steer_the_terminal(self):
         data = gguf.build(gguf.llama_meta(extra=[("general.name", gguf.STR, b"\x1b[31mred\n\xc2\x9b\xff")]), gguf.dense_tensors())

@@ -13,7 +13,7 @@ import termios
 import time
 import unittest
 
-from support import HYPURA, demo_model, run
+from support import HYPURA, demo_model, run, run_json
 
 PROMPT, MORE = ">>> ", "... "
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -254,6 +254,19 @@ class Interactive(unittest.TestCase):
             done = subprocess.run([HYPURA, "run", self.model, "-p", "x", "-n", "4", "-t", "1", "-q"], stdout=full,
                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=240)
         self.assertEqual((done.returncode, done.stderr), (1, "hypura: cannot write to standard output: No space left on device\n"))
+
+    def test_what_cannot_be_used_is_said(self):
+        def said_of(*args, **how):
+            done = run("run", self.model, "-q", "-n", "1", "-t", "1", *args, **how)
+            return done.returncode, done.stderr
+        self.assertEqual(said_of("-p", "x", "--vram", "1G", "--device", "none"),
+                         (0, "warning: --vram changes nothing: no device is used beside the CPU\n"))
+        self.assertEqual(said_of("Why?"), (2, 'hypura: unexpected argument "Why?"\nhint: a prompt is given with --prompt "..."\n'))
+        self.assertEqual(said_of(input="a\0b"), (2, "hypura: what is piped in is not text: it has a zero byte\n"))
+
+    def test_without_a_limit_the_model_ends_it(self):
+        report = run_json(self.model, "-p", "One, two, three,", "-n", "-1", "--temp", "0", "--stop", ",", "-t", "1")
+        self.assertEqual(report["stop_reason"], "stop")
 
     def test_without_a_terminal(self):
         piped = run("run", self.model, "-n", "4", "--temp", "0", "-q", "-t", "1", input="The capital of France is\n")

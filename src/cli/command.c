@@ -101,6 +101,19 @@ const hyp_command *hyp_command_find(const char *name) {
     return NULL;
 }
 
+int hyp_command_unknown(const char *name, hyp_err *err) {
+    const char *names[64];
+    for (size_t i = 0; i < hyp_n_commands; i++)
+        names[i] = hyp_commands[i].name;
+    const char *near = hyp_options_nearest(name, names, hyp_n_commands);
+    hyp_err_set(err, HYP_EINVAL, "there is no command \"%s\"", name);
+    if (near != NULL)
+        hyp_err_hint(err, "did you mean \"hypura %s\"?", near);
+    else
+        hyp_err_hint(err, "\"hypura help\" lists the commands");
+    return HYP_EXIT_USAGE;
+}
+
 int hyp_command_model_path(const hyp_args *args, const char **ret_path, hyp_err *err) {
     const char *path = args->model != NULL ? args->model : args->n_words > 0 ? args->words[0] : NULL;
     if (path == NULL) {

@@ -21,6 +21,9 @@ extern const size_t hyp_n_commands;
 /* The command called `name`, or NULL. */
 const hyp_command *hyp_command_find(const char *name);
 
+/* Set the error that there is no command `name`, with the nearest one as the hint. Returns HYP_EXIT_USAGE. */
+int hyp_command_unknown(const char *name, hyp_err *err);
+
 int hyp_command_run(const hyp_args *args, hyp_err *err);
 int hyp_command_inspect(const hyp_args *args, hyp_err *err);
 int hyp_command_replay(const hyp_args *args, hyp_err *err);

@@ -62,9 +62,7 @@ int hyp_command_help(const hyp_args *args, hyp_err *err) {
     else if (hyp_command_find(topic) != NULL)
         print_command(hyp_command_find(topic));
     else if (strcmp(topic, "completion") != 0 || !hyp_completion_print(second)) {
-        hyp_err_set(err, HYP_EINVAL, "there is no command \"%s\"", topic);
-        hyp_err_hint(err, "\"hypura help\" lists the commands");
-        return HYP_EXIT_USAGE;
+        return hyp_command_unknown(topic, err);
     }
     return HYP_EXIT_OK;
 }

@@ -105,7 +105,10 @@ static const char *read_line(hyp_line_input *in, size_t *ret_n) {
             *ret_n = 0;
             return "";
         }
-        if (line == NULL || count <= 0) return NULL;
+        if (line == NULL || count <= 0) {
+            fputs("\n", stdout); /* Ctrl-D leaves the cursor behind the prompt */
+            return NULL;
+        }
         n = (size_t)count;
         remember(in, line);
     } else {

@@ -6,19 +6,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-static int unknown_command(const char *name, hyp_err *err) {
-    const char *names[64];
-    for (size_t i = 0; i < hyp_n_commands; i++)
-        names[i] = hyp_commands[i].name;
-    const char *near = hyp_options_nearest(name, names, hyp_n_commands);
-    hyp_err_set(err, HYP_EINVAL, "there is no command \"%s\"", name);
-    if (near != NULL)
-        hyp_err_hint(err, "did you mean \"hypura %s\"?", near);
-    else
-        hyp_err_hint(err, "\"hypura help\" lists the commands");
-    return HYP_EXIT_USAGE;
-}
-
 static int dispatch(int argc, char **argv, hyp_err *err) {
     hyp_args args = {0};
     if (argc < 2) {
@@ -29,7 +16,7 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
     if (strcmp(name, "--version") == 0) name = "version";
     const hyp_command *command = hyp_command_find(name);
-    if (command == NULL) return unknown_command(name, err);
+    if (command == NULL) return hyp_command_unknown(name, err);
     hyp_options_set_defaults(&hyp_args_table, command->bit, &args);
     int r = hyp_options_parse(&hyp_args_table, command->bit, argc - 2, argv + 2, &args, args.words,
                               HYP_ARRAY_LEN(args.words), &args.n_words, err);

@@ -212,6 +212,13 @@ static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped,
     return HYP_OK;
 }
 
+/* Options that go only with others. `prompt` is NULL in a chat. */
+static int check_options(const hyp_args *args, const char *prompt, hyp_err *err) {
+    if (args->logits_digest && !args->json) return hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
+    if (args->system == NULL || args->chat || (prompt == NULL && args->prompt_tokens == 0)) return HYP_OK;
+    return hyp_err_set(err, HYP_EINVAL, "--system needs --chat: a plain prompt has no system message");
+}
+
 static int check_interactive(const hyp_args *args, hyp_err *err) {
     const char *other = args->prompt != NULL ? "--prompt" : args->prompt_tokens > 0 ? "--prompt-tokens" : "--json";
     if (!args->interactive || (args->prompt == NULL && args->prompt_tokens == 0 && !args->json)) return HYP_OK;
@@ -227,10 +234,7 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     }
     if (check_interactive(args, err) != HYP_OK || find_prompt(args, &prompt, &piped, err) != HYP_OK)
         return HYP_EXIT_USAGE;
-    if (args->logits_digest && !args->json) {
-        hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
-        return HYP_EXIT_USAGE;
-    }
+    if (check_options(args, prompt, err) != HYP_OK) return HYP_EXIT_USAGE;
     int status = hyp_supervise_if_remote(args, err);
     if (status >= 0) return status;
     HYP_CLEANUP(free_model) hyp_model *model = NULL;

@@ -241,6 +241,8 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
 static int check_wishes(const hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
     if (config->vram_bytes > 0 && e->hardware.n_devices == 0 && config->warn != NULL)
         config->warn("--vram changes nothing: no device is used beside the CPU", config->warn_user);
+    if (config->sidecar_path != NULL && !is_streaming(e) && config->warn != NULL)
+        config->warn("the packed copy is not read: in this mode nothing is streamed", config->warn_user);
     if (config->trace_path == NULL || e->info.mode == HYP_MODE_EXPERTS) return HYP_OK;
     hyp_err_set(err, HYP_EUNSUPPORTED, "mode %s has no routing to record", hyp_mode_name(e->info.mode));
     hyp_err_hint(err, config->model->n_experts > 0 ? "--mode experts records what the router chooses"

@@ -33,6 +33,7 @@ CASES = [
     ("help", ["help"], {}),
     ("help-inspect", ["help", "inspect"], {}),
     ("help-by-option", ["inspect", "--help"], {}),
+    ("help-of-a-typo", ["help", "inspct"], {}),
     ("help-of-nothing", ["help", "nothing"], {}),
     ("version", ["version"], {}),
     ("version-by-option", ["--version"], {}),

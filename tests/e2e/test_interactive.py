@@ -261,6 +261,10 @@ class Interactive(unittest.TestCase):
             return done.returncode, done.stderr
         self.assertEqual(said_of("-p", "x", "--vram", "1G", "--device", "none"),
                          (0, "warning: --vram changes nothing: no device is used beside the CPU\n"))
+        self.assertEqual(said_of("-p", "x", "--sidecar", "missing"),
+                         (0, "warning: the packed copy is not read: in this mode nothing is streamed\n"))
+        self.assertEqual(said_of("-p", "x", "--system", "y"),
+                         (2, "hypura: --system needs --chat: a plain prompt has no system message\n"))
         self.assertEqual(said_of("Why?"), (2, 'hypura: unexpected argument "Why?"\nhint: a prompt is given with --prompt "..."\n'))
         self.assertEqual(said_of(input="a\0b"), (2, "hypura: what is piped in is not text: it has a zero byte\n"))
 

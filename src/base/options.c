@@ -59,7 +59,7 @@ static int store(const hyp_option *row, const char *value, void *values, hyp_err
     case HYP_OPTION_FLAG: *(bool *)field = true; return HYP_OK;
     case HYP_OPTION_STRING: *(const char **)field = value; return HYP_OK;
     case HYP_OPTION_SIZE:
-        if (hyp_text_parse_size(value, (uint64_t *)field) == HYP_OK) return HYP_OK;
+        if (hyp_text_parse_size(value, (uint64_t *)field) == HYP_OK && *(uint64_t *)field > 0) return HYP_OK;
         return hyp_err_set(err, HYP_EINVAL, "--%s needs a size such as 8G or 512M, not \"%s\"", row->name, value);
     case HYP_OPTION_CHOICE:
         if (!is_choice(row->metavar, value))
@@ -210,7 +210,11 @@ void hyp_options_print_help(const hyp_options *table, uint64_t command, int widt
     }
 }
 
-static void print_roff(const char *text, FILE *out) {
+void hyp_options_print_text(const char *text, int width, FILE *out) {
+    wrap(text, 0, 0, width, out);
+}
+
+void hyp_options_print_roff(const char *text, FILE *out) {
     for (const char *c = text; *c != '\0'; c++) {
         if (*c == '\\')
             fputs("\\e", out);
@@ -228,12 +232,12 @@ void hyp_options_print_man(const hyp_options *table, uint64_t command, FILE *out
         char left[160];
         spell(row, left, sizeof left);
         fputs(".TP\n.B ", out);
-        print_roff(left, out);
+        hyp_options_print_roff(left, out);
         fputc('\n', out);
-        print_roff(row->help, out);
+        hyp_options_print_roff(row->help, out);
         if (row->default_text != NULL) {
             fputs(" (default ", out);
-            print_roff(row->default_text, out);
+            hyp_options_print_roff(row->default_text, out);
             fputc(')', out);
         }
         fputs(".\n", out);

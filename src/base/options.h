@@ -9,7 +9,7 @@ typedef enum hyp_option_kind {
     HYP_OPTION_FLAG,   /* bool; takes no value */
     HYP_OPTION_INT,    /* int, within [min, max] */
     HYP_OPTION_REAL,   /* double, within [min, max] */
-    HYP_OPTION_SIZE,   /* uint64_t bytes ("8G") */
+    HYP_OPTION_SIZE,   /* uint64_t bytes ("8G"); never 0, which stands for an option that was not given */
     HYP_OPTION_STRING, /* const char *, owned by argv */
     HYP_OPTION_CHOICE, /* const char *, one of `metavar`'s words ("auto|experts") */
     HYP_OPTION_LIST,   /* hyp_option_list; may be given several times */
@@ -50,6 +50,12 @@ HYP_NODISCARD int hyp_options_parse(const hyp_options *table, uint64_t command, 
 
 /* Print the option rows of `command` as an aligned help text, at most `width` columns wide. */
 void hyp_options_print_help(const hyp_options *table, uint64_t command, int width, FILE *out);
+
+/* Print a paragraph, broken between words, at most `width` columns wide. */
+void hyp_options_print_text(const char *text, int width, FILE *out);
+
+/* Print `text` so that roff shows it as it is. It must not begin with a full stop or a quote. */
+void hyp_options_print_roff(const char *text, FILE *out);
 
 /* Print them as roff ".TP" entries for a man page. */
 void hyp_options_print_man(const hyp_options *table, uint64_t command, FILE *out);

@@ -41,23 +41,29 @@ int hyp_paths_cache_dir(char *ret_path, size_t size, hyp_err *err) {
     return r;
 }
 
+/* Returns 0 or the errno. */
+static int write_file(const char *path, const void *data, size_t n) {
+    FILE *f = fopen(path, "we");
+    if (f == NULL) return errno;
+    int sys = fwrite(data, 1, n, f) == n ? 0 : errno;
+    return fclose(f) != 0 && sys == 0 ? errno : sys;
+}
+
 int hyp_paths_write_atomic(const char *path, const void *data, size_t n, hyp_err *err) {
     char temporary[PATH_MAX];
+    struct stat st;
     if (snprintf(temporary, sizeof temporary, "%s.%d.tmp", path, (int)getpid()) >= (int)sizeof temporary)
         return hyp_err_set(err, HYP_ELIMIT, "the path %s is too long", path);
-    FILE *f = fopen(temporary, "we");
-    if (f == NULL) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", temporary);
-    bool good = fwrite(data, 1, n, f) == n;
-    int sys = errno;
-    if (fclose(f) != 0 && good) good = false, sys = errno;
-    if (good && rename(temporary, path) != 0) good = false, sys = errno;
-    if (good) return HYP_OK;
-    unlink(temporary);
+    bool replaceable = lstat(path, &st) != 0 || S_ISREG(st.st_mode);
+    int sys = write_file(replaceable ? temporary : path, data, n);
+    if (sys == 0 && replaceable && rename(temporary, path) != 0) sys = errno;
+    if (sys == 0) return HYP_OK;
+    if (replaceable) unlink(temporary);
     return hyp_err_set_sys(err, HYP_EIO, sys, "cannot write %s", path);
 }
 
 int hyp_paths_read(const char *path, size_t max, char **ret_data, size_t *ret_n, hyp_err *err) {
-    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot read %s", path);
     if (!S_ISREG(st.st_mode)) return hyp_err_set(err, HYP_EIO, "%s is not a regular file", path);

@@ -155,12 +155,13 @@ static double recommended_cpu(const hyp_probe_result *r) {
 
 static void write_recommendation(const hyp_iobench *bench, hyp_str *out) {
     const hyp_probe_result *r = &bench->probe;
-    char size[32], text[32];
+    char size[32], text[32], best[32];
     hyp_str_printf(out, "\nrecommended: %s, reads of %s, %u in flight, of which prefetches at most %u\n",
                    hyp_io_backend_name(r->backend), hyp_iobench_size_name(r->chunk_bytes, size, sizeof size), r->depth,
                    r->prefetch_depth);
-    hyp_str_printf(out, "  scattered            %s/s, the best being %.0f MB/s\n",
-                   hyp_text_format_bytes((uint64_t)r->bytes_per_s, text, sizeof text), r->best_bytes_per_s / 1e6);
+    hyp_str_printf(out, "  scattered            %s/s, the best being %s/s\n",
+                   hyp_text_format_bytes((uint64_t)r->bytes_per_s, text, sizeof text),
+                   hyp_text_format_bytes((uint64_t)r->best_bytes_per_s, best, sizeof best));
     hyp_str_printf(out, "  one after the other  %s/s\n",
                    hyp_text_format_bytes((uint64_t)r->sequential_bytes_per_s, text, sizeof text));
     double cpu = recommended_cpu(r);

@@ -31,8 +31,8 @@ typedef struct hyp_args {
     const char *svg, *path;
     bool force, no_plan;
     int io_depth;
-    bool chat, interactive, ignore_eos, json, logits_digest, no_repack, no_prefetch, no_memory, stats, tensors, quiet,
-        help;
+    bool chat, interactive, ignore_eos, json, logits_digest, no_repack, no_prefetch, no_memory, no_wordwrap, stats,
+        tensors, quiet, help;
     uint64_t disk_rate_bytes; /* 0: not given */
     double compute_time_ms;
     const char *prefetch;

@@ -56,7 +56,8 @@ const hyp_command hyp_commands[] = {
      "hypura optimize models/mixtral-8x7b-q4_k_m.gguf --dry-run", hyp_command_optimize},
     {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
      "simulate caches of experts on a recorded trace",
-     "Replays a trace of expert routing (hypura run MODEL --trace FILE) against eviction policies and a simulated "
+     "Replays a trace of expert routing (hypura run MODEL --mode experts --trace FILE) against eviction policies and a "
+     "simulated "
      "disk: hit "
      "rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What every token touches is "
      "taken "
@@ -98,6 +99,19 @@ const hyp_command *hyp_command_find(const char *name) {
     for (size_t i = 0; i < hyp_n_commands; i++)
         if (strcmp(hyp_commands[i].name, name) == 0) return &hyp_commands[i];
     return NULL;
+}
+
+int hyp_command_unknown(const char *name, hyp_err *err) {
+    const char *names[64];
+    for (size_t i = 0; i < hyp_n_commands; i++)
+        names[i] = hyp_commands[i].name;
+    const char *near = hyp_options_nearest(name, names, hyp_n_commands);
+    hyp_err_set(err, HYP_EINVAL, "there is no command \"%s\"", name);
+    if (near != NULL)
+        hyp_err_hint(err, "did you mean \"hypura %s\"?", near);
+    else
+        hyp_err_hint(err, "\"hypura help\" lists the commands");
+    return HYP_EXIT_USAGE;
 }
 
 int hyp_command_model_path(const hyp_args *args, const char **ret_path, hyp_err *err) {

@@ -2,7 +2,7 @@
 #pragma once
 #include "cli/args.h"
 
-/* The exit status of a command; 128 + the signal's number after an interruption. */
+/* The exit status of a command; the last after SIGINT and SIGTERM alike, when the command has ended in order. */
 enum { HYP_EXIT_OK = 0, HYP_EXIT_FAILED = 1, HYP_EXIT_USAGE = 2, HYP_EXIT_INTERRUPTED = 130 };
 
 typedef struct hyp_command {
@@ -20,6 +20,9 @@ extern const size_t hyp_n_commands;
 
 /* The command called `name`, or NULL. */
 const hyp_command *hyp_command_find(const char *name);
+
+/* Set the error that there is no command `name`, with the nearest one as the hint. Returns HYP_EXIT_USAGE. */
+int hyp_command_unknown(const char *name, hyp_err *err);
 
 int hyp_command_run(const hyp_args *args, hyp_err *err);
 int hyp_command_inspect(const hyp_args *args, hyp_err *err);

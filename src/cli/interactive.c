@@ -8,6 +8,8 @@
 #include "cli/line_input.h"
 #include "cli/run_report.h"
 #include "cli/status.h"
+#include "cli/terminal.h"
+#include "cli/word_wrap.h"
 
 #include <string.h>
 
@@ -19,6 +21,7 @@ typedef struct chat {
     hyp_transcript said;
     hyp_line_input *input;
     bool quiet, dim; /* dim: the terminal shows reasoning fainter */
+    bool wordwrap;
     size_t n_forgotten;
 } chat;
 
@@ -26,13 +29,15 @@ typedef struct chat {
 
 typedef struct screen {
     const chat *chat;
-    bool thinking, wrote, within_line;
+    bool thinking, wrote;
+    hyp_word_wrap wrap;
     hyp_status status;
 } screen;
 
 static void set_thinking(screen *s, bool thinking) {
     if (s->thinking == thinking) return;
     s->thinking = thinking;
+    hyp_word_wrap_end(&s->wrap, stdout);
     if (s->chat->dim)
         fputs(thinking ? "\033[2m" : "\033[0m\n\n", stdout);
     else
@@ -48,8 +53,10 @@ static void on_text(void *user, const char *bytes, size_t n, bool thinking) {
     if (n == 0) return;
     set_thinking(s, thinking);
     s->wrote = true;
-    fwrite(bytes, 1, n, stdout);
+    hyp_word_wrap_set_columns(&s->wrap, s->chat->wordwrap ? hyp_terminal_wrap_columns() : 0);
+    hyp_word_wrap_write(&s->wrap, bytes, n, stdout);
     fflush(stdout);
+    hyp_terminal_set_within_line(bytes[n - 1] != '\n');
 }
 
 static void tell_end(chat *c, const hyp_chat_result *result) {
@@ -75,6 +82,8 @@ static void answer(chat *c) {
     hyp_interrupt_chat(NULL);
     hyp_engine_clear_interrupt(c->engine);
     hyp_status_end(&s.status);
+    hyp_word_wrap_end(&s.wrap, stdout);
+    hyp_terminal_set_within_line(false);
     if (s.thinking && c->dim) fputs("\033[0m", stdout);
     if (s.wrote) fputs("\n", stdout);
     if (r == HYP_OK)
@@ -100,7 +109,8 @@ static void help(const char *topic) {
               "  /set think [LEVEL]         let the model reason: low, medium, high where it knows levels\n"
               "  /set nothink               answer at once\n"
               "  /set verbose, /set quiet   figures after each answer, or none\n"
-              "  /set history, nohistory    remember what is typed, or not\n",
+              "  /set history, nohistory    remember what is typed, or not\n"
+              "  /set wordwrap, nowordwrap  break long lines between words, or where the terminal does\n",
               stdout);
     else if (strcmp(topic, "show") == 0)
         fputs("  /show info                 the model and how it runs\n"
@@ -176,6 +186,11 @@ static int set(chat *c, const char *what, hyp_err *err) {
     if (strcmp(what, "history") == 0 || strcmp(what, "nohistory") == 0) {
         hyp_line_input_keep_history(c->input, what[0] == 'h');
         tell(what[0] == 'h' ? "Set 'history' mode" : "Set 'nohistory' mode");
+        return HYP_OK;
+    }
+    if (strcmp(what, "wordwrap") == 0 || strcmp(what, "nowordwrap") == 0) {
+        c->wordwrap = what[0] == 'w';
+        tell(c->wordwrap ? "Set 'wordwrap' mode" : "Set 'nowordwrap' mode");
         return HYP_OK;
     }
     int r = hyp_chat_set(&c->settings, what, &told, err);
@@ -297,7 +312,9 @@ int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, 
                      .ignore_eog = args->ignore_eos},
         .quiet = args->quiet,
         .dim = on_terminal && getenv("NO_COLOR") == NULL,
+        .wordwrap = !args->no_wordwrap,
     };
+    hyp_terminal_use_utf8();
     hyp_interrupt_chat(NULL);
     int r = chat_open(&c, args, err);
     if (r == HYP_OK) {

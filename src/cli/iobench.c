@@ -5,20 +5,19 @@
 #include "cli/command.h"
 #include "cli/json.h"
 #include "cli/save.h"
+#include "cli/terminal.h"
 
 #include <errno.h>
 
 /* A line that replaces itself; only where somebody looks. */
 static bool show_progress(size_t done, size_t total, const hyp_probe_point *point, void *user) {
     (void)user;
-    char series[96], size[32];
-    if (point == NULL)
-        fprintf(stderr, "\r%79s\r", "");
-    else
-        fprintf(stderr, "\r%3zu of %zu: %s, %s, %u in flight%16s", done + 1, total,
-                hyp_iobench_series_name(hyp_iobench_series_of(point), series, sizeof series),
-                hyp_iobench_size_name(point->size_bytes, size, sizeof size), point->depth, "");
-    fflush(stderr);
+    char series[96], size[32], line[192] = "";
+    if (point != NULL)
+        snprintf(line, sizeof line, "%3zu of %zu: %s, %s, %u in flight", done + 1, total,
+                 hyp_iobench_series_name(hyp_iobench_series_of(point), series, sizeof series),
+                 hyp_iobench_size_name(point->size_bytes, size, sizeof size), point->depth);
+    hyp_terminal_show_line(line);
     return true;
 }
 

@@ -1,9 +1,9 @@
 #include "cli/line_input.h"
 
 #include "base/mem.h"
+#include "cli/terminal.h"
 
 #include <histedit.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,8 +36,7 @@ static unsigned char on_cancel(EditLine *editor, int key) {
 }
 
 static int open_editor(hyp_line_input *in, hyp_err *err) {
-    /* libedit decodes what is typed by the locale; numbers stay as C writes them. */
-    if (setlocale(LC_CTYPE, "") == NULL || MB_CUR_MAX == 1) setlocale(LC_CTYPE, "C.UTF-8");
+    hyp_terminal_use_utf8(); /* libedit decodes what is typed by the locale */
     in->editor = el_init("hypura", stdin, stdout, stderr);
     in->history = history_init();
     if (in->editor == NULL || in->history == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the line editor");
@@ -106,7 +105,10 @@ static const char *read_line(hyp_line_input *in, size_t *ret_n) {
             *ret_n = 0;
             return "";
         }
-        if (line == NULL || count <= 0) return NULL;
+        if (line == NULL || count <= 0) {
+            fputs("\n", stdout); /* Ctrl-D leaves the cursor behind the prompt */
+            return NULL;
+        }
         n = (size_t)count;
         remember(in, line);
     } else {

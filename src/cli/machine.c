@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/progress.h"
+#include "cli/terminal.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
 #include "engine/uses.h"
@@ -31,7 +32,7 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = hyp_profile_load_or_measure(&request, profile, err);
-    if (shown) fputs("\r\033[K", stderr);
+    if (shown) hyp_terminal_show_line("");
     if (r == HYP_OK) {
         ret->hardware = profile->hardware;
         ret->machine_source = profile->machine_source;
@@ -247,10 +248,10 @@ static const char *io_name(int i) {
     return hyp_io_backend_name((hyp_io_backend)i);
 }
 
-/* On a line of its own, though progress or an answer may stand on the terminal's. */
 static void print_warning(const char *line, void *user) {
     (void)user;
-    fprintf(stderr, "%swarning: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line);
+    hyp_terminal_start_note();
+    fprintf(stderr, "warning: %s\n", line);
 }
 
 hyp_io_config hyp_machine_io(const hyp_args *args) {

@@ -2,20 +2,9 @@
 #include "base/mem.h"
 #include "cli/command.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-
-static int unknown_command(const char *name, hyp_err *err) {
-    const char *names[64];
-    for (size_t i = 0; i < hyp_n_commands; i++)
-        names[i] = hyp_commands[i].name;
-    const char *near = hyp_options_nearest(name, names, hyp_n_commands);
-    hyp_err_set(err, HYP_EINVAL, "there is no command \"%s\"", name);
-    if (near != NULL)
-        hyp_err_hint(err, "did you mean \"hypura %s\"?", near);
-    else
-        hyp_err_hint(err, "\"hypura help\" lists the commands");
-    return HYP_EXIT_USAGE;
-}
 
 static int dispatch(int argc, char **argv, hyp_err *err) {
     hyp_args args = {0};
@@ -27,7 +16,7 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
     if (strcmp(name, "--version") == 0) name = "version";
     const hyp_command *command = hyp_command_find(name);
-    if (command == NULL) return unknown_command(name, err);
+    if (command == NULL) return hyp_command_unknown(name, err);
     hyp_options_set_defaults(&hyp_args_table, command->bit, &args);
     int r = hyp_options_parse(&hyp_args_table, command->bit, argc - 2, argv + 2, &args, args.words,
                               HYP_ARRAY_LEN(args.words), &args.n_words, err);
@@ -41,14 +30,23 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
     return hyp_command_help(&args, err);
 }
 
+/* A descriptor from 0 to 2 that the caller has closed must not become a model's or a cache's, to which text then goes. What is
+ * put in its place cannot be written to. */
+static void fill_closed_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) return;
+}
+
 int main(int argc, char **argv) {
     hyp_err err = HYP_ERR_NONE;
+    fill_closed_descriptors();
     int status = dispatch(argc, argv, &err);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && err.code == 0)
+        hyp_err_set_sys(&err, HYP_EIO, errno, "cannot write to standard output");
     if (err.code != 0) {
-        fflush(stdout);
         hyp_err_print(&err, stderr);
         if (status == HYP_EXIT_OK) status = HYP_EXIT_FAILED;
     }
-    if (fflush(stdout) != 0 && status == HYP_EXIT_OK) status = HYP_EXIT_FAILED;
     return status;
 }

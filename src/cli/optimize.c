@@ -59,7 +59,8 @@ static int plan_gguf(task *t, hyp_err *err) {
         hyp_err_hint(err, "choose another name, or replace it with --force");
         return HYP_EINVAL;
     }
-    return hyp_sidecar_gguf_bytes(t->model, &t->bytes, err);
+    int r = hyp_sidecar_check_target(t->model, out, true, err);
+    return r == HYP_OK ? hyp_sidecar_gguf_bytes(t->model, &t->bytes, err) : r;
 }
 
 static int plan_sidecar(task *t, hyp_err *err) {
@@ -67,6 +68,7 @@ static int plan_sidecar(task *t, hyp_err *err) {
     if (r == HYP_OK) r = hyp_sidecar_view_predict(t->args, t->model, &t->machine, &t->layout, &t->gain, err);
     if (r == HYP_EUNSUPPORTED) hyp_err_hint(err, "--in-gguf writes a whole GGUF file with pages aligned");
     if (r == HYP_OK) r = hyp_sidecar_place(t->model, t->args->out, t->path, err);
+    if (r == HYP_OK) r = hyp_sidecar_check_target(t->model, t->path, false, err);
     if (r != HYP_OK) return r;
     t->bytes = t->gain.bytes;
     hyp_sidecar_look look;

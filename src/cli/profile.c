@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/json.h"
 #include "cli/progress.h"
+#include "cli/terminal.h"
 #include "engine/devices.h"
 #include "engine/runtime.h"
 #include "gguf/model.h"
@@ -198,7 +199,7 @@ int hyp_command_profile(const hyp_args *args, hyp_err *err) {
                                    .user = &shown};
     int e = hyp_runtime_start(err);
     if (e == HYP_OK) e = hyp_profile_load_or_measure(&request, profile, err);
-    if (shown) fputs("\r\033[K", stderr);
+    if (shown) hyp_terminal_show_line("");
     if (e == HYP_OK && args->json)
         e = print_json(profile, path != NULL, err);
     else if (e == HYP_OK) {
@@ -207,7 +208,10 @@ int hyp_command_profile(const hyp_args *args, hyp_err *err) {
             print_disk(profile, path);
         else
             puts("\ndisk         not measured: name a model, or --path FILE");
-        if (profile->machine_path[0] != '\0') printf("\nkept in %s\n", profile->machine_path);
+        if (profile->machine_path[0] != '\0')
+            printf("\nkept in %s\n", profile->machine_path);
+        else
+            puts("\nnot kept: the cache folder cannot be written to; XDG_CACHE_HOME names another");
     }
     free(profile);
     return e == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;

@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include "base/text.h"
+#include "cli/terminal.h"
 
 #include <unistd.h>
 
@@ -16,15 +17,16 @@ void hyp_progress_update(hyp_progress *p, uint64_t done, uint64_t total) {
     char a[24], b[24], c[24];
     enum { WIDTH = 24 };
     int filled = (int)((double)done / (double)total * WIDTH);
-    fprintf(stderr, "\r%s [%.*s%*s] %s of %s, %s/s", p->what, filled, "########################", WIDTH - filled, "",
-            hyp_text_format_bytes(done, a, sizeof a), hyp_text_format_bytes(total, b, sizeof b),
-            hyp_text_format_bytes((uint64_t)rate, c, sizeof c));
-    if (rate > 0 && done < total) fprintf(stderr, ", %.0f s left", (double)(total - done) / rate);
-    fputs("\033[K", stderr);
+    char line[192], left[32] = "";
+    if (rate > 0 && done < total) snprintf(left, sizeof left, ", %.0f s left", (double)(total - done) / rate);
+    snprintf(line, sizeof line, "%s [%.*s%*s] %s of %s, %s/s%s", p->what, filled, "########################",
+             WIDTH - filled, "", hyp_text_format_bytes(done, a, sizeof a), hyp_text_format_bytes(total, b, sizeof b),
+             hyp_text_format_bytes((uint64_t)rate, c, sizeof c), left);
+    hyp_terminal_show_line(line);
 }
 
 void hyp_progress_end(hyp_progress *p) {
-    if (p->shown && p->last_s > 0) fputs("\r\033[K", stderr);
+    if (p->shown && p->last_s > 0) hyp_terminal_show_line("");
     p->shown = false;
 }
 
@@ -32,7 +34,9 @@ bool hyp_progress_show_step(double share, const char *what, void *user) {
     const bool *shown = user;
     enum { WIDTH = 24 };
     int filled = (int)(share * WIDTH);
-    if (*shown)
-        fprintf(stderr, "\rmeasuring [%.*s%*s] %s\033[K", filled, "########################", WIDTH - filled, "", what);
+    char line[192];
+    if (!*shown) return true;
+    snprintf(line, sizeof line, "measuring [%.*s%*s] %s", filled, "########################", WIDTH - filled, "", what);
+    hyp_terminal_show_line(line);
     return true;
 }

@@ -22,7 +22,7 @@ static int read_arguments(const hyp_args *args, plan *p, hyp_err *err) {
     p->args = args;
     if (args->n_words != 1) {
         hyp_err_set(err, HYP_EINVAL, args->n_words == 0 ? "no trace was named" : "more than one trace was named");
-        hyp_err_hint(err, "record one with: hypura run MODEL --trace FILE");
+        hyp_err_hint(err, "record one with: hypura run MODEL --mode experts --trace FILE");
         return HYP_EXIT_USAGE;
     }
     if (args->ram_bytes == 0 || args->disk_rate_bytes == 0) {

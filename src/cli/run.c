@@ -12,8 +12,11 @@
 #include "cli/run_report.h"
 #include "cli/status.h"
 #include "cli/supervise.h"
+#include "cli/terminal.h"
+#include "cli/word_wrap.h"
 #include "engine/generate.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void free_model(hyp_model **m) {
@@ -30,17 +33,40 @@ static bool on_load(uint64_t done, uint64_t total, void *user) {
 }
 
 typedef struct output {
-    bool json; /* the text goes into the report instead of the terminal */
+    bool json, wordwrap; /* json: the text goes into the report instead of the terminal */
+    int write_errno;     /* standard output takes no more */
     hyp_str text;
+    hyp_word_wrap wrap;
     hyp_status status;
 } output;
+
+static void print_text(output *out, const char *text, size_t n) {
+    hyp_word_wrap_set_columns(&out->wrap, out->wordwrap ? hyp_terminal_wrap_columns() : 0);
+    hyp_word_wrap_write(&out->wrap, text, n, stdout);
+    hyp_terminal_set_within_line(text[n - 1] != '\n');
+    if (fflush(stdout) != 0 || ferror(stdout)) out->write_errno = errno;
+}
 
 static bool on_text(const char *text, size_t n, void *user) {
     output *out = user;
     hyp_status_token(&out->status);
     hyp_str_append(&out->text, text, n);
     if (out->json) return !out->text.failed;
-    return fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0;
+    print_text(out, text, n);
+    return out->write_errno == 0;
+}
+
+/* The answer's last line ends here: what follows goes to standard error. */
+static int end_text(output *out, hyp_err *err) {
+    hyp_status_end(&out->status);
+    if (!out->json && out->text.length > 0) {
+        hyp_word_wrap_end(&out->wrap, stdout);
+        putchar('\n');
+        if (fflush(stdout) != 0 && out->write_errno == 0) out->write_errno = errno;
+    }
+    hyp_terminal_set_within_line(false);
+    if (out->write_errno == 0) return HYP_OK;
+    return hyp_err_set_sys(err, HYP_EIO, out->write_errno, "cannot write to standard output");
 }
 
 static hyp_sampling sampling_of(const hyp_args *args) {
@@ -130,7 +156,7 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
     size_t n_prompt = 0;
     int r = make_prompt(args, engine, text, &prompt, &n_prompt, err);
     if (r != HYP_OK) return r;
-    output out = {.json = args->json};
+    output out = {.json = args->json, .wordwrap = !args->no_wordwrap};
     hyp_generate_request request = {
         .prompt = prompt,
         .n_prompt = n_prompt,
@@ -145,10 +171,10 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
     };
     hyp_generate_result result;
     hyp_mode mode = hyp_engine_get_info(engine)->mode;
+    hyp_terminal_use_utf8();
     hyp_status_start(&out.status, engine, args->quiet);
     r = hyp_generate(engine, &request, &result, err);
-    hyp_status_end(&out.status);
-    if (!args->json && out.text.length > 0) putchar('\n'), fflush(stdout); /* what follows goes to standard error */
+    if (end_text(&out, r == HYP_OK ? err : NULL) != HYP_OK && r == HYP_OK) r = HYP_EIO;
     if (hyp_engine_get_info(engine)->mode != mode && !args->quiet)
         fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(hyp_engine_get_info(engine)->mode),
                 hyp_engine_get_info(engine)->reason);
@@ -173,6 +199,8 @@ static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped,
     if (terminal && isatty(STDOUT_FILENO) && !args->json) return HYP_OK;
     size_t n = 0, room = 0;
     ssize_t got = terminal ? 0 : getdelim(ret_piped, &room, '\0', stdin);
+    if (got > 0 && memchr(*ret_piped, '\0', (size_t)got) != NULL)
+        return hyp_err_set(err, HYP_EINVAL, "what is piped in is not text: it has a zero byte");
     for (n = got > 0 ? (size_t)got : 0; n > 0 && (*ret_piped)[n - 1] == '\n';)
         (*ret_piped)[--n] = '\0';
     if (n == 0) {
@@ -184,6 +212,13 @@ static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped,
     return HYP_OK;
 }
 
+/* Options that go only with others. `prompt` is NULL in a chat. */
+static int check_options(const hyp_args *args, const char *prompt, hyp_err *err) {
+    if (args->logits_digest && !args->json) return hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
+    if (args->system == NULL || args->chat || (prompt == NULL && args->prompt_tokens == 0)) return HYP_OK;
+    return hyp_err_set(err, HYP_EINVAL, "--system needs --chat: a plain prompt has no system message");
+}
+
 static int check_interactive(const hyp_args *args, hyp_err *err) {
     const char *other = args->prompt != NULL ? "--prompt" : args->prompt_tokens > 0 ? "--prompt-tokens" : "--json";
     if (!args->interactive || (args->prompt == NULL && args->prompt_tokens == 0 && !args->json)) return HYP_OK;
@@ -193,13 +228,13 @@ static int check_interactive(const hyp_args *args, hyp_err *err) {
 int hyp_command_run(const hyp_args *args, hyp_err *err) {
     const char *path, *prompt;
     HYP_AUTOFREE char *piped = NULL;
-    if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
-    if (check_interactive(args, err) != HYP_OK || find_prompt(args, &prompt, &piped, err) != HYP_OK)
-        return HYP_EXIT_USAGE;
-    if (args->logits_digest && !args->json) {
-        hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
+    if (hyp_command_model_path(args, &path, err) != HYP_OK) {
+        if (args->n_words > 0) hyp_err_hint(err, "a prompt is given with --prompt \"...\"");
         return HYP_EXIT_USAGE;
     }
+    if (check_interactive(args, err) != HYP_OK || find_prompt(args, &prompt, &piped, err) != HYP_OK)
+        return HYP_EXIT_USAGE;
+    if (check_options(args, prompt, err) != HYP_OK) return HYP_EXIT_USAGE;
     int status = hyp_supervise_if_remote(args, err);
     if (status >= 0) return status;
     HYP_CLEANUP(free_model) hyp_model *model = NULL;
@@ -211,8 +246,10 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     hyp_interrupt_watch(engine);
     if (prompt == NULL && args->prompt_tokens == 0) {
         const hyp_sampling sampling = sampling_of(args);
-        return hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, &sampling, err);
+        r = hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, &sampling, err);
+    } else {
+        r = answer(args, engine, prompt, err);
     }
-    r = answer(args, engine, prompt, err);
+    if (hyp_engine_end_trace(engine, err) != HYP_OK) return HYP_EXIT_FAILED;
     return r < 0 ? HYP_EXIT_FAILED : r;
 }

@@ -43,6 +43,12 @@ static void print_read(const char *when, uint64_t bytes, uint32_t depth, double 
     putchar('\n');
 }
 
+/* "-0.0 %" would say that it is slower. */
+static double percent_gained(const hyp_sidecar_gain *g) {
+    double percent = 100 * (g->tok_per_s_then / g->tok_per_s_now - 1);
+    return percent > -0.05 && percent < 0.05 ? 0 : percent;
+}
+
 void hyp_sidecar_view_gain(const hyp_sidecar_gain *g) {
     char now[24], then[24];
     print_read("now ", g->read_bytes_now, g->depth_now, g->bytes_per_s_now);
@@ -56,8 +62,7 @@ void hyp_sidecar_view_gain(const hyp_sidecar_gain *g) {
     else
         printf("  generation   %s tok/s now, %s then (%+.1f %%)\n",
                hyp_plan_view_number(g->tok_per_s_now, now, sizeof now),
-               hyp_plan_view_number(g->tok_per_s_then, then, sizeof then),
-               100 * (g->tok_per_s_then / g->tok_per_s_now - 1));
+               hyp_plan_view_number(g->tok_per_s_then, then, sizeof then), percent_gained(g));
 }
 
 bool hyp_sidecar_view_state_json(yyjson_mut_doc *doc, yyjson_mut_val *o, const hyp_sidecar_look *look) {

@@ -1,6 +1,7 @@
 #include "cli/status.h"
 
 #include "base/text.h"
+#include "cli/terminal.h"
 
 #include <unistd.h>
 
@@ -32,7 +33,7 @@ void hyp_status_token(hyp_status *s) {
     if (s->in_title)
         fprintf(stderr, "\033]2;hypura: %s\007", text);
     else
-        fprintf(stderr, "\r%s\033[K", text);
+        hyp_terminal_show_line(text);
     hyp_engine_stats stats;
     hyp_engine_get_stats(s->engine, &stats);
     s->last_s = now;
@@ -42,5 +43,5 @@ void hyp_status_token(hyp_status *s) {
 
 void hyp_status_end(hyp_status *s) {
     if (s->in_title && s->last_tokens > 0) fputs("\033]2;\007", stderr);
-    if (s->on_line && s->last_tokens > 0) fputs("\r\033[K", stderr);
+    if (s->on_line && s->last_tokens > 0) hyp_terminal_show_line("");
 }

@@ -237,6 +237,19 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
     return hyp_offload_make(config->model, &e->hardware, e->plan, &e->offload, err);
 }
 
+/* What was asked for and cannot be had: an error where the result would be missing, else a warning. */
+static int check_wishes(const hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    if (config->vram_bytes > 0 && e->hardware.n_devices == 0 && config->warn != NULL)
+        config->warn("--vram changes nothing: no device is used beside the CPU", config->warn_user);
+    if (config->sidecar_path != NULL && !is_streaming(e) && config->warn != NULL)
+        config->warn("the packed copy is not read: in this mode nothing is streamed", config->warn_user);
+    if (config->trace_path == NULL || e->info.mode == HYP_MODE_EXPERTS) return HYP_OK;
+    hyp_err_set(err, HYP_EUNSUPPORTED, "mode %s has no routing to record", hyp_mode_name(e->info.mode));
+    hyp_err_hint(err, config->model->n_experts > 0 ? "--mode experts records what the router chooses"
+                                                   : "this model has no experts");
+    return HYP_EUNSUPPORTED;
+}
+
 static void free_context(hyp_engine *e) {
     if (e->batch.token != NULL) llama_batch_free(e->batch);
     if (e->ctx != NULL) llama_free(e->ctx);
@@ -278,6 +291,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
                            MAX_PARALLEL);
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = make_plan(e, config, err);
+    if (r == HYP_OK) r = check_wishes(e, config, err);
     if (r == HYP_OK) r = hyp_engine_open_mirrors(e, config, err);
     if (r != HYP_OK) return r;
     double start_s = hyp_text_now_s();
@@ -314,6 +328,10 @@ int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *
     else
         hyp_engine_close(e);
     return r;
+}
+
+int hyp_engine_end_trace(hyp_engine *e, hyp_err *err) {
+    return e->stream != NULL ? hyp_stream_end_trace(e->stream, err) : HYP_OK;
 }
 
 void hyp_engine_close(hyp_engine *e) {

@@ -55,10 +55,14 @@ bool hyp_engine_keeps_whole_windows(void);
 
 /* Load. `*ret` is freed with hyp_engine_close().
  * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_EFORMAT (a tokenizer that cannot work), HYP_ENOMEM (the budget is too small: the hint names
- * the least), HYP_EIO, HYP_ENOTFOUND (no file at `sidecar_path`), HYP_ECANCELED (by `progress`), and those of
+ * the least), HYP_EUNSUPPORTED (also a `trace_path` in another mode than experts), HYP_EIO, HYP_ENOTFOUND (no file at `sidecar_path`), HYP_ECANCELED (by `progress`), and those of
  * hyp_mirrors_open(). */
 HYP_NODISCARD int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err);
 void hyp_engine_close(hyp_engine *engine);
+
+/* Complete the file at `trace_path`; what is computed from now on is not recorded. Nothing to do without one. Closing does the
+ * same, and cannot tell. Errors: HYP_EIO and HYP_ENOMEM, when something of it is missing. */
+HYP_NODISCARD int hyp_engine_end_trace(hyp_engine *engine, hyp_err *err);
 
 /* --- what was loaded --- */
 typedef struct hyp_engine_info {

@@ -38,6 +38,9 @@ HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **r
                                  hyp_err *err);
 void hyp_stream_free(hyp_stream *stream);
 
+/* hyp_engine_end_trace() */
+HYP_NODISCARD int hyp_stream_end_trace(hyp_stream *stream, hyp_err *err);
+
 /* Read what is always needed, then begin to fill the rest. Errors: HYP_EIO, HYP_ECANCELED. */
 HYP_NODISCARD int hyp_stream_load(hyp_stream *stream, bool (*progress)(uint64_t, uint64_t, void *), void *user,
                                   hyp_err *err);

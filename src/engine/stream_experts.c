@@ -52,6 +52,10 @@ static void remember(const hyp_stream *s) {
     (void)!hyp_coact_save(s->experts.coact, path, NULL);
 }
 
+int hyp_stream_end_trace(hyp_stream *s, hyp_err *err) {
+    return hyp_trace_close(HYP_TAKE(s->experts.trace), err);
+}
+
 void stream_experts_close(hyp_stream *s) {
     stream_experts *x = &s->experts;
     if (!s->no_memory) remember(s);

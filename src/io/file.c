@@ -39,7 +39,7 @@ int hyp_io_file_open(hyp_io_file *file, const char *path, bool buffered, hyp_err
     file->fd = file->direct_fd = -1;
     file->path = strdup(path);
     if (file->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to open %s", path);
-    file->fd = open(path, O_RDONLY | O_CLOEXEC);
+    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat st;
     if (file->fd < 0 || fstat(file->fd, &st) != 0) {
         hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", path);

@@ -281,7 +281,7 @@ static int run_points(probe *p, size_t first, size_t n_later, hyp_err *err) {
 }
 
 static int prepare(probe *p, hyp_err *err) {
-    p->fd = open(p->path, O_RDONLY | O_CLOEXEC);
+    p->fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat st;
     if (p->fd < 0 || fstat(p->fd, &st) != 0) {
         hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", p->path);

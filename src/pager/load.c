@@ -97,7 +97,7 @@ int hyp_pager_load_always(hyp_pager *p, bool (*progress)(uint64_t done, uint64_t
         if (request == NULL) break;
         finish(&l, request, err);
         if (l.result == HYP_OK && progress != NULL && !progress(l.done, l.total, user))
-            l.result = hyp_err_set(err, HYP_ECANCELED, "loading was cancelled");
+            l.result = hyp_err_set(err, HYP_ECANCELED, "loading was interrupted");
     }
     /* What did not get whole goes back; its frame stays reserved for the next try. */
     for (uint32_t i = 0; i < p->n_spans; i++)

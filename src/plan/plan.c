@@ -143,8 +143,9 @@ static uint64_t least_budget(const draft *like) {
 
 static int too_small(const draft *d, hyp_err *err) {
     char budget[32], least[32];
-    hyp_err_set(err, HYP_ENOMEM, "a budget of %s does not hold what every token of this model needs",
-                hyp_text_format_bytes(d->request.ram_bytes, budget, sizeof budget));
+    hyp_err_set(err, HYP_ENOMEM, "a budget of %s does not hold %s",
+                hyp_text_format_bytes(d->request.ram_bytes, budget, sizeof budget),
+                d->request.mode == HYP_MODE_RESIDENT ? "the whole model" : "what every token of this model needs");
     hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
                  hyp_text_format_bytes(hyp_text_round_bytes_up(least_budget(d)), least, sizeof least));
     return HYP_ENOMEM;

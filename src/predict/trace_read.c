@@ -28,7 +28,7 @@ void hyp_trace_free(hyp_trace *trace) {
 
 static int malformed(const parser *p, const char *why, hyp_err *err) {
     hyp_err_set(err, HYP_EFORMAT, "%s is not a readable trace: %s", p->what, why);
-    hyp_err_hint(err, "record one with: hypura run MODEL --trace FILE");
+    hyp_err_hint(err, "record one with: hypura run MODEL --mode experts --trace FILE");
     return HYP_EFORMAT;
 }
 

@@ -79,6 +79,27 @@ int hyp_sidecar_place(const hyp_model *model, const char *out, char ret[HYP_SIDE
     return r;
 }
 
+static bool is_packed_copy(const char *path) {
+    char magic[sizeof SIDECAR_MAGIC - 1];
+    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd >= 0 && read(fd, magic, sizeof magic) == (ssize_t)sizeof magic &&
+           memcmp(magic, SIDECAR_MAGIC, sizeof magic) == 0;
+}
+
+int hyp_sidecar_check_target(const hyp_model *model, const char *path, bool any_file, hyp_err *err) {
+    struct stat there, own;
+    if (stat(path, &there) != 0) return HYP_OK; /* what else is wrong with it, writing will tell */
+    bool kept = !S_ISREG(there.st_mode) || (!any_file && !is_packed_copy(path));
+    if (kept) hyp_err_set(err, HYP_EINVAL, "%s is there already, and is no packed copy", path);
+    for (size_t i = 0; i < model->n_files && !kept; i++) {
+        kept = stat(model->files[i].path, &own) == 0 && own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+        if (kept) hyp_err_set(err, HYP_EINVAL, "%s is the model itself", path);
+    }
+    if (!kept) return HYP_OK;
+    hyp_err_hint(err, "choose another name with --out");
+    return HYP_EINVAL;
+}
+
 void sidecar_remember_place(const hyp_model *model, const char *path) {
     char usual[HYP_SIDECAR_PATH_SIZE], note[HYP_SIDECAR_PATH_SIZE];
     HYP_AUTOFREE char *whole = realpath(path, NULL);
@@ -92,7 +113,7 @@ void sidecar_remember_place(const hyp_model *model, const char *path) {
 
 /* True when something is there, good or bad. */
 static bool look_at(const hyp_model *model, const char *path, hyp_sidecar_look *look) {
-    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     if (fd < 0 && errno == ENOENT) return false;
     snprintf(look->path, sizeof look->path, "%s", path);
     int r = HYP_OK;

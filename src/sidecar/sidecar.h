@@ -126,6 +126,10 @@ void hyp_sidecar_look_done(hyp_sidecar_look *look);
 const char *hyp_sidecar_state_name(hyp_sidecar_state state);
 const char *hyp_sidecar_order_name(hyp_sidecar_order order);
 
+/* May `path` be written for `model`? Not over one of the model's own files, a device or a pipe; and over another file than a
+ * packed copy, good or bad, only with `any_file`. Errors: HYP_EINVAL. */
+HYP_NODISCARD int hyp_sidecar_check_target(const hyp_model *model, const char *path, bool any_file, hyp_err *err);
+
 /* Where to write the sidecar of `model`: `out` if given (in it, if it is a folder), else beside the model, else, where that
  * folder cannot be written to, in the user's cache folder. Errors: HYP_EIO (`out` names a folder that cannot be written to, or
  * nothing can), HYP_ELIMIT. */

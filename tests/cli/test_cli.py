@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ CASES = [
     ("help", ["help"], {}),
     ("help-inspect", ["help", "inspect"], {}),
     ("help-by-option", ["inspect", "--help"], {}),
+    ("help-of-a-typo", ["help", "inspct"], {}),
     ("help-of-nothing", ["help", "nothing"], {}),
     ("version", ["version"], {}),
     ("version-by-option", ["--version"], {}),
@@ -40,6 +42,7 @@ CASES = [
     ("unknown-option", ["inspect", "dense.gguf", "--tensor"], {}),
     ("option-without-value", ["inspect", "--model"], {}),
     ("flag-with-value", ["inspect", "dense.gguf", "--json=yes"], {}),
+    ("size-of-nothing", ["inspect", "dense.gguf", "--ram", "0"], {}),
     ("two-models", ["inspect", "dense.gguf", "experts.gguf"], {}),
     ("too-many-words", ["inspect", "a", "b", "c", "d", "e"], {}),
     ("inspect-no-model", ["inspect"], {}),
@@ -87,6 +90,8 @@ CASES = [
     ("inspect-no-address", ["inspect", "dense.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--rpc", "host"], {}),
     ("estimate-json", ["estimate", "experts.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--json"], {}),
     ("estimate-too-small", ["estimate", "dense.gguf", "--ram", "1M", "--disk-rate", "1G", "--cpu-rate", "10G"], {}),
+    ("estimate-too-small-for-all", ["estimate", "dense.gguf", "--ram", "1M", "--disk-rate", "1G", "--cpu-rate", "10G", "--mode",
+                                    "resident"], {}),
     ("estimate-wrong-mode", ["estimate", "dense.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--mode",
                              "experts"], {}),
     ("estimate-no-device", ["estimate", "dense.gguf", "--ram", "1G", "--disk-rate", "1G", "--cpu-rate", "10G", "--device",
@@ -242,6 +247,16 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"Permission denied", done.stderr)
 
+    def test_a_pipe_is_no_file(self):
+        """One without a writer: it must not be waited for."""
+        path = os.path.join(self.folder, "pipe")
+        os.mkfifo(path)
+        for args in (["inspect", "pipe"], ["iobench", "pipe"], ["replay", "pipe", "--ram", "1G", "--disk-rate", "1G"], ["list", "pipe"]):
+            done = self.run_hypura(args)
+            self.assertEqual(done.returncode, 1, args)
+            self.assertIn(b"pipe", done.stderr)
+        os.remove(path)
+
     def test_names_cannot_steer_the_terminal(self):
         data = gguf.build(gguf.llama_meta(extra=[("general.name", gguf.STR, b"\x1b[31mred\n\xc2\x9b\xff")]), gguf.dense_tensors())
         with open(os.path.join(self.folder, "steer.gguf"), "wb") as out:
@@ -255,12 +270,62 @@ class CommandLine(unittest.TestCase):
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "wb") as full:
             for args in (["inspect", "dense.gguf"], ["inspect", "dense.gguf", "--json"], ["version"]):
-                self.assertEqual(self.run_hypura(args, stdout=full).returncode, 1, args)
+                done = self.run_hypura(args, stdout=full)
+                self.assertEqual(done.returncode, 1, args)
+                self.assertEqual(done.stderr, b"hypura: cannot write to standard output: No space left on device\n", args)
 
-    def test_completion_is_valid_shell(self):
-        script = self.run_hypura(["help", "completion", "bash"]).stdout
-        self.assertIn(b"inspect", script)
-        subprocess.run(["bash", "-n"], input=script, check=True)
+    def test_a_closed_output_is_an_error(self):
+        for args in (["inspect", "dense.gguf", "--no-plan"], ["version"]):
+            done = self.run_hypura(args, stdout=None, preexec_fn=lambda: os.close(1))
+            self.assertEqual(done.returncode, 1, args)
+            self.assertIn(b"cannot write to standard output", done.stderr)
+
+    def completion(self, shell):
+        return self.run_hypura(["help", "completion", shell]).stdout.decode()
+
+    def commands(self):
+        return re.findall(r"(?m)^  (\w+) ", self.run_hypura(["help"]).stdout.decode())
+
+    def test_completion_of_bash(self):
+        def complete(*words):
+            script = self.completion("bash") + '\nCOMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _hypura; echo "${COMPREPLY[@]}"'
+            done = subprocess.run(["bash", "-c", script, "bash", *words], cwd=self.folder, capture_output=True, check=True)
+            self.assertEqual(done.stderr, b"")
+            return done.stdout.decode().split()
+        self.assertEqual(complete("hypura", "b"), ["bench"])
+        self.assertEqual(complete("hypura", "help", "b"), ["bench"])
+        self.assertEqual(complete("hypura", "run", "--mode", "re"), ["resident"])
+        self.assertEqual(complete("hypura", "replay", "--policy", "b"), ["belady"])
+        self.assertEqual(complete("hypura", "run", "--disk"), [])
+        self.assertEqual(complete("hypura", "inspect", "--disk"), ["--disk-rate"])
+        self.assertEqual(complete("hypura", "inspect", "read"), ["readme.md"])
+
+    def test_completion_of_fish(self):
+        """One command a line, each with all its quotes closed: an apostrophe in a text once swallowed what followed."""
+        described = {}
+        for line in self.completion("fish").splitlines():
+            words = shlex.split(line)
+            self.assertEqual(words[:3], ["complete", "-c", "hypura"])
+            if "__fish_use_subcommand" in words:
+                described[words[words.index("-a") + 1]] = words[words.index("-d") + 1]
+        self.assertEqual(list(described), self.commands())
+        self.assertIn("model's", described["optimize"])
+
+    def test_completion_of_zsh(self):
+        script = self.completion("zsh")
+        self.assertTrue(script.startswith("#compdef hypura\n"))
+        for shell in ("bash", "zsh"):  # what is quoted is quoted alike
+            if shutil.which(shell):
+                subprocess.run([shell, "-n"], input=script.encode(), check=True)
+
+    def test_every_command_has_a_man_page(self):
+        with open(os.path.join(HERE, "..", "..", "man", "meson.build"), encoding="utf-8") as f:
+            installed = re.search(r"foreach c : \[(.*?)\]", f.read(), re.S).group(1)
+        self.assertEqual(sorted(re.findall(r"'(\w+)'", installed)), sorted(self.commands()))
+        for command in self.commands():
+            page = self.run_hypura(["help", "man", command]).stdout.decode()
+            self.assertIn("hypura\\-%s \\- " % command, page)
+            self.assertNotRegex(page, r"(?m)^[^.].*[^\\]--")  # copied from a page, a bare hyphen may be another character
 
 
 if __name__ == "__main__":

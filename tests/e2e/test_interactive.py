@@ -1,17 +1,19 @@
 """The chat in the terminal, driven through a pseudo-terminal as a person would."""
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import tempfile
 import termios
 import time
 import unittest
 
-from support import HYPURA, demo_model, run
+from support import HYPURA, demo_model, run, run_json
 
 PROMPT, MORE = ">>> ", "... "
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -21,13 +23,14 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[()=>].?|\r
 class Chat:
     """`hypura run MODEL` on a terminal of its own."""
 
-    def __init__(self, *args, folder, timeout=240):
+    def __init__(self, *args, folder, timeout=240, columns=0):
         self.timeout, self.seen, self.mark = timeout, "", 0
         self.raw = b""
         env = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", "XDG_CACHE_HOME": folder, "HOME": folder}
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24 if columns else 0, columns, 0, 0))
             os.execve(HYPURA, [HYPURA, "run", *args], env)
 
     def __enter__(self):
@@ -82,6 +85,19 @@ class Chat:
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
         return os.waitstatus_to_exitcode(status)
+
+
+def lines_shown(raw):
+    """The lines of a terminal after these bytes, where the only movement is back over the characters of a word."""
+    lines = [""]
+    for back, escape, char in re.findall(r"\x1b\[(\d+)D\x1b\[K|(\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\r)|(.|\n)", raw):
+        if back:
+            lines[-1] = lines[-1][:-int(back)]
+        elif char == "\n":
+            lines.append("")
+        elif not escape:
+            lines[-1] += char
+    return lines
 
 
 def evaluated(text):
@@ -204,6 +220,57 @@ class Interactive(unittest.TestCase):
         with self.chat("-n", "2") as c:
             c.say("Grüße, 世界 😀!")
             self.assertIn("user: Grüße, 世界 😀!", c.say("/show messages"))
+
+    def test_lines_break_between_words(self):
+        question = ("--chat", "-p", "Tell a story of a little river.", "-n", "40", "--temp", "0", "-t", "1", "-q")
+        whole = run("run", self.model, *question).stdout
+        for options in ((), ("--no-wordwrap",)):
+            chat = Chat(self.model, *question, *options, folder=self.folder, columns=30)
+            self.assertEqual(chat.end(), 0)
+            lines = lines_shown(chat.raw.decode())
+            os.close(chat.fd)
+            if options:
+                self.assertEqual("\n".join(lines).strip(), whole.strip())
+                continue
+            self.assertEqual(" ".join(lines).split(), whole.split())
+            self.assertGreater(len(lines), 4)
+            self.assertLess(max(map(len, lines)), 30)
+        with Chat(self.model, *question[3:], "-i", folder=self.folder, columns=30) as c:
+            self.assertIn("Set 'nowordwrap' mode", c.say("/set nowordwrap"))
+            self.assertIn("Set 'wordwrap' mode", c.say("/set wordwrap"))
+            c.type("/bye\n")
+            self.assertEqual(c.end(), 0)
+
+    def test_progress_stays_on_its_line(self):
+        chat = Chat(self.model, "-p", "x", "-n", "1", folder=self.folder, columns=24)
+        self.assertEqual(chat.end(), 0)
+        os.close(chat.fd)
+        progress = [line for line in re.split(r"\r|\n", ESCAPES.sub("\r", chat.raw.decode())) if line.startswith("loading")]
+        self.assertTrue(progress)
+        self.assertLess(max(map(len, progress)), 24)
+
+    def test_an_output_that_takes_nothing_is_an_error(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([HYPURA, "run", self.model, "-p", "x", "-n", "4", "-t", "1", "-q"], stdout=full,
+                                  stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=240)
+        self.assertEqual((done.returncode, done.stderr), (1, "hypura: cannot write to standard output: No space left on device\n"))
+
+    def test_what_cannot_be_used_is_said(self):
+        def said_of(*args, **how):
+            done = run("run", self.model, "-q", "-n", "1", "-t", "1", *args, **how)
+            return done.returncode, done.stderr
+        self.assertEqual(said_of("-p", "x", "--vram", "1G", "--device", "none"),
+                         (0, "warning: --vram changes nothing: no device is used beside the CPU\n"))
+        self.assertEqual(said_of("-p", "x", "--sidecar", "missing"),
+                         (0, "warning: the packed copy is not read: in this mode nothing is streamed\n"))
+        self.assertEqual(said_of("-p", "x", "--system", "y"),
+                         (2, "hypura: --system needs --chat: a plain prompt has no system message\n"))
+        self.assertEqual(said_of("Why?"), (2, 'hypura: unexpected argument "Why?"\nhint: a prompt is given with --prompt "..."\n'))
+        self.assertEqual(said_of(input="a\0b"), (2, "hypura: what is piped in is not text: it has a zero byte\n"))
+
+    def test_without_a_limit_the_model_ends_it(self):
+        report = run_json(self.model, "-p", "One, two, three,", "-n", "-1", "--temp", "0", "--stop", ",", "-t", "1")
+        self.assertEqual(report["stop_reason"], "stop")
 
     def test_without_a_terminal(self):
         piped = run("run", self.model, "-n", "4", "--temp", "0", "-q", "-t", "1", input="The capital of France is\n")

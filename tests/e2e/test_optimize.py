@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -96,6 +97,26 @@ class Packed(unittest.TestCase):
             got, report = digest(model, "--mode", "ffn", "--ram", str(least + extra))
             self.assertEqual((got, report["sidecar"]["used"]), (wanted, True))
             self.assertGreater(report["sidecar"]["bytes_read"], 0)
+
+    def test_no_other_file_is_written_over(self):
+        """Neither the model itself, whatever it is called, nor anything that optimize has not made."""
+        model = self.fresh("moe8", MOE["moe8"])
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(model)) as folder:
+            copy, link, other = (os.path.join(folder, name) for name in ("model.gguf", "link.gguf", "notes.txt"))
+            shutil.copy(model, copy)
+            os.link(copy, link)
+            with open(other, "w") as f:
+                f.write("kept")
+            for args in (["-o", copy], ["-o", link], ["-o", other], ["--in-gguf", "-o", copy], ["--in-gguf", "-o", link],
+                         ["--in-gguf", "-o", "/dev/null"]):
+                done = optimize(copy, "--force", *args, status=2)
+                self.assertIn("hint: choose another name", done.stderr)
+            with open(copy, "rb") as a, open(model, "rb") as b:
+                self.assertEqual(a.read(), b.read())
+            with open(other) as f:
+                self.assertEqual(f.read(), "kept")
+            optimize(copy, "--force", "--in-gguf", "-o", other)  # which --force is for
+            self.assertEqual(sorted(os.listdir(folder)), ["link.gguf", "model.gguf", "notes.txt"])
 
     def test_in_the_order_of_a_trace(self):
         model = self.fresh("moe64", MOE["moe64"])

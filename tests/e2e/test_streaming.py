@@ -40,6 +40,20 @@ def least_budget(model, mode):
 
 
 class Experts(unittest.TestCase):
+    def test_a_trace_is_written_or_it_is_said_why_not(self):
+        model, trace = make_model("moe8", *MOE["moe8"]), os.path.join(BUILD, "test.trace")
+        command = ("run", model, "-p", "x", "-n", "2", "-q", "-t", "1", "--no-memory", "--trace")
+        done = run(*command, trace, "--mode", "experts")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(run("replay", trace, "--ram", "1G", "--disk-rate", "1G").returncode, 0)
+        os.remove(trace)
+        done = run(*command, trace)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("mode resident has no routing to record\nhint: --mode experts", done.stderr)
+        self.assertFalse(os.path.exists(trace))
+        done = run(*command, "/dev/full", "--mode", "experts")
+        self.assertEqual((done.returncode, done.stderr), (1, "hypura: cannot write the trace /dev/full: No space left on device\n"))
+
     def check(self, model, *variants, **kw):
         wanted, _ = digest(model, "--mode", "mmap", **kw)
         for variant in variants:

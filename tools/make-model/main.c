@@ -8,6 +8,7 @@
 
 #include <gguf.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct progress {
     double start_s, last_s;
@@ -78,8 +79,16 @@ static int synthesise(hyp_make_shape *shape, hyp_err *err) {
     return r;
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 static int upcycle(const hyp_make_shape *shape, hyp_err *err) {
     hyp_make_upcycle *up = NULL;
+    if (shape->out != NULL && is_same_file(shape->upcycle, shape->out))
+        return hyp_err_set(err, HYP_EINVAL, "%s would be written over itself: choose another name", shape->upcycle);
     int r = hyp_make_upcycle_new(shape, &up, err);
     if (r == HYP_OK)
         r = finish(shape, hyp_make_upcycle_plan(up), hyp_make_upcycle_keys(up), hyp_make_upcycle_rows, up, err);

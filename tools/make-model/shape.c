@@ -64,7 +64,7 @@ static const hyp_option rows[] = {
     REAL("residual-scale", residual_scale, 0.001, 100, "1", "how much each layer adds to the hidden state"),
     REAL("logit-scale", logit_scale, 0.01, 100, "3", "standard deviation of the output logits"),
     {"seed", "-s", HYP_OPTION_INT, AT(seed), 0, INT_MAX, "N", "1", "seed of all weights", 1},
-    {"split-bytes", NULL, HYP_OPTION_SIZE, AT(split_bytes), 0, 0, "SIZE", "0", "split into files of at most this size",
+    {"split-bytes", NULL, HYP_OPTION_SIZE, AT(split_bytes), 0, 0, "SIZE", NULL, "split into files of at most this size",
      1},
     INT("split-tensors", split_tensors, INT_MAX, "split into files of at most this many tensors"),
     {"alignment", NULL, HYP_OPTION_INT, AT(alignment), 8, 1 << 20, "N", "32",

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <gguf.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 enum { CHUNK_BYTES = 1 << 20 };
@@ -195,9 +196,17 @@ static int check_space(const hyp_make_plan *plan, const char *path, hyp_err *err
     return r;
 }
 
+/* A device or a pipe would be replaced by the file. */
+static int check_target(const char *path, hyp_err *err) {
+    struct stat st;
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) return HYP_OK;
+    return hyp_err_set(err, HYP_EINVAL, "%s is there already, and is no file", path);
+}
+
 int hyp_make_write(const hyp_make_plan *plan, struct gguf_context *keys, const hyp_make_output *output,
                    hyp_make_written *ret, hyp_err *err) {
-    int r = check_space(plan, output->path, err);
+    int r = check_target(output->path, err);
+    if (r == HYP_OK) r = check_space(plan, output->path, err);
     if (r != HYP_OK) return r;
     writer w = {.plan = plan, .output = output, .keys = keys, .err = err, .chunk_bytes = CHUNK_BYTES};
     for (size_t i = 0; i < plan->n; i++)

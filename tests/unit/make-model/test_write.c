@@ -186,6 +186,19 @@ static void a_failure_leaves_nothing_behind(void **state) {
     assert_non_null(strstr(err.message, "/nowhere"));
 }
 
+static void what_is_no_file_stays(void **state) {
+    (void)state;
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/m.gguf", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    hyp_make_shape shape = shape_of("llama");
+    hyp_err err = HYP_ERR_NONE;
+    assert_int_equal(write_model(&shape, (hyp_make_output){0}, NULL, &err), HYP_EINVAL);
+    assert_true(stat(path, &st) == 0 && S_ISFIFO(st.st_mode));
+    assert_int_equal(entries(), 1);
+}
+
 static void upcycled_experts_are_copies(void **state) {
     (void)state;
     hyp_make_shape shape = shape_of("qwen3");
@@ -309,10 +322,14 @@ static void what_cannot_be_upcycled_is_refused(void **state) {
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        IN_A_FOLDER(a_file_holds_what_its_header_says), IN_A_FOLDER(a_split_model_is_whole),
-        cmocka_unit_test(files_are_split_at_the_size),  IN_A_FOLDER(holes_take_no_space),
-        IN_A_FOLDER(a_failure_leaves_nothing_behind),   IN_A_FOLDER(upcycled_experts_are_copies),
-        IN_A_FOLDER(varied_experts_differ_by_rows),     IN_A_FOLDER(what_cannot_be_upcycled_is_refused)};
+    const struct CMUnitTest tests[] = {IN_A_FOLDER(a_file_holds_what_its_header_says),
+                                       IN_A_FOLDER(a_split_model_is_whole),
+                                       cmocka_unit_test(files_are_split_at_the_size),
+                                       IN_A_FOLDER(what_is_no_file_stays),
+                                       IN_A_FOLDER(holes_take_no_space),
+                                       IN_A_FOLDER(a_failure_leaves_nothing_behind),
+                                       IN_A_FOLDER(upcycled_experts_are_copies),
+                                       IN_A_FOLDER(varied_experts_differ_by_rows),
+                                       IN_A_FOLDER(what_cannot_be_upcycled_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,7 +139,7 @@ int hyp_command_bench(const hyp_args *args, hyp_err *err) {
     char program[4096];
     hyp_bench_config config;
     if (make_config(args, model, hyp_platform_own_program(program, sizeof program), &config, err) != HYP_OK ||
-        make_folder(args->out, err) != HYP_OK || hyp_save_check(args->svg, err) != HYP_OK)
+        make_folder(args->out, err) != HYP_OK)
         return HYP_EXIT_FAILED;
     hyp_interrupt_watch(NULL);
     hyp_bench bench;

@@ -93,7 +93,6 @@ int hyp_command_iobench(const hyp_args *args, hyp_err *err) {
     const hyp_probe_config config = {.bytes_per_point = (uint64_t)(args->read_gb * 1e9),
                                      .progress = isatty(STDERR_FILENO) ? show_progress : NULL};
     hyp_iobench bench;
-    if (hyp_save_check(args->svg, err) != HYP_OK) return HYP_EXIT_FAILED;
     if (hyp_iobench_run(args->words[0], &config, &bench, err) != HYP_OK) return HYP_EXIT_FAILED;
     int e = args->json ? print_json(&bench, err) : print_text(&bench, err);
     if (e == HYP_OK && args->svg != NULL) e = save_svg(&bench, args->svg, err);

@@ -1,6 +1,7 @@
 /* main.c - finds the command, parses its options, prints its failure. */
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
         if (err->hint[0] == '\0') hyp_err_hint(err, "\"hypura help %s\" lists the options", name);
         return HYP_EXIT_USAGE;
     }
+    if (hyp_save_check(args.svg, err) != HYP_OK) return HYP_EXIT_FAILED; /* before what takes long */
     if (!args.help) return command->run(&args, err);
     args.words[0] = command->name;
     args.n_words = 1;

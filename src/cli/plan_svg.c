@@ -1,8 +1,8 @@
 /* plan_svg.c - the placement as a drawing: a column a layer, attention above, FFN or experts below, coloured by tier. */
 #include "base/mem.h"
-#include "base/paths.h"
 #include "base/text.h"
 #include "cli/plan_view.h"
+#include "cli/save.h"
 
 enum { LEFT = 90, TOP = 70, ROW = 60, LEGEND = 150 };
 
@@ -81,8 +81,7 @@ int hyp_plan_view_svg(const char *path, const hyp_model *model, const hyp_machin
         draw_layer(&s, plan, l, layer);
     draw_legend(&s, machine, plan, TOP + 2 * ROW + 30);
     hyp_str_puts(&s, "</svg>\n");
-    int r = s.failed ? hyp_err_set(err, HYP_ENOMEM, "no memory for the drawing")
-                     : hyp_paths_write_atomic(path, s.data, s.length, err);
+    int r = hyp_save_text(path, &s, err);
     hyp_str_free(&s);
     return r;
 }

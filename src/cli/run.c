@@ -10,6 +10,7 @@
 #include "cli/machine.h"
 #include "cli/progress.h"
 #include "cli/run_report.h"
+#include "cli/save.h"
 #include "cli/status.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
@@ -134,6 +135,7 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine 
     hyp_progress progress;
     hyp_faults faults;
     if (args->io_faults != NULL && hyp_faults_parse(args->io_faults, &faults, err) != HYP_OK) return HYP_EINVAL;
+    if (hyp_save_check(args->trace, err) != HYP_OK) return HYP_EINVAL;
     hyp_progress_start(&progress, "loading", args->quiet);
     const hyp_device_choice devices = hyp_machine_devices(args);
     hyp_engine_config config = hyp_machine_engine_config(args, &devices);

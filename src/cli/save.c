@@ -1,12 +1,30 @@
 #include "cli/save.h"
 
+#include "base/mem.h"
+#include "base/paths.h"
+
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
+
+/* A slip of the completion must not cost what took hours to fetch. */
+static bool is_model(const char *path) {
+    char magic[4];
+    struct stat st;
+    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read(fd, magic, sizeof magic) == sizeof magic &&
+           memcmp(magic, "GGUF", sizeof magic) == 0;
+}
 
 int hyp_save_check(const char *path, hyp_err *err) {
-    if (path == NULL || access(path, W_OK) == 0) return HYP_OK;
+    if (path == NULL) return HYP_OK;
+    if (is_model(path)) {
+        hyp_err_set(err, HYP_EINVAL, "%s is a model and will not be overwritten", path);
+        hyp_err_hint(err, "choose another name for what is written");
+        return HYP_EINVAL;
+    }
+    if (access(path, W_OK) == 0) return HYP_OK;
     if (errno != ENOENT) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", path);
     char folder[4096];
     const char *slash = strrchr(path, '/');
@@ -19,9 +37,6 @@ int hyp_save_check(const char *path, hyp_err *err) {
 
 int hyp_save_text(const char *path, const hyp_str *text, hyp_err *err) {
     if (text->failed || text->data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to write %s", path);
-    FILE *out = fopen(path, "we");
-    bool good = out != NULL && fwrite(text->data, 1, text->length, out) == text->length;
-    int sys = errno;
-    if (out != NULL && fclose(out) != 0 && good) good = false, sys = errno;
-    return good ? HYP_OK : hyp_err_set_sys(err, HYP_EIO, sys, "cannot write %s", path);
+    int r = hyp_save_check(path, err);
+    return r == HYP_OK ? hyp_paths_write_atomic(path, text->data, text->length, err) : r;
 }

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/paths.h"
+#include "cli/save.h"
 
 #include <string.h>
 #include <yyjson.h>
@@ -117,7 +118,7 @@ int hyp_transcript_save(const hyp_transcript *t, const char *model, const char *
     hyp_str text = {0};
     int r = write_value(ok ? root : NULL, YYJSON_WRITE_PRETTY_TWO_SPACES, &text, err);
     hyp_str_puts(&text, "\n");
-    if (r == HYP_OK) r = hyp_paths_write_atomic(path, text.data, text.length, err);
+    if (r == HYP_OK) r = hyp_save_text(path, &text, err);
     yyjson_mut_doc_free(doc);
     hyp_str_free(&text);
     return r;

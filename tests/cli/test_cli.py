@@ -267,6 +267,18 @@ class CommandLine(unittest.TestCase):
             self.assertIn("?[31mred?", text)
         os.remove(os.path.join(self.folder, "steer.gguf"))
 
+    def test_nothing_is_written_over_a_model(self):
+        with open(os.path.join(self.folder, "dense.gguf"), "rb") as f:
+            before = f.read()
+        for args in (["inspect", "dense.gguf", "--svg", "dense.gguf"], ["estimate", "dense.gguf", "--svg", "dense.gguf"],
+                     ["iobench", "dense.gguf", "--svg", "dense.gguf"], ["bench", "dense.gguf", "--svg", "dense.gguf"],
+                     ["run", "dense.gguf", "-p", "x", "--mode", "experts", "--trace", "dense.gguf"]):
+            done = self.run_hypura(args)
+            self.assertEqual(done.returncode, 1, args)
+            self.assertIn(b"dense.gguf is a model and will not be overwritten\n", done.stderr, args)
+            with open(os.path.join(self.folder, "dense.gguf"), "rb") as f:
+                self.assertEqual(f.read(), before, args)
+
     def test_a_full_disk_is_an_error(self):
         with open("/dev/full", "wb") as full:
             for args in (["inspect", "dense.gguf"], ["inspect", "dense.gguf", "--json"], ["version"]):

@@ -77,6 +77,38 @@ def memory_cgroup(limit_bytes, name="hypura-bench"):
             os.rmdir(path)
 
 
+def read_ahead_file(model):
+    device = os.stat(model).st_dev
+    return f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
+
+
+def read_ahead_kb(model):
+    """How much the model's drive reads ahead at a page fault, on which plain mmap's speed hangs; None where it is not told."""
+    try:
+        with open(read_ahead_file(model)) as f:
+            return int(f.read())
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def read_ahead(model, kb):
+    """The drive of `model` with this read-ahead, in KB, and as it was afterwards; None leaves it. Needs root."""
+    before = read_ahead_kb(model)
+    if kb is None or kb == before:
+        yield
+        return
+    if before is None:
+        raise SystemExit(f"{model}: the file system does not tell its drive, so its read-ahead cannot be set")
+    with open(read_ahead_file(model), "w") as f:
+        f.write(str(kb))
+    try:
+        yield
+    finally:
+        with open(read_ahead_file(model), "w") as f:
+            f.write(str(before))
+
+
 def run_json(args, join=None, timeout=1800):
     """Run `hypura ARGS --json` and return its object; a failure ends the benchmark with what was printed."""
     done = subprocess.run([HYPURA, *args, "--json", "--quiet"], preexec_fn=join, capture_output=True, text=True, timeout=timeout)

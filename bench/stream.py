@@ -22,6 +22,25 @@ def prompt_of(n):
     return " ".join(words[(i * 7 + i // 19) % len(words)] for i in range(n))
 
 
+def run_once(a, variant, ram):
+    if a.cold:
+        lib.drop_cache(a.model)
+    if a.touch_memory:
+        lib.touch_memory(a.limit or a.ram)
+    mode, *opts = variant.split("+")  # "experts+--no-prefetch"
+    args = ["run", a.model, "--mode", mode, "--prompt", prompt_of(a.prompt_tokens), "-n", str(a.tokens), "--temp", "0",
+            "--ignore-eos", "--logits-digest", "--no-repack", *opts, *a.extra]
+    if mode != "mmap" and ram:
+        args += ["--ram", str(ram)]
+    with lib.memory_cgroup(a.limit) as join:
+        return lib.run_json(args, join)
+
+
+def tell(run, variant, r):
+    print(f"run {run + 1} {variant}: decode {r['decode_tok_per_s']} prefill {r['prefill_tok_per_s']} ttft {r['ttft_ms']} ms "
+          f"load {r['load_ms']} ms stall {r['io']['stall_ms']} ms", file=sys.stderr)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model")
@@ -35,28 +54,19 @@ def main():
     p.add_argument("--touch-memory", action="store_true",
                    help="before every run touch and free --limit bytes: a virtual machine that gives free memory back to its host "
                         "pays for the first touch of every page, which a physical one does not")
+    p.add_argument("--read-ahead", type=int, metavar="KB", help="the drive's read-ahead during the runs (Linux's own is 128)")
     argv, _, extra = " ".join(sys.argv[1:]).partition(" -- ")
     a = p.parse_args(argv.split())
     a.extra = extra.split()
     variants = a.variants.split(",")
     ram = a.ram or int(a.limit * 0.95)
     results = {v: [] for v in variants}
-    for run in range(a.runs):
-        for v in variants:
-            if a.cold:
-                lib.drop_cache(a.model)
-            if a.touch_memory:
-                lib.touch_memory(a.limit or a.ram)
-            mode, *opts = v.split("+")  # "experts+--no-prefetch"
-            args = ["run", a.model, "--mode", mode, "--prompt", prompt_of(a.prompt_tokens), "-n", str(a.tokens), "--temp", "0",
-                    "--ignore-eos", "--logits-digest", "--no-repack", *opts, *a.extra]
-            if mode != "mmap" and ram:
-                args += ["--ram", str(ram)]
-            with lib.memory_cgroup(a.limit) as join:
-                r = lib.run_json(args, join)
-            results[v].append(r)
-            print(f"run {run + 1} {v}: decode {r['decode_tok_per_s']} prefill {r['prefill_tok_per_s']} ttft {r['ttft_ms']} ms "
-                  f"load {r['load_ms']} ms stall {r['io']['stall_ms']} ms", file=sys.stderr)
+    with lib.read_ahead(a.model, a.read_ahead):
+        print(f"read-ahead of the drive: {lib.read_ahead_kb(a.model)} KB")
+        for run in range(a.runs):
+            for v in variants:
+                results[v].append(run_once(a, v, ram))
+                tell(run, v, results[v][-1])
     digests = {r["logits_digest"] for rs in results.values() for r in rs}
     print("| variant | decode tok/s | prefill tok/s | first token ms | load ms | read MB/token | stall ms | major faults | peak RSS GB |")
     print("|---|---|---|---|---|---|---|---|---|")

@@ -235,6 +235,7 @@ static void limit_memory(measurement *m) {
 static int measure(measurement *m, hyp_err *err) {
     hyp_bench_guard_check("", m->config->cores, &m->bench->warnings);
     hyp_bench_guard_watch_disk(m->config->model->files[0].path, &m->bench->warnings);
+    hyp_bench_guard_read_ahead("", m->config->model->files[0].path, &m->bench->warnings);
     tell_warnings(m);
     uint64_t throttled = hyp_bench_guard_throttled("");
     /* Page cache belongs to the group that read it first: what is there already would be outside the limit. */

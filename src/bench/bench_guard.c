@@ -16,7 +16,14 @@
 #endif
 #include <time.h>
 
-enum { DISK_WATCH_MS = 300, DISK_BUSY_PERCENT = 20, FREQUENCY_PERCENT = 95, DISKSTATS_MAX = 256 << 10 };
+/* READ_AHEAD_KB: of Linux where nobody changed it; four times that is still worth no word. */
+enum {
+    DISK_WATCH_MS = 300,
+    DISK_BUSY_PERCENT = 20,
+    FREQUENCY_PERCENT = 95,
+    DISKSTATS_MAX = 256 << 10,
+    READ_AHEAD_KB = 128
+};
 
 void hyp_bench_warn(hyp_bench_warnings *w, const char *format, ...) {
     if (w->n == HYP_BENCH_MAX_WARNINGS) return;
@@ -186,4 +193,17 @@ void hyp_bench_guard_watch_disk(const char *path, hyp_bench_warnings *w) {
     double percent = (double)(after - before) / (hyp_text_now_s() - start) / 10;
     if (percent > DISK_BUSY_PERCENT)
         hyp_bench_warn(w, "other programs use the drive: it is busy %.0f %% of the time", HYP_MIN(percent, 100));
+}
+
+void hyp_bench_guard_read_ahead(const char *root, const char *path, hyp_bench_warnings *w) {
+    struct stat st;
+    char id[32];
+    if (stat(path, &st) != 0) return;
+    snprintf(id, sizeof id, "%u:%u", (unsigned)major(st.st_dev), (unsigned)minor(st.st_dev));
+    uint64_t kb = read_number(root, "/sys/class/bdi", id, "read_ahead_kb");
+    if (kb > 4 * READ_AHEAD_KB)
+        hyp_bench_warn(w,
+                       "the drive reads %llu KB ahead at a page fault, where %d are usual: plain mmap of scattered "
+                       "experts is slower with it, and of whole layers faster",
+                       (unsigned long long)kb, READ_AHEAD_KB);
 }

@@ -32,6 +32,10 @@ bool hyp_bench_guard_disk_of(const char *diskstats, unsigned major, unsigned min
 /* Watch the drive of `path` for a third of a second, and warn if it is busy for more than a fifth of it. */
 void hyp_bench_guard_watch_disk(const char *path, hyp_bench_warnings *w);
 
+/* Warn if the drive of `path` reads far more ahead at a page fault than Linux does by itself, which is what plain mmap's speed hangs
+ * on. `root` stands before /sys. Where the file system does not tell its drive nothing is said. */
+void hyp_bench_guard_read_ahead(const char *root, const char *path, hyp_bench_warnings *w);
+
 /* Read `root``path` into `buf` as text, at most `size` - 1 bytes; false, and an empty text, when it cannot be read. For the
  * small files of /proc and /sys, which tell no size. */
 bool hyp_bench_read_text(const char *root, const char *path, char *buf, size_t size);

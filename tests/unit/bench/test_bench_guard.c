@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/types.h>
+#if __has_include(<sys/sysmacros.h>)
+#include <sys/sysmacros.h> /* glibc; elsewhere sys/types.h has major() and minor() */
+#endif
 
 static char root[] = "/tmp/hypura-guard-XXXXXX";
 
@@ -117,6 +121,24 @@ static void a_drive_is_found_in_diskstats(void **state) {
     assert_int_equal(ms, 1234);
 }
 
+static void a_drive_that_reads_far_ahead_is_warned_of(void **state) {
+    (void)state;
+    hyp_bench_warnings w = {0};
+    struct stat st;
+    char path[64];
+    assert_int_equal(stat(root, &st), 0);
+    snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", (unsigned)major(st.st_dev),
+             (unsigned)minor(st.st_dev));
+    hyp_bench_guard_read_ahead(root, root, &w); /* the system does not tell */
+    put(path, "128\n");
+    hyp_bench_guard_read_ahead(root, root, &w);
+    hyp_bench_guard_read_ahead(root, "/nowhere", &w);
+    assert_int_equal(w.n, 0);
+    put(path, "8192\n");
+    hyp_bench_guard_read_ahead(root, root, &w);
+    assert_true(w.n == 1 && warned_of(&w, "reads 8192 KB ahead"));
+}
+
 static void the_own_group_is_found(void **state) {
     (void)state;
     static const char text[] = "12:cpu,cpuacct:/other\n5:hugetlb,memory:/user.slice/a:b\n0::/init.scope\n";
@@ -153,6 +175,7 @@ int main(void) {
                                        cmocka_unit_test(a_troubled_machine_is_warned_of),
                                        cmocka_unit_test(warnings_have_a_limit),
                                        cmocka_unit_test(a_drive_is_found_in_diskstats),
+                                       cmocka_unit_test(a_drive_that_reads_far_ahead_is_warned_of),
                                        cmocka_unit_test(the_own_group_is_found),
                                        cmocka_unit_test(a_prompt_has_its_words)};
     return cmocka_run_group_tests(tests, set_up, tear_down);

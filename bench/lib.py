@@ -93,13 +93,12 @@ def read_ahead_kb(model):
 
 @contextlib.contextmanager
 def read_ahead(model, kb):
-    """The drive of `model` with this read-ahead, in KB, and as it was afterwards; None leaves it. Needs root."""
+    """The drive of `model` with this read-ahead, in KB, and as it was afterwards; 0 leaves it, and so does a file system that does
+    not tell its drive. Needs root."""
     before = read_ahead_kb(model)
-    if kb is None or kb == before:
+    if kb == 0 or before is None or kb == before:
         yield
         return
-    if before is None:
-        raise SystemExit(f"{model}: the file system does not tell its drive, so its read-ahead cannot be set")
     with open(read_ahead_file(model), "w") as f:
         f.write(str(kb))
     try:

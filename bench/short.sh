@@ -1,5 +1,5 @@
 #!/bin/sh
-# The short set of benchmarks, about four minutes on two cores: resident against llama-bench, the server against `run`, experts
+# The short set of benchmarks, about three minutes on two cores: resident against llama-bench, the server against `run`, experts
 # and FFN streaming against plain mmap in a memory control group (root). Tables as they are measured, then the ratios again.
 # Models are made under BUILD/bench-models and removed again (2 GB at a time).
 # usage: bench/short.sh BUILD

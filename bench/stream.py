@@ -54,7 +54,8 @@ def main():
     p.add_argument("--touch-memory", action="store_true",
                    help="before every run touch and free --limit bytes: a virtual machine that gives free memory back to its host "
                         "pays for the first touch of every page, which a physical one does not")
-    p.add_argument("--read-ahead", type=int, metavar="KB", help="the drive's read-ahead during the runs (Linux's own is 128)")
+    p.add_argument("--read-ahead", type=int, metavar="KB", default=128,
+                   help="the drive's read-ahead during the runs, on which plain mmap's speed hangs (default: 128, Linux's own; 0: as it is)")
     argv, _, extra = " ".join(sys.argv[1:]).partition(" -- ")
     a = p.parse_args(argv.split())
     a.extra = extra.split()

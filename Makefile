@@ -23,6 +23,7 @@ demo: $(BUILD)/build.ninja ## fetch a small real model and let it answer
 test: ## set everything up and run all tests
 	@$(call setup,tests,$(BUILD))
 	@ninja -C $(BUILD)
+	@tools/setup.sh browser
 	@tests/run.sh $(BUILD)
 
 asan: ## unit tests under the address and undefined-behaviour sanitizers

@@ -5,6 +5,7 @@
 #   tools/setup.sh libs  DEST     libraries to build and run; prints "system" when pkg-config has them all, else "DEST"
 #   tools/setup.sh tests DEST     libs, plus what the tests compare with: llama.cpp's tools, a software GPU, the RPC server
 #   tools/setup.sh libs DEST ARCH    the libraries of another architecture, by Debian's name (arm64), to link for it here
+#   tools/setup.sh browser        a Chromium for the test of the web page, with apt where root; without one that part is skipped
 #   tools/setup.sh emulator DEST     qemu for programs of 64-bit ARM; prints its folder
 #
 # Where the distribution lacks the libraries they are unpacked from the signed Debian packages into DEST: no root is
@@ -24,6 +25,18 @@ setup_tools() {
     say "installing gcc, meson, ninja and pkg-config"
     apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install gcc libc6-dev meson ninja-build pkg-config ca-certificates >/dev/null
     have_tools || die "the build tools could not be installed"
+}
+
+has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1
+
+# Never fails: everything but the web page is tested without one.
+setup_browser() {
+    has_browser && return 0
+    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+        say "installing chromium, for the test of the web page"
+        { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium; } >/dev/null 2>&1 || true
+    fi
+    has_browser || say "there is no Chromium: the web page is not tested in a browser"
 }
 
 system_has_libs() {
@@ -96,10 +109,11 @@ headers() {
 libs="libllama-dev libhighs-dev libmicrohttpd-dev libyyjson-dev liburing-dev libedit-dev libcmocka-dev libggml0-backend-rpc"
 extra="llama.cpp-tools llama.cpp-tools-extra libggml0-backend-vulkan mesa-vulkan-drivers"
 
-usage="usage: tools/setup.sh tools | libs DEST [ARCH] | tests DEST | emulator DEST"
+usage="usage: tools/setup.sh tools | libs DEST [ARCH] | tests DEST | browser | emulator DEST"
 arch='' only=''
 case ${1:-} in
 tools) setup_tools ;;
+browser) setup_browser ;;
 emulator)
     [ $# -eq 2 ] || die "$usage"
     only="--wildcards ./usr/bin/qemu-aarch64"

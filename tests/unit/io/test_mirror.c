@@ -1,5 +1,6 @@
 /* test_mirror.c - reading from copies of a file, over every backend, direct and buffered. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "fixture.h"
 
 #include <errno.h>
@@ -74,9 +75,12 @@ static hyp_io_stats stats_of(const pair *p) {
     return stats;
 }
 
-/* How soon a source is asked again depends on the rates of the moment. */
+/* How soon a source is asked again depends on the rates of the moment: after one read of 100 ms, which a disk that others use may
+ * take, it is left alone for 6 s. */
 static void read_until_dropped(pair *p, uint32_t source) {
-    for (int i = 0; i < 100 && stats_of(p).sources[source].dropped_errno == 0; i++)
+    enum { PATIENCE_S = 90 };
+    double start_s = hyp_text_now_s();
+    while (stats_of(p).sources[source].dropped_errno == 0 && hyp_text_now_s() - start_s < PATIENCE_S)
         read_all(p, 1);
 }
 

@@ -62,6 +62,14 @@ int hyp_paths_write_atomic(const char *path, const void *data, size_t n, hyp_err
     return hyp_err_set_sys(err, HYP_EIO, sys, "cannot write %s", path);
 }
 
+bool hyp_paths_begins_with(const char *path, const char *magic, size_t n) {
+    char found[16];
+    struct stat st;
+    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
+    return fd >= 0 && n <= sizeof found && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           read(fd, found, n) == (ssize_t)n && memcmp(found, magic, n) == 0;
+}
+
 int hyp_paths_read(const char *path, size_t max, char **ret_data, size_t *ret_n, hyp_err *err) {
     HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat st;

@@ -57,9 +57,8 @@ const hyp_command hyp_commands[] = {
     {HYP_COMMAND_REPLAY, "replay", "TRACE --ram SIZE --disk-rate SIZE [OPTION...]",
      "simulate caches of experts on a recorded trace",
      "Replays a trace of expert routing (hypura run MODEL --mode experts --trace FILE) against eviction policies and a "
-     "simulated "
-     "disk: hit "
-     "rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What every token touches is "
+     "simulated disk: hit rates by bytes, bytes read for a token, tokens a second as far as the disk decides. What "
+     "every token touches is "
      "taken "
      "off --ram first. Belady's policy knows the future; with experts of several sizes it is an approximation of the "
      "optimum.",

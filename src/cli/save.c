@@ -1,25 +1,14 @@
 #include "cli/save.h"
 
-#include "base/mem.h"
 #include "base/paths.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-
-/* A slip of the completion must not cost what took hours to fetch. */
-static bool is_model(const char *path) {
-    char magic[4];
-    struct stat st;
-    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read(fd, magic, sizeof magic) == sizeof magic &&
-           memcmp(magic, "GGUF", sizeof magic) == 0;
-}
+#include <unistd.h>
 
 int hyp_save_check(const char *path, hyp_err *err) {
     if (path == NULL) return HYP_OK;
-    if (is_model(path)) {
+    if (hyp_paths_begins_with(path, "GGUF", 4)) { /* a slip of the completion must not cost what took hours to fetch */
         hyp_err_set(err, HYP_EINVAL, "%s is a model and will not be overwritten", path);
         hyp_err_hint(err, "choose another name for what is written");
         return HYP_EINVAL;

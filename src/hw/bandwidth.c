@@ -222,6 +222,14 @@ static void note_disturbance(const hyp_bench *bench) {
     if (bench->disturbed != NULL) *bench->disturbed = true;
 }
 
+/* Seconds of one of the first `n_graphs` graphs with a single thread. */
+static double time_alone(const work *w, const hyp_bench *bench, size_t n_graphs) {
+    w->set_threads(w->backend, 1);
+    double seconds = time_graphs(w, n_graphs, 1, seconds_of(bench) / 2).s;
+    w->set_threads(w->backend, bench->threads);
+    return seconds;
+}
+
 /* Seconds of the first `n_graphs` graphs with all threads. Threads meet after every product, so on a busy machine a run is as
  * slow as the thread that was interrupted, and hardly any run is undisturbed. One thread alone is: what all of them together
  * must then reach, as long as memory can feed them, bounds the answer. 0.85 is the least scaling seen on an idle machine. */
@@ -231,10 +239,7 @@ static double time_all_threads(const work *w, const hyp_bench *bench, size_t n_g
     if (w->set_threads == NULL || all <= 0 || together.calm) return all;
     note_disturbance(bench);
     if (bench->threads < 2) return all;
-    w->set_threads(w->backend, 1);
-    double alone = time_graphs(w, n_graphs, 1, seconds_of(bench) / 2).s;
-    w->set_threads(w->backend, bench->threads);
-    double shared = alone / (0.85 * bench->threads);
+    double alone = time_alone(w, bench, n_graphs), shared = alone / (0.85 * bench->threads);
     if (bench->memory_bytes_per_s > 0) shared = HYP_MAX(shared, bytes / (0.85 * bench->memory_bytes_per_s));
     return alone > 0 ? HYP_MIN(all, shared) : all;
 }
@@ -331,9 +336,7 @@ static double time_nodes(const work *w, const hyp_bench *bench) {
     if (together.calm || together.s <= 0) return together.s;
     note_disturbance(bench);
     if (w->set_threads == NULL || bench->threads < 2) return together.s;
-    w->set_threads(w->backend, 1);
-    double alone = time_graphs(w, 1, 1, seconds_of(bench) / 2).s;
-    w->set_threads(w->backend, bench->threads);
+    double alone = time_alone(w, bench, 1);
     return alone > 0 ? HYP_MIN(together.s, 4 * alone) : together.s;
 }
 

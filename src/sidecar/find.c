@@ -79,17 +79,11 @@ int hyp_sidecar_place(const hyp_model *model, const char *out, char ret[HYP_SIDE
     return r;
 }
 
-static bool is_packed_copy(const char *path) {
-    char magic[sizeof SIDECAR_MAGIC - 1];
-    HYP_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    return fd >= 0 && read(fd, magic, sizeof magic) == (ssize_t)sizeof magic &&
-           memcmp(magic, SIDECAR_MAGIC, sizeof magic) == 0;
-}
-
 int hyp_sidecar_check_target(const hyp_model *model, const char *path, bool any_file, hyp_err *err) {
     struct stat there, own;
     if (stat(path, &there) != 0) return HYP_OK; /* what else is wrong with it, writing will tell */
-    bool kept = !S_ISREG(there.st_mode) || (!any_file && !is_packed_copy(path));
+    bool kept =
+        !S_ISREG(there.st_mode) || (!any_file && !hyp_paths_begins_with(path, SIDECAR_MAGIC, strlen(SIDECAR_MAGIC)));
     if (kept) hyp_err_set(err, HYP_EINVAL, "%s is there already, and is no packed copy", path);
     for (size_t i = 0; i < model->n_files && !kept; i++) {
         kept = stat(model->files[i].path, &own) == 0 && own.st_dev == there.st_dev && own.st_ino == there.st_ino;

@@ -7,7 +7,7 @@
  * first = reading it once (one thread, faults included); again = reading it a second time; evict = mapping the file back. */
 #include "base/mem.h"
 #include "base/text.h"
-#include "pager/platform.h"
+#include "pager/platform_priv.h"
 #include "pager/ring.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "bench/belady.h"
+#include "bench/belady_priv.h"
 
 #include <string.h>
 

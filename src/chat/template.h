@@ -7,7 +7,7 @@
 #pragma once
 #include "base/err.h"
 #include "base/text.h"
-#include "chat/jinja/jinja.h"
+#include "jinja/jinja.h"
 
 #include <yyjson.h>
 

@@ -1,7 +1,7 @@
 #include "cli/command.h"
 
 #include "base/mem.h"
-#include "server/registry.h"
+#include "registry/registry.h"
 
 #include <limits.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "cli/endpoint.h"
 
-#include "server/client.h"
-#include "server/guard.h"
-#include "server/json.h"
+#include "http/client.h"
+#include "http/access.h"
+#include "base/json.h"
 
 #include <string.h>
 

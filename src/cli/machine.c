@@ -6,7 +6,7 @@
 #include "cli/terminal.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
-#include "engine/uses.h"
+#include "stream/expert_uses.h"
 
 #include <stdarg.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* ps.c - `hypura ps` and `hypura stop`: what a running server has loaded. */
 #include "cli/command.h"
 #include "cli/endpoint.h"
-#include "server/json.h"
+#include "base/json.h"
 
 #include <string.h>
 

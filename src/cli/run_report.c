@@ -1,7 +1,7 @@
 #include "cli/run_report.h"
 
 #include "base/mem.h"
-#include "engine/process.h"
+#include "host/process.h"
 
 #include <stdlib.h>
 #include <yyjson.h>

@@ -5,10 +5,10 @@
 #include "cli/machine.h"
 #include "cli/supervise.h"
 #include "engine/rpc.h"
-#include "server/backend_engine.h"
-#include "server/http.h"
-#include "server/server.h"
-#include "server/times.h"
+#include "session/backend_engine.h"
+#include "http/http.h"
+#include "api/server.h"
+#include "base/times.h"
 
 #include <signal.h>
 #include <string.h>

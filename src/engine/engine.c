@@ -3,11 +3,11 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "engine/hugepages.h"
-#include "engine/mapping.h"
-#include "engine/process.h"
+#include "host/hugepages.h"
+#include "host/mapping.h"
+#include "host/process.h"
 #include "engine/runtime.h"
-#include "engine/uses.h"
+#include "stream/expert_uses.h"
 #include "hw/memory.h"
 
 #include <string.h>

@@ -1,10 +1,10 @@
 /* engine_priv.h - what the files of this folder share. */
 #pragma once
 #include "engine/engine.h"
-#include "engine/fallback.h"
+#include "stream/fallback.h"
 #include "engine/mirror.h"
 #include "engine/offload.h"
-#include "engine/stream.h"
+#include "stream/stream.h"
 
 #include <llama.h>
 #include <stdatomic.h>

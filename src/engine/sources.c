@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/platform.h"
-#include "engine/mapping.h"
+#include "host/mapping.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* check.c - see check.h. The layout that is walked here is described at the top of ggml's gguf.h. */
-#include "gguf/check.h"
+#include "gguf/check_priv.h"
 
 #include "base/mem.h"
 #include "base/text.h"

@@ -3,7 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "gguf/check.h"
+#include "gguf/check_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

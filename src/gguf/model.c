@@ -3,7 +3,7 @@
 #include "gguf/model.h"
 
 #include "base/mem.h"
-#include "gguf/check.h"
+#include "gguf/check_priv.h"
 #include "gguf/model_priv.h"
 
 #include <errno.h>

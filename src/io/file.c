@@ -1,7 +1,7 @@
 /* file.c - opening a file for direct reads, with the alignment that its file system asks for. */
 #include "base/mem.h"
 #include "base/platform.h"
-#include "io/platform.h"
+#include "io/platform_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

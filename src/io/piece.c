@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/text.h"
-#include "io/platform.h"
+#include "io/platform_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

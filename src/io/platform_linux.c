@@ -1,4 +1,4 @@
-#include "io/platform.h"
+#include "io/platform_priv.h"
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
 /* frames.c - see frames.h. */
-#include "pager/frames.h"
+#include "pager/frames_priv.h"
 
 #include "base/mem.h"
 

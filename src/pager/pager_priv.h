@@ -13,7 +13,7 @@
  *   check.c  contradictions, for tests */
 #pragma once
 #include "base/mem.h"
-#include "pager/frames.h"
+#include "pager/frames_priv.h"
 #include "pager/pager.h"
 
 enum { NONE = UINT32_MAX, MAX_STRETCHES = 16, MAX_BATCH = 64 };

@@ -2,7 +2,7 @@
  *
  * Pages are replaced by mmap(MAP_FIXED), which the kernel does under the lock of the address space. Memory of punched
  * pages is handed back by telling the kernel that their content is of no use (MADV_FREE_REUSABLE on the view). */
-#include "pager/platform.h"
+#include "pager/platform_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* prepare.c - see prepare.h. */
-#include "pager/prepare.h"
+#include "pager/prepare_priv.h"
 
 #include "base/mem.h"
 #include "base/thread.h"

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/paths.h"
-#include "predict/wire.h"
+#include "predict/wire_priv.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* trace_priv.h - private to trace_*.c: the file's constants. */
 #pragma once
 #include "predict/trace.h"
-#include "predict/wire.h"
+#include "predict/wire_priv.h"
 
 #define TRACE_MAGIC "HYPTRACE"
 enum {

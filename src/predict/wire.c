@@ -1,4 +1,4 @@
-#include "predict/wire.h"
+#include "predict/wire_priv.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "gguf/model.h"
-#include "server/registry.h"
+#include "registry/registry.h"
 
 #include <ctype.h>
 #include <stdatomic.h>

@@ -10,7 +10,7 @@
  *   fail          the computation breaks
  * Anything else is answered by itself. */
 #pragma once
-#include "server/backend.h"
+#include "session/backend.h"
 
 typedef struct fake_options {
     bool needs_checkpoints; /* behave like a recurrent model */

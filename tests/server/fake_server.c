@@ -4,8 +4,8 @@
  *   key, host, origins: strings; context, parallel, queue, keep_alive_s, load_ms, decode_us, max_batch, body, checkpoints: numbers;
  *   timeout, sign: seconds. Prints the port, serves until SIGTERM. */
 #include "fake_backend.h"
-#include "server/server.h"
-#include "server/times.h"
+#include "api/server.h"
+#include "base/times.h"
 
 #include <signal.h>
 #include <stdlib.h>

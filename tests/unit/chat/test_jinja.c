@@ -1,7 +1,7 @@
 /* The Jinja engine against what Python's jinja2 renders (tests/chat/generate.py wrote tests/chat/expected), and its
  * limits. */
 #include "../test.h"
-#include "chat/jinja/jinja.h"
+#include "jinja/jinja.h"
 #include "corpus.h"
 
 #include <dirent.h>

@@ -1,0 +1,264 @@
+/* generation.c - the way of a job's events into a reply, streamed or gathered. */
+#include "api/api_priv.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static void keep(gen *g, hyp_event *event) {
+    if (g->kept_last != NULL)
+        g->kept_last->next = event;
+    else
+        g->kept = event;
+    g->kept_last = event;
+}
+
+static void gather(gen *g, hyp_event *event) {
+    if (event->content != NULL) hyp_str_puts(&g->content, event->content);
+    if (event->thinking != NULL) hyp_str_puts(&g->thinking, event->thinking);
+    if (event->kind == HYP_EVENT_TOOL_CALL || event->kind == HYP_EVENT_EMBEDDING || event->n_logprobs > 0)
+        keep(g, event);
+    else
+        hyp_event_free(event);
+}
+
+static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_str *out) {
+    const char *message = event->message != NULL ? event->message : "out of memory";
+    if (!g->started) head->status = event->status;
+    api_style style = g->ops->style;
+    bool events = g->started && style != STYLE_OLLAMA; /* within a stream of server-sent events */
+    if (!g->started) head->content_type = style != STYLE_OLLAMA ? V1_JSON : API_JSON;
+    if (g->started && g->ops->fail != NULL) {
+        g->ops->fail(g, event, out);
+        return;
+    }
+    if (events) hyp_str_puts(out, style == STYLE_ANTHROPIC ? "event: error\ndata: " : "data: ");
+    api_put_error(style, event->status, message, out);
+    if (g->started) hyp_str_puts(out, events ? "\n\n" : "\n");
+}
+
+/* A long prompt on a slow machine, or a long queue: clients give up on a silent server (Node's fetch after 300 s, many
+ * proxies after 60), so a stream says something that adds nothing: an empty piece of text, or a comment. The price is that
+ * an error which comes later finds the status sent. */
+static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
+    int64_t now = hyp_mono_ns();
+    if (!g->stream || (double)(now - g->last_sign_ns) < g->server->config.sign_of_life_s * 0.5e9) return false;
+    if (!g->started) head->content_type = g->ops->stream_type;
+    if (g->ops->style != STYLE_OLLAMA)
+        hyp_str_puts(out, ": working\n\n");
+    else
+        g->ops->chunk(g, &(hyp_event){.kind = HYP_EVENT_DELTA}, out);
+    g->started = true;
+    g->last_sign_ns = now;
+    return true;
+}
+
+static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
+    gen *g = source;
+    for (;;) {
+        hyp_event *event = hyp_job_take(g->job);
+        if (event == NULL) return sign_of_life(g, head, out) ? HYP_PULL_MORE : HYP_PULL_WAIT;
+        if (!g->started) head->content_type = g->stream ? g->ops->stream_type : g->ops->plain_type;
+        if (event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR) {
+            if (event->kind == HYP_EVENT_ERROR)
+                put_error(g, event, head, out);
+            else if (g->stream)
+                g->ops->end(g, event, out);
+            else
+                g->ops->whole(g, event, out);
+            hyp_event_free(event);
+            if (g->content.failed || g->thinking.failed) out->failed = true;
+            return HYP_PULL_END;
+        }
+        if (event->kind == HYP_EVENT_BEGIN) {
+            g->begun = event->stats;
+            hyp_event_free(event);
+            continue;
+        }
+        g->n_calls += event->kind == HYP_EVENT_TOOL_CALL;
+        if (!g->stream) {
+            gather(g, event);
+            continue;
+        }
+        g->ops->chunk(g, event, out);
+        hyp_event_free(event);
+        if (out->length == 0) continue;
+        g->started = g->spoke = true;
+        g->last_sign_ns = hyp_mono_ns();
+        return HYP_PULL_MORE;
+    }
+}
+
+static void gone(void *source) {
+    hyp_job_cancel(((gen *)source)->job);
+}
+
+static void detach(void *source) {
+    gen *g = source;
+    hyp_job_set_notify(g->job, false, NULL, NULL);
+    hyp_job_cancel(g->job); /* when it has ended, nothing happens */
+    hyp_job_unref(g->job);
+    while (g->kept != NULL) {
+        hyp_event *event = g->kept;
+        g->kept = event->next;
+        hyp_event_free(event);
+    }
+    hyp_str_free(&g->content);
+    hyp_str_free(&g->thinking);
+    if (g->ops->free_own != NULL) g->ops->free_own(g->own);
+    free(g);
+}
+
+static void notify(void *request) {
+    hyp_request_wake(request);
+}
+
+static const hyp_source_ops source_ops = {pull, gone, detach};
+
+/* Takes `job`. NULL: answered. */
+static gen *new_gen(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+    gen *g = calloc(1, sizeof *g);
+    if (g == NULL) {
+        hyp_job_unref(job);
+        api_error(a, 500, "out of memory");
+        return NULL;
+    }
+    *g = (gen){.ops = ops,
+               .server = a->server,
+               .request = a->request,
+               .job = job,
+               .stream = stream,
+               .last_sign_ns = job->created_ns,
+               .created_s = hyp_wall_ns() / 1000000000};
+    return g;
+}
+
+/* Takes `g`. False: answered. */
+static bool submit(api *a, gen *g) {
+    hyp_job_set_notify(g->job, g->stream, notify, a->request);
+    hyp_err err = HYP_ERR_NONE;
+    int status = 503;
+    if (hyp_scheduler_submit(a->server->scheduler, g->job, &status, &err) != HYP_OK) {
+        detach(g);
+        return api_error(a, status, "%s", err.message);
+    }
+    hyp_request_defer(a->request, &source_ops, g);
+    return true;
+}
+
+gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+    gen *g = new_gen(a, job, ops, stream);
+    return g != NULL && submit(a, g) ? g : NULL;
+}
+
+bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+    return gen_start_with(a, job, ops, stream) != NULL;
+}
+
+void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
+    api a;
+    if (api_open(&a, server, r, route->body) && api_find_model(&a)) {
+        bool stream = route->ops->chunk != NULL && hyp_field_bool(&a.f, "stream", false);
+        hyp_job *job = api_new_job(&a, route->kind);
+        gen *g = job != NULL ? new_gen(&a, job, route->ops, stream) : NULL;
+        if (g != NULL) gen_new_id(route->id_prefix, g->id, sizeof g->id);
+        if (g != NULL && route->fill(&a, g))
+            submit(&a, g);
+        else if (g != NULL)
+            detach(g);
+    }
+    api_close(&a);
+}
+
+void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret) {
+    hyp_str_printf(out, "event: %s\ndata: ", type);
+    *ret = (hyp_json){out, false};
+    hyp_json_open(ret, '{');
+    hyp_json_kv_str(ret, "type", type);
+}
+
+void gen_end_event(hyp_json *j) {
+    hyp_json_close(j, '}');
+    hyp_str_puts(j->out, "\n\n");
+}
+
+void gen_put_stats(hyp_json *j, const hyp_stats *stats) {
+    const struct {
+        const char *key;
+        int64_t value;
+    } rows[] = {{"total_duration", stats->total_ns},    {"load_duration", stats->load_ns},
+                {"prompt_eval_count", stats->n_prompt}, {"prompt_eval_duration", stats->prompt_ns},
+                {"eval_count", stats->n_eval},          {"eval_duration", stats->eval_ns}};
+    for (size_t i = 0; i < HYP_ARRAY_LEN(rows); i++)
+        if (rows[i].value != 0) hyp_json_kv_int(j, rows[i].key, rows[i].value);
+}
+
+static void put_logprob(hyp_json *j, const hyp_logprob *p) {
+    hyp_json_open(j, '{');
+    hyp_json_key(j, "token");
+    hyp_json_strn(j, p->bytes, p->n);
+    hyp_json_kv_real(j, "logprob", (double)p->logprob);
+    hyp_json_key(j, "bytes");
+    hyp_json_open(j, '[');
+    for (size_t i = 0; i < p->n; i++)
+        hyp_json_int(j, (unsigned char)p->bytes[i]);
+    hyp_json_close(j, ']');
+    if (p->n_top > 0) {
+        hyp_json_key(j, "top_logprobs");
+        hyp_json_open(j, '[');
+        for (size_t i = 0; i < p->n_top; i++)
+            put_logprob(j, &p->top[i]);
+        hyp_json_close(j, ']');
+    }
+    hyp_json_close(j, '}');
+}
+
+bool gen_has_logprobs(const hyp_event *events) {
+    for (; events != NULL; events = events->next)
+        if (events->n_logprobs > 0) return true;
+    return false;
+}
+
+void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
+    hyp_json_open(j, '[');
+    for (; events != NULL; events = all ? events->next : NULL)
+        for (size_t i = 0; i < events->n_logprobs; i++)
+            put_logprob(j, &events->logprobs[i]);
+    hyp_json_close(j, ']');
+}
+
+void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call)) {
+    bool any = false;
+    for (; events != NULL; events = all ? events->next : NULL) {
+        if (events->kind != HYP_EVENT_TOOL_CALL) continue;
+        if (!any) {
+            hyp_json_key(j, "tool_calls");
+            hyp_json_open(j, '[');
+        }
+        put(j, events);
+        any = true;
+    }
+    if (any) hyp_json_close(j, ']');
+}
+
+void gen_put_done(hyp_json *j, const hyp_event *event) {
+    hyp_json_kv_bool(j, "done", true);
+    hyp_json_kv_str(j, "done_reason", event->reason);
+    if (event->n_context > 0) {
+        hyp_json_key(j, "context");
+        hyp_json_open(j, '[');
+        for (size_t i = 0; i < event->n_context; i++)
+            hyp_json_int(j, event->context[i]);
+        hyp_json_close(j, ']');
+    }
+    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(j, &event->stats);
+}
+
+void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all) {
+    if (gen_has_logprobs(events)) {
+        hyp_json_key(j, "logprobs");
+        gen_put_logprobs(j, events, all);
+    }
+    hyp_json_close(j, '}');
+    if (g->stream) hyp_str_puts(j->out, "\n");
+}

@@ -1,0 +1,104 @@
+/* ollama_chat.c - POST /api/chat. */
+#include "base/mem.h"
+#include "api/api_priv.h"
+
+#include <string.h>
+
+/* {"model":..,"created_at":..,"message":{"role":"assistant","content":... and leave the message open. */
+static void head(gen *g, hyp_json *j, const char *content, size_t n) {
+    char now[HYP_TIMESTAMP_SIZE];
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "model", g->job->model);
+    hyp_json_kv_str(j, "created_at", hyp_timestamp(hyp_wall_ns(), now));
+    hyp_json_key(j, "message");
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "role", "assistant");
+    hyp_json_key(j, "content");
+    hyp_json_strn(j, content, n);
+}
+
+static void put_call(hyp_json *j, const hyp_event *event) {
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "id", event->tool_id);
+    hyp_json_key(j, "function");
+    hyp_json_open(j, '{');
+    hyp_json_kv_int(j, "index", event->tool_index);
+    hyp_json_kv_str(j, "name", event->tool_name);
+    hyp_json_key(j, "arguments");
+    hyp_json_raw(j, event->tool_arguments, strlen(event->tool_arguments));
+    hyp_json_close(j, '}');
+    hyp_json_close(j, '}');
+}
+
+static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
+    hyp_json j = {out, false};
+    const char *text = event->content != NULL ? event->content : "";
+    head(g, &j, text, strlen(text));
+    if (event->thinking != NULL) hyp_json_kv_str(&j, "thinking", event->thinking);
+    gen_put_calls(&j, event, false, put_call);
+    hyp_json_close(&j, '}');
+    hyp_json_kv_bool(&j, "done", false);
+    gen_close_line(g, &j, event, false);
+}
+
+static void done(gen *g, const hyp_event *event, hyp_str *out) {
+    hyp_json j = {out, false};
+    head(g, &j, g->content.length > 0 ? g->content.data : "", g->content.length);
+    if (g->thinking.length > 0) hyp_json_kv_str(&j, "thinking", g->thinking.data);
+    gen_put_calls(&j, g->kept, true, put_call);
+    hyp_json_close(&j, '}');
+    gen_put_done(&j, event);
+    gen_close_line(g, &j, g->kept, true);
+}
+
+static const gen_ops ops = {
+    .chunk = chunk, .end = done, .whole = done, .stream_type = NDJSON, .plain_type = API_JSON, .style = STYLE_OLLAMA};
+
+/* What an alias was created with comes first: its messages, and its system message where the client sends none. */
+static bool add_messages(api *a, hyp_conversation *c, yyjson_val *messages) {
+    const hyp_entry *entry = a->entry;
+    if (entry->messages != NULL) {
+        yyjson_doc *doc = NULL;
+        int r = hyp_json_parse(entry->messages, strlen(entry->messages), &doc, &a->err);
+        if (r == HYP_OK) r = hyp_conversation_add_ollama(c, yyjson_doc_get_root(doc), &a->err);
+        yyjson_doc_free(doc);
+        if (r != HYP_OK) return api_fail(a);
+    }
+    if (hyp_conversation_add_ollama(c, messages, &a->err) != HYP_OK) return api_fail(a);
+    return api_finish_messages(a, c);
+}
+
+static bool fill(api *a, hyp_job *job, yyjson_val *messages) {
+    hyp_fields *f = &a->f;
+    yyjson_val *tools = hyp_field_array(f, "tools");
+    if (a->err.code != 0) return api_fail(a);
+    if (!api_read_limits(a, job)) return false;
+    hyp_conversation *c = api_new_conversation(a, job);
+    if (c == NULL || !add_messages(a, c, messages) || !api_take_tools(a, c, tools, NULL, false) ||
+        !api_read_think(a, c))
+        return false;
+    if (hyp_conversation_set_format(c, hyp_field(f, "format"), &a->err) != HYP_OK)
+        return api_error(a, 500, "%s", a->err.message);
+    return true;
+}
+
+static bool handle(api *a) {
+    hyp_fields *f = &a->f;
+    bool stream = hyp_field_bool(f, "stream", true);
+    yyjson_val *messages = hyp_field_array(f, "messages");
+    if (a->err.code != 0) return api_fail(a);
+    if (!api_find_model(a)) return false;
+    hyp_job *job = api_new_job(a, HYP_JOB_CHAT);
+    if (job == NULL) return false;
+    if (yyjson_arr_size(messages) == 0)
+        job->kind = hyp_field(f, "keep_alive") != NULL && job->keep_alive_ns == 0 ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
+    else if (!fill(a, job, messages))
+        return hyp_job_unref(job), false;
+    return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_CHAT);
+}
+
+void ollama_chat(hyp_request *r, void *server) {
+    api a;
+    if (api_open(&a, server, r, "ChatRequest")) handle(&a);
+    api_close(&a);
+}

@@ -1,0 +1,109 @@
+/* ollama_models.c - what is there and what is loaded: /, version, tags, ps, show, status, me. */
+#include "base/mem.h"
+#include "api/api_priv.h"
+
+#include <string.h>
+
+void ollama_root(hyp_request *r, void *server) {
+    (void)server;
+    hyp_request_reply(r, 200, "text/plain; charset=utf-8", "Ollama is running", SIZE_MAX);
+}
+
+void ollama_version(hyp_request *r, void *server) {
+    (void)server;
+    hyp_request_reply(r, 200, API_JSON, "{\"version\":\"" OLLAMA_VERSION "\"}", SIZE_MAX);
+}
+
+void ollama_status(hyp_request *r, void *server) {
+    (void)server;
+    hyp_request_reply(r, 200, API_JSON, "{\"cloud\":{\"disabled\":true,\"source\":\"env\"}}", SIZE_MAX);
+}
+
+void ollama_me(hyp_request *r, void *server) {
+    (void)server;
+    hyp_request_reply(r, 401, API_JSON, "{\"error\":\"unauthorized\"}", SIZE_MAX);
+}
+
+void ollama_tags(hyp_request *r, void *context) {
+    hyp_server *server = context;
+    api a = {.server = server, .request = r};
+    hyp_entry **list = NULL;
+    size_t n = 0;
+    hyp_str out = {0};
+    hyp_json j = {&out, false};
+    if (hyp_registry_list(server->registry, &list, &n, &a.err) != HYP_OK) {
+        api_fail(&a);
+        return;
+    }
+    hyp_json_open(&j, '{');
+    hyp_json_key(&j, "models");
+    hyp_json_open(&j, '[');
+    for (size_t i = 0; i < n; i++) {
+        char date[HYP_TIMESTAMP_SIZE];
+        hyp_json_open(&j, '{');
+        hyp_json_kv_str(&j, "name", list[i]->display);
+        hyp_json_kv_str(&j, "model", list[i]->display);
+        hyp_json_kv_str(&j, "modified_at", hyp_timestamp(list[i]->modified_ns, date));
+        hyp_json_kv_int(&j, "size", (int64_t)list[i]->summary.bytes);
+        hyp_json_kv_str(&j, "digest", list[i]->summary.digest);
+        modelinfo_put_details(&j, list[i], server);
+        modelinfo_put_capabilities(&j, list[i]->summary.capabilities);
+        hyp_json_close(&j, '}');
+    }
+    hyp_json_close(&j, ']');
+    hyp_json_close(&j, '}');
+    hyp_registry_free_list(list, n);
+    api_reply(&a, &out);
+}
+
+/* A model that never expires is told as one that does in a hundred years: clients show "Forever" from twenty on. */
+static int64_t expiry(int64_t expires_ns) {
+    static const int64_t century_ns = (int64_t)100 * 365 * 86400 * 1000000000;
+    return expires_ns == HYP_FOREVER ? hyp_wall_ns() + century_ns : expires_ns;
+}
+
+void ollama_ps(hyp_request *r, void *context) {
+    hyp_server *server = context;
+    api a = {.server = server, .request = r};
+    hyp_loaded loaded[HYP_LOADED_MAX];
+    size_t n = hyp_scheduler_loaded(server->scheduler, loaded);
+    hyp_str out = {0};
+    hyp_json j = {&out, false};
+    hyp_json_open(&j, '{');
+    hyp_json_key(&j, "models");
+    hyp_json_open(&j, '[');
+    for (size_t i = 0; i < n; i++) {
+        char date[HYP_TIMESTAMP_SIZE];
+        const hyp_entry *entry = loaded[i].entry;
+        hyp_json_open(&j, '{');
+        hyp_json_kv_str(&j, "name", entry->display);
+        hyp_json_kv_str(&j, "model", entry->display);
+        hyp_json_kv_int(&j, "size", (int64_t)loaded[i].size_bytes);
+        hyp_json_kv_str(&j, "digest", entry->summary.digest);
+        modelinfo_put_details(&j, entry, server);
+        hyp_json_kv_str(&j, "expires_at", hyp_timestamp(expiry(loaded[i].expires_ns), date));
+        hyp_json_kv_int(&j, "size_vram", (int64_t)loaded[i].vram_bytes);
+        hyp_json_kv_int(&j, "context_length", loaded[i].context_tokens);
+        hyp_json_close(&j, '}');
+        hyp_entry_unref(loaded[i].entry);
+    }
+    hyp_json_close(&j, ']');
+    hyp_json_close(&j, '}');
+    api_reply(&a, &out);
+}
+
+void ollama_show(hyp_request *r, void *server) {
+    api a;
+    hyp_str out = {0};
+    if (api_open(&a, server, r, "ShowRequest") && api_find_model(&a)) {
+        bool verbose = hyp_field_bool(&a.f, "verbose", false);
+        if (a.err.code != 0)
+            api_fail(&a);
+        else if (modelinfo_show(server, a.entry, verbose, &out, &a.err) != HYP_OK)
+            api_error(&a, 500, "%s", a.err.message);
+        else
+            api_reply(&a, &out);
+    }
+    hyp_str_free(&out);
+    api_close(&a);
+}

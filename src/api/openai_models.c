@@ -1,0 +1,53 @@
+/* openai_models.c - GET /v1/models and /v1/models/ID. */
+#include "api/api_priv.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static void put_model(hyp_json *j, const hyp_entry *entry, const char *id) {
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "id", id);
+    hyp_json_kv_str(j, "object", "model");
+    hyp_json_kv_int(j, "created", entry->modified_ns / 1000000000);
+    hyp_json_kv_str(j, "owned_by", entry->name.space[0] != '\0' ? entry->name.space : "library");
+    hyp_json_close(j, '}');
+}
+
+void openai_models(hyp_request *r, void *context) {
+    hyp_server *server = context;
+    api a = {.server = server, .request = r, .style = STYLE_OPENAI};
+    hyp_entry **list = NULL;
+    size_t n = 0;
+    hyp_str out = {0};
+    hyp_json j = {&out, false};
+    if (hyp_registry_list(server->registry, &list, &n, &a.err) != HYP_OK) {
+        api_fail(&a);
+        return;
+    }
+    hyp_json_open(&j, '{');
+    hyp_json_kv_str(&j, "object", "list");
+    hyp_json_key(&j, "data");
+    hyp_json_open(&j, '[');
+    for (size_t i = 0; i < n; i++)
+        put_model(&j, list[i], list[i]->display);
+    hyp_json_close(&j, ']');
+    hyp_json_close(&j, '}');
+    hyp_registry_free_list(list, n);
+    api_reply(&a, &out);
+}
+
+void openai_model(hyp_request *r, void *context) {
+    hyp_server *server = context;
+    api a = {.server = server, .request = r, .style = STYLE_OPENAI};
+    const char *id = hyp_request_path(r) + strlen("/v1/models/");
+    hyp_str out = {0};
+    hyp_json j = {&out, false};
+    if (hyp_registry_find(server->registry, id, &a.entry, &a.err) != HYP_OK) {
+        api_error(&a, 404, "model '%s' not found", id);
+        return;
+    }
+    put_model(&j, a.entry, id);
+    hyp_entry_unref(a.entry);
+    api_reply(&a, &out);
+}

@@ -1,6 +1,0 @@
-/* hugepages_macos.c - nothing to ask for: the system's pages are of 16 KiB, and it has no advice for larger ones. */
-#include "engine/hugepages.h"
-
-void hyp_hugepages_enable(bool enable) {
-    (void)enable;
-}

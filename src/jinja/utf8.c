@@ -1,0 +1,113 @@
+/* utf8.c - characters in UTF-8 text, and the little of Unicode's tables that templates need: white space, what repr()
+ * escapes, and the case of Latin, Greek and Cyrillic letters. */
+#include "jinja/jinja_priv.h"
+
+uint32_t hj_utf8_next(const char *s, size_t n, size_t *ret_bytes) {
+    const unsigned char *u = (const unsigned char *)s;
+    *ret_bytes = 1;
+    if (u[0] < 0x80) return u[0];
+    size_t need = u[0] >= 0xf0 && u[0] < 0xf8   ? 4
+                  : u[0] >= 0xe0 && u[0] < 0xf0 ? 3
+                  : u[0] >= 0xc2 && u[0] < 0xe0 ? 2
+                                                : 1;
+    if (need == 1 || need > n) return u[0];
+    uint32_t cp = u[0] & (0xffu >> (need + 1));
+    for (size_t i = 1; i < need; i++) {
+        if ((u[i] & 0xc0) != 0x80) return u[0];
+        cp = cp << 6 | (u[i] & 0x3f);
+    }
+    *ret_bytes = need;
+    return cp;
+}
+
+size_t hj_utf8_put(uint32_t cp, char out[4]) {
+    if (cp < 0x80) {
+        out[0] = (char)cp;
+        return 1;
+    }
+    size_t n = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, cp >>= 6)
+        out[i] = (char)(0x80 | (cp & 0x3f));
+    out[0] = (char)(((0xf00u >> n) & 0xff) | cp);
+    return n;
+}
+
+size_t hj_utf8_count(const char *s, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0, step; i < n; i += step, count++)
+        hj_utf8_next(s + i, n - i, &step);
+    return count;
+}
+
+size_t hj_utf8_offset(const char *s, size_t n, size_t chars) {
+    size_t i = 0;
+    for (size_t step; i < n && chars > 0; i += step, chars--)
+        hj_utf8_next(s + i, n - i, &step);
+    return i;
+}
+
+bool hj_is_space(uint32_t cp) {
+    return (cp >= 9 && cp <= 13) || (cp >= 28 && cp <= 32) || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
+           (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f ||
+           cp == 0x3000;
+}
+
+bool hj_is_printable(uint32_t cp) {
+    if (cp < 32 || (cp >= 0x7f && cp <= 0xa0) || cp == 0xad) return false;
+    if (cp == ' ') return true;
+    if (hj_is_space(cp)) return false;
+    return !((cp >= 0x200b && cp <= 0x200f) || (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) ||
+             (cp >= 0xd800 && cp <= 0xf8ff) || cp == 0xfeff || (cp >= 0xfff9 && cp <= 0xfffb) || cp > 0x10ffff);
+}
+
+bool hj_is_alpha(uint32_t cp) {
+    return (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || cp == 0xaa || cp == 0xb5 || cp == 0xba ||
+           (cp >= 0xc0 && cp != 0xd7 && cp != 0xf7 && cp < 0x2000) || (cp >= 0x3040 && cp < 0xd7a4);
+}
+
+uint32_t hj_upper(uint32_t cp) {
+    if (cp >= 'a' && cp <= 'z') return cp - 32;
+    if (cp < 0xb5) return cp;
+    if (cp == 0xb5) return 0x39c;
+    if (cp >= 0xe0 && cp <= 0xfe && cp != 0xf7) return cp - 32;
+    if (cp == 0xff) return 0x178;
+    if ((cp >= 0x100 && cp <= 0x137 && cp != 0x131) || (cp >= 0x14a && cp <= 0x177)) return cp & ~1u;
+    if (cp == 0x131) return 'I';
+    if ((cp >= 0x139 && cp <= 0x148) || (cp >= 0x179 && cp <= 0x17e)) return (cp & 1) == 0 ? cp - 1 : cp;
+    if (cp >= 0x3b1 && cp <= 0x3c9) return cp == 0x3c2 ? 0x3a3 : cp - 32;
+    if (cp >= 0x430 && cp <= 0x44f) return cp - 32;
+    if (cp >= 0x450 && cp <= 0x45f) return cp - 80;
+    return cp;
+}
+
+uint32_t hj_lower(uint32_t cp) {
+    if (cp >= 'A' && cp <= 'Z') return cp + 32;
+    if (cp < 0xc0) return cp;
+    if (cp <= 0xde && cp != 0xd7) return cp + 32;
+    if (cp == 0x178) return 0xff;
+    if ((cp >= 0x100 && cp <= 0x137 && cp != 0x130) || (cp >= 0x14a && cp <= 0x177)) return cp | 1u;
+    if ((cp >= 0x139 && cp <= 0x148) || (cp >= 0x179 && cp <= 0x17e)) return (cp & 1) == 1 ? cp + 1 : cp;
+    if (cp >= 0x391 && cp <= 0x3a9 && cp != 0x3a2) return cp + 32;
+    if (cp >= 0x410 && cp <= 0x42f) return cp + 32;
+    if (cp >= 0x400 && cp <= 0x40f) return cp + 80;
+    return cp;
+}
+
+size_t hj_trim_left(const char *s, size_t n) {
+    size_t i = 0;
+    for (size_t step; i < n && hj_is_space(hj_utf8_next(s + i, n - i, &step));)
+        i += step;
+    return i;
+}
+
+size_t hj_trim_right(const char *s, size_t n) {
+    while (n > 0) {
+        size_t at = n - 1, step;
+        while (at > 0 && n - at < 4 && ((unsigned char)s[at] & 0xc0) == 0x80)
+            at--;
+        uint32_t cp = hj_utf8_next(s + at, n - at, &step);
+        if (at + step != n || !hj_is_space(cp)) break;
+        n = at;
+    }
+    return n;
+}

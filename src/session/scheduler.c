@@ -1,0 +1,337 @@
+#include "session/scheduler.h"
+
+#include "base/mem.h"
+#include "base/platform.h"
+#include "session/scheduler_priv.h"
+#include "base/times.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { MAX_QUEUE_DEFAULT = 512 };
+
+static void poke(void *arg) {
+    hyp_scheduler *s = arg;
+    pthread_mutex_lock(&s->lock);
+    s->poked = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+uint32_t hyp_scheduler_context(const hyp_scheduler *s, const hyp_entry *entry) {
+    uint32_t trained = entry->summary.n_ctx_train;
+    return trained > 0 ? HYP_MIN(trained, s->config.context_tokens) : s->config.context_tokens;
+}
+
+int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, int *ret_status, hyp_err *err) {
+    unsigned limit = s->config.max_queue > 0 ? s->config.max_queue : (unsigned)MAX_QUEUE_DEFAULT;
+    pthread_mutex_lock(&s->lock);
+    int r = HYP_OK, status = 503;
+    /* An unload must get through a queue that is full of work for the model to be unloaded. */
+    if (atomic_load(&s->closed)) {
+        r = hyp_err_set(err, HYP_ECANCELED, "%s", s->last_words);
+        status = s->last_status;
+    } else if (atomic_load(&s->n_waiting) >= limit && job->kind != HYP_JOB_UNLOAD)
+        r = hyp_err_set(err, HYP_EBUSY, "server busy, please try again.  maximum pending requests exceeded");
+    if (r == HYP_OK) {
+        hyp_job_ref(job);
+        job->next = NULL;
+        if (s->incoming_last != NULL)
+            s->incoming_last->next = job;
+        else
+            s->incoming = job;
+        s->incoming_last = job;
+        atomic_fetch_add(&s->n_waiting, 1);
+        s->poked = true;
+        pthread_cond_signal(&s->wake);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (r != HYP_OK) *ret_status = status;
+    atomic_fetch_add(r == HYP_OK ? &s->jobs : &s->refused, 1);
+    return r;
+}
+
+static void take_incoming(hyp_scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    hyp_job *first = s->incoming, *last = s->incoming_last;
+    s->incoming = s->incoming_last = NULL;
+    s->poked = false;
+    pthread_mutex_unlock(&s->lock);
+    for (hyp_job *job = first; job != NULL; job = job->next)
+        hyp_job_set_resume(job, poke, s);
+    if (first == NULL) return;
+    if (s->waiting_last != NULL)
+        s->waiting_last->next = first;
+    else
+        s->waiting = first;
+    s->waiting_last = last;
+}
+
+/* Let a waiting job go: it has been taken up, or is over. */
+static void leave_queue(hyp_scheduler *s, hyp_job *before, hyp_job *job) {
+    if (before != NULL)
+        before->next = job->next;
+    else
+        s->waiting = job->next;
+    if (s->waiting_last == job) s->waiting_last = before;
+    job->next = NULL;
+    atomic_fetch_sub(&s->n_waiting, 1);
+}
+
+static void finish_simple(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats) {
+    hyp_event *event = calloc(1, sizeof *event);
+    if (event != NULL) {
+        event->kind = HYP_EVENT_DONE;
+        event->reason = reason;
+        event->stats = stats;
+        event->stats.total_ns = hyp_mono_ns() - job->created_ns;
+    }
+    lane_touch(s, l, job);
+    hyp_job_push(job, event);
+    hyp_job_unref(job);
+}
+
+static void fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err) {
+    atomic_fetch_add(&s->failed, 1);
+    if (err->hint[0] != '\0')
+        hyp_job_fail(job, status, "%s (%s)", err->message, err->hint);
+    else
+        hyp_job_fail(job, status, "%s", err->message);
+    hyp_job_unref(job);
+}
+
+typedef enum verdict { KEEP_WAITING, TAKEN } verdict;
+
+/* An unload never waits: what still runs ends first, then the model goes. */
+static verdict consider_unload(hyp_scheduler *s, hyp_job *job) {
+    for (size_t i = 0; i < N_LANES; i++)
+        if (lane_holds(&s->lanes[i], job)) lane_touch(s, &s->lanes[i], job);
+    finish_simple(s, &s->lanes[TEXT_LANE], job, "unload", (hyp_stats){0});
+    return TAKEN;
+}
+
+/* Takes no slot: it waits for no answer but those before it in the queue. */
+static void count(hyp_scheduler *s, lane *l, hyp_job *job) {
+    answer_plan p = {0};
+    hyp_err err = HYP_ERR_NONE;
+    int status = 500;
+    if (step_plan(s, l, job, &p, &status, &err) == HYP_OK)
+        finish_simple(s, l, job, "stop", (hyp_stats){.n_prompt = (int64_t)p.n});
+    else {
+        lane_touch(s, l, job);
+        fail(s, job, status, &err);
+    }
+    prompt_free(&p);
+}
+
+static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
+    if (hyp_job_has_ended(job)) {
+        atomic_fetch_add(&s->cancelled, 1);
+        hyp_job_unref(job);
+        return TAKEN;
+    }
+    int which =
+        job->kind == HYP_JOB_EMBED || (job->entry->summary.capabilities & HYP_CAN_EMBED) != 0 ? EMBED_LANE : TEXT_LANE;
+    lane *l = &s->lanes[which];
+    if (blocked[which]) return KEEP_WAITING;
+    int64_t load_ns = 0;
+    if (!lane_holds(l, job)) {
+        if (lane_busy(l)) return blocked[which] = true, KEEP_WAITING;
+        hyp_err err = HYP_ERR_NONE;
+        if (lane_load(s, l, job, &err) != HYP_OK) {
+            fail(s, job, err.code == HYP_ECANCELED ? 499 : 500, &err);
+            return TAKEN;
+        }
+        load_ns = l->load_ns;
+    }
+    if (job->kind == HYP_JOB_LOAD)
+        return finish_simple(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)}), TAKEN;
+    if (job->kind == HYP_JOB_COUNT) return count(s, l, job), TAKEN;
+    if (job->kind == HYP_JOB_EMBED) {
+        if (l->embedding != NULL) return blocked[which] = true, KEEP_WAITING;
+        l->embedding = job;
+        l->n_embedded = 0;
+        l->embed_stats = (hyp_stats){.load_ns = load_ns};
+        return TAKEN;
+    }
+    if (slots_busy(&l->slots) == l->slots.n) return blocked[which] = true, KEEP_WAITING;
+    if (!step_begin(s, l, job)) lane_touch(s, l, job);
+    return TAKEN;
+}
+
+/* Take up what can be taken up, in order; a lane whose first job cannot begin keeps all behind it waiting. */
+static void admit(hyp_scheduler *s) {
+    bool blocked[N_LANES] = {false};
+    hyp_job *before = NULL, *next;
+    for (hyp_job *job = s->waiting; job != NULL; job = next) {
+        next = job->next;
+        hyp_job *keep = hyp_job_ref(job); /* its link is needed after it was let go */
+        verdict v = job->kind == HYP_JOB_UNLOAD ? consider_unload(s, job) : consider(s, job, blocked);
+        if (v == TAKEN)
+            leave_queue(s, before, job);
+        else
+            before = job;
+        hyp_job_unref(keep);
+    }
+}
+
+/* Unload what nobody used for long enough. Returns how long until the next time, in nanoseconds. */
+static int64_t expire(hyp_scheduler *s) {
+    int64_t now = hyp_mono_ns(), next = HYP_FOREVER;
+    for (size_t i = 0; i < N_LANES; i++) {
+        lane *l = &s->lanes[i];
+        if (l->model == NULL || lane_busy(l) || l->expires_ns == HYP_FOREVER) continue;
+        if (l->expires_ns <= now)
+            lane_unload(s, l);
+        else
+            next = HYP_MIN(next, l->expires_ns - now);
+    }
+    return next;
+}
+
+static void wait_for_work(hyp_scheduler *s, int64_t at_most_ns) {
+    int64_t wait = HYP_MIN(at_most_ns, (int64_t)60 * 1000000000);
+    double deadline_s = hyp_text_now_s() + (double)wait / 1e9;
+    pthread_mutex_lock(&s->lock);
+    while (!s->poked && !atomic_load(&s->closed))
+        if (hyp_platform_cond_wait_until(&s->wake, &s->lock, deadline_s) == ETIMEDOUT) break;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void fail_everything(hyp_scheduler *s, int status, const char *message) {
+    for (size_t i = 0; i < N_LANES; i++)
+        step_abort_all(s, &s->lanes[i], status, message);
+    take_incoming(s);
+    while (s->waiting != NULL) {
+        hyp_job *job = s->waiting;
+        leave_queue(s, NULL, job);
+        hyp_job_fail(job, status, "%s", message);
+        hyp_job_unref(job);
+    }
+}
+
+static void *compute(void *arg) {
+    hyp_scheduler *s = arg;
+    while (!atomic_load(&s->closed)) {
+        take_incoming(s);
+        admit(s);
+        int64_t next = expire(s);
+        bool worked = step_text(s, &s->lanes[TEXT_LANE]);
+        worked |= step_embed(s, &s->lanes[EMBED_LANE]);
+        atomic_store(&s->n_active,
+                     (unsigned)slots_busy(&s->lanes[TEXT_LANE].slots) + (s->lanes[EMBED_LANE].embedding != NULL));
+        if (!worked) wait_for_work(s, next);
+    }
+    fail_everything(s, s->last_status, s->last_words);
+    atomic_store(&s->ended, true);
+    for (size_t i = 0; i < N_LANES; i++)
+        lane_unload(s, &s->lanes[i]);
+    return NULL;
+}
+
+/* Whatever the compute thread does between two decodes takes far less. */
+static const double WITHIN_A_DECODE_S = 0.5;
+
+void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message) {
+    if (s == NULL || !s->running || atomic_load(&s->closed)) return;
+    snprintf(s->last_words, sizeof s->last_words, "%s", message);
+    s->last_status = status;
+    hyp_scheduler_close(s);
+    /* Between two decodes the compute thread does it itself. Within one it waits for the thread that we are on, or is it: what
+     * belongs to it is ours then. */
+    double end_s = hyp_text_now_s() + WITHIN_A_DECODE_S;
+    bool own = pthread_equal(pthread_self(), s->thread);
+    while (!own && !atomic_load(&s->ended) && hyp_text_now_s() < end_s)
+        usleep(2000);
+    if (!atomic_load(&s->ended)) fail_everything(s, status, message);
+}
+
+int hyp_scheduler_start(const hyp_scheduler_config *config, hyp_scheduler **ret, hyp_err *err) {
+    hyp_scheduler *s = calloc(1, sizeof *s);
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the scheduler");
+    s->config = *config;
+    s->last_status = 503;
+    snprintf(s->last_words, sizeof s->last_words, "the server is shutting down");
+    s->lanes[EMBED_LANE].embeddings = true;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->loaded_lock, NULL);
+    hyp_platform_cond_init(&s->wake);
+    int r = pthread_create(&s->thread, NULL, compute, s);
+    if (r != 0) {
+        hyp_scheduler_stop(s);
+        return hyp_err_set_sys(err, HYP_EIO, r, "cannot start the compute thread");
+    }
+    s->running = true;
+    *ret = s;
+    return HYP_OK;
+}
+
+void hyp_scheduler_close(hyp_scheduler *s) {
+    atomic_store(&s->closed, true);
+    pthread_mutex_lock(&s->loaded_lock);
+    for (size_t i = 0; i < N_LANES; i++)
+        if (s->lanes[i].model != NULL) s->config.backend.ops->interrupt(s->lanes[i].model, true);
+    pthread_mutex_unlock(&s->loaded_lock);
+    poke(s);
+}
+
+void hyp_scheduler_stop(hyp_scheduler *s) {
+    if (s == NULL) return;
+    if (s->running) {
+        hyp_scheduler_close(s);
+        pthread_join(s->thread, NULL);
+        fail_everything(s, s->last_status, s->last_words); /* what came between its last look and its end */
+    }
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->loaded_lock);
+    free(s->batch);
+    free(s);
+}
+
+size_t hyp_scheduler_loaded(hyp_scheduler *s, hyp_loaded ret[HYP_LOADED_MAX]) {
+    size_t n = 0;
+    int64_t now = hyp_mono_ns(), wall = hyp_wall_ns();
+    pthread_mutex_lock(&s->loaded_lock);
+    for (size_t i = 0; i < N_LANES; i++) {
+        const lane *l = &s->lanes[i];
+        if (l->model == NULL) continue;
+        ret[n++] = (hyp_loaded){.entry = hyp_entry_ref(l->entry),
+                                .size_bytes = l->info.size_bytes,
+                                .vram_bytes = l->info.vram_bytes,
+                                .context_tokens = l->info.context_tokens,
+                                .expires_ns = l->expires_ns == HYP_FOREVER ? HYP_FOREVER : wall + l->expires_ns - now,
+                                .mode = l->info.mode,
+                                .embeddings = l->embeddings};
+    }
+    pthread_mutex_unlock(&s->loaded_lock);
+    if (n == 2 && ret[1].expires_ns > ret[0].expires_ns) {
+        hyp_loaded first = ret[0];
+        ret[0] = ret[1];
+        ret[1] = first;
+    }
+    return n;
+}
+
+void hyp_scheduler_get_stats(hyp_scheduler *s, hyp_scheduler_stats *ret) {
+    *ret = (hyp_scheduler_stats){.jobs = atomic_load(&s->jobs),
+                                 .failed = atomic_load(&s->failed),
+                                 .cancelled = atomic_load(&s->cancelled),
+                                 .refused = atomic_load(&s->refused),
+                                 .prompt_tokens = atomic_load(&s->prompt_tokens),
+                                 .cached_tokens = atomic_load(&s->cached_tokens),
+                                 .output_tokens = atomic_load(&s->output_tokens),
+                                 .decodes = atomic_load(&s->decodes),
+                                 .decoded_tokens = atomic_load(&s->decoded_tokens),
+                                 .loads = atomic_load(&s->loads),
+                                 .prompt_s = (double)atomic_load(&s->prompt_ns) * 1e-9,
+                                 .decode_s = (double)atomic_load(&s->decode_ns) * 1e-9,
+                                 .waiting = atomic_load(&s->n_waiting),
+                                 .active = atomic_load(&s->n_active),
+                                 .n_parallel = s->config.n_parallel};
+    pthread_mutex_lock(&s->loaded_lock);
+    const lane *l = &s->lanes[TEXT_LANE];
+    ret->loaded = l->model != NULL;
+    if (ret->loaded) s->config.backend.ops->get_stats(l->model, &ret->engine, &ret->placement);
+    pthread_mutex_unlock(&s->loaded_lock);
+}

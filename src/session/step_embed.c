@@ -1,0 +1,127 @@
+/* step_embed.c - one round of embeddings: as many whole inputs as fit a batch, each a sequence of its own.
+ *
+ * A round takes inputs up to ROUND_TOKENS together, one at least, so that texts that wait for their next token wait for about
+ * one prompt's batch. */
+#include "base/mem.h"
+#include "session/scheduler_priv.h"
+#include "base/times.h"
+
+#include <string.h>
+
+enum { ROUND_TOKENS = 512 };
+
+/* The tokens of one input, cut to what the model can take. The caller frees `*ret`. */
+static int read_input(hyp_scheduler *s, lane *l, const char *text, hyp_token **ret, size_t *ret_n, hyp_err *err) {
+    size_t n = 0, limit = HYP_MIN(l->info.context_tokens, l->info.max_batch);
+    hyp_token *tokens = NULL;
+    int r = s->config.backend.ops->tokenize(l->model, text, strlen(text), true, false, &tokens, &n, err);
+    if (r != HYP_OK) return r;
+    if (n == 0 || (n > limit && !l->embedding->truncate)) {
+        free(tokens);
+        return hyp_err_set(err, HYP_EINVAL,
+                           n == 0 ? "the input is empty" : "the input length exceeds the context length");
+    }
+    if (n > limit) {
+        /* The end marker belongs to what is pooled. */
+        if (tokens[n - 1] == l->info.special.eos) tokens[limit - 1] = tokens[n - 1];
+        n = limit;
+    }
+    *ret = tokens;
+    *ret_n = n;
+    return HYP_OK;
+}
+
+/* Add inputs to the batch from the job's next one on. `*ret_inputs` of them were taken, `*ret_n` tokens in all. */
+static int gather(hyp_scheduler *s, lane *l, size_t *ret_inputs, size_t *ret_n, hyp_err *err) {
+    const hyp_job *job = l->embedding;
+    size_t n = 0, taken = 0;
+    while (taken < l->info.n_parallel && l->n_embedded + taken < job->n_inputs) {
+        HYP_AUTOFREE hyp_token *tokens = NULL;
+        size_t n_tokens = 0;
+        hyp_err why = HYP_ERR_NONE;
+        int r = read_input(s, l, job->inputs[l->n_embedded + taken], &tokens, &n_tokens, &why);
+        if (r != HYP_OK && taken > 0) break; /* those before it are computed first; then it is its turn to fail */
+        if (r != HYP_OK) {
+            hyp_err_pass(err, &why);
+            return r;
+        }
+        if (taken > 0 && n + n_tokens > HYP_MIN((size_t)ROUND_TOKENS, (size_t)l->info.max_batch)) break;
+        for (size_t i = 0; i < n_tokens; i++)
+            s->batch[n++] = (hyp_input){tokens[i], (int32_t)i, (int32_t)taken, true};
+        taken++;
+    }
+    *ret_inputs = taken;
+    *ret_n = n;
+    return HYP_OK;
+}
+
+static int push_vector(hyp_scheduler *s, lane *l, int32_t seq, hyp_err *err) {
+    const float *vector = s->config.backend.ops->embedding(l->model, seq);
+    if (vector == NULL) return hyp_err_set(err, HYP_EUNSUPPORTED, "this model does not support embeddings");
+    hyp_event *event = calloc(1, sizeof *event);
+    size_t bytes = (size_t)l->info.n_embd * sizeof *vector;
+    if (event == NULL || (event->embedding = malloc(bytes)) == NULL) {
+        free(event);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    }
+    memcpy(event->embedding, vector, bytes);
+    event->kind = HYP_EVENT_EMBEDDING;
+    event->n_embedding = (size_t)l->info.n_embd;
+    hyp_job_push(l->embedding, event);
+    return HYP_OK;
+}
+
+static int embed_some(hyp_scheduler *s, lane *l, hyp_err *err) {
+    const hyp_backend_ops *ops = s->config.backend.ops;
+    size_t taken = 0, n = 0;
+    int r = gather(s, l, &taken, &n, err);
+    for (size_t i = 0; i < taken && r == HYP_OK; i++)
+        ops->truncate(l->model, (int32_t)i, 0);
+    if (r == HYP_OK) r = ops->decode(l->model, s->batch, n, err);
+    for (size_t i = 0; i < taken && r == HYP_OK; i++)
+        r = push_vector(s, l, (int32_t)i, err);
+    if (r != HYP_OK) return r;
+    l->n_embedded += taken;
+    l->embed_stats.n_prompt += (int64_t)n;
+    atomic_fetch_add(&s->prompt_tokens, n);
+    return HYP_OK;
+}
+
+/* The lane's job has had its last event: let it go. */
+static void release(hyp_scheduler *s, lane *l) {
+    hyp_job *job = l->embedding;
+    lane_touch(s, l, job);
+    l->embedding = NULL;
+    hyp_job_unref(job);
+}
+
+static void embed_done(hyp_scheduler *s, lane *l) {
+    hyp_job *job = l->embedding;
+    hyp_event *event = calloc(1, sizeof *event);
+    if (event != NULL) {
+        event->kind = HYP_EVENT_DONE;
+        event->reason = "stop";
+        event->stats = l->embed_stats;
+        event->stats.total_ns = hyp_mono_ns() - job->created_ns;
+        event->stats.load_ns = HYP_MAX(event->stats.load_ns, 1);
+    }
+    hyp_job_push(job, event);
+    release(s, l);
+}
+
+bool step_embed(hyp_scheduler *s, lane *l) {
+    hyp_job *job = l->embedding;
+    if (job == NULL) return false;
+    if (hyp_job_has_ended(job)) {
+        atomic_fetch_add(&s->cancelled, 1);
+        return release(s, l), true;
+    }
+    if (l->n_embedded == job->n_inputs) return embed_done(s, l), true;
+    if (hyp_job_is_full(job)) return false;
+    hyp_err err = HYP_ERR_NONE;
+    int r = embed_some(s, l, &err);
+    if (r == HYP_OK) return true;
+    atomic_fetch_add(&s->failed, 1);
+    hyp_job_fail(job, r == HYP_EINVAL || r == HYP_EUNSUPPORTED ? 400 : 500, "%s", err.message);
+    return release(s, l), true;
+}

@@ -1,0 +1,98 @@
+/* stream_priv.h - what stream.c (the callback) and its two ways of streaming share. */
+#pragma once
+#include "stream/node_names.h"
+#include "stream/stream.h"
+#include "pager/ring.h"
+#include "predict/accuracy.h"
+#include "predict/coact.h"
+#include "predict/gate.h"
+#include "predict/lookahead.h"
+#include "predict/trace.h"
+
+#include <ggml.h>
+
+enum { STREAM_NO_LAYER = UINT32_MAX };
+
+/* Experts: the layer under way, and what is foretold of the next. stream_experts.c */
+typedef struct stream_experts {
+    hyp_names id_nodes;       /* name of a node of chosen ids -> streamed layer, learnt from graphs */
+    uint32_t *demand;         /* units demanded in the layer under way */
+    uint32_t *demand_tokens;  /* parallel: tokens that use each */
+    uint32_t *demand_experts; /* parallel: their expert numbers */
+    size_t n_demand;
+    uint32_t *slot_of_expert; /* scratch: expert -> index in `demand` + 1 */
+    uint32_t max_experts;
+    int32_t *ids; /* scratch: chosen ids of a batch */
+    size_t ids_room;
+
+    hyp_lookahead *lookahead;    /* NULL: not enough memory for the routers, or none found */
+    hyp_names routers;           /* router weight's name -> streamed layer */
+    struct ggml_tensor **inputs; /* n_layers: the router's input in the graph under way */
+    float *rows;                 /* scratch: router inputs */
+    size_t rows_room;
+    uint32_t *foretold; /* of `foretold_layer` */
+    uint32_t n_foretold, foretold_layer;
+    uint32_t *further; /* scratch: foretold of the layer after that */
+    bool disk_bound;   /* the last token waited for the disk much of its time */
+    double stalled_s;  /* the pager's stall time after it */
+    hyp_accuracy accuracy;
+    hyp_gate gate;
+    hyp_gate whole; /* with a sidecar: read experts whole, or part by part? */
+    hyp_coact *coact;
+    hyp_coact_unit *warm; /* what earlier runs used most, to fill free frames with */
+    size_t n_warm, next_warm;
+    hyp_trace_writer *trace; /* NULL: not recorded */
+    uint32_t n_tokens;       /* of the batch under way */
+} stream_experts;
+
+/* Dense: a ring over the layers that do not fit. stream_dense.c */
+typedef struct stream_dense {
+    hyp_names pre_nodes; /* names of nodes before a streamed layer's first matrix */
+    char last_name[GGML_MAX_NAME];
+    uint32_t *place; /* n_layers: place in the ring, or STREAM_NO_LAYER when the layer is pinned */
+    hyp_ring *ring;  /* NULL when every layer is pinned */
+    uint32_t n_streamed;
+} stream_dense;
+
+struct hyp_stream {
+    const hyp_model *model;
+    hyp_mode mode;
+    hyp_units units;
+    hyp_pager *pager;
+    bool prefetch, no_memory;
+    const char *trace_path;
+    uint64_t routers_bytes;          /* of the look-ahead's copy; 0: no look-ahead */
+    hyp_names weights;               /* streamed weight's name -> index of the tensor in the model */
+    hyp_unit_ref *layers;            /* units.n_layers: any tensor's reference, for the layer's units */
+    uint32_t layer;                  /* the streamed layer under way, or STREAM_NO_LAYER */
+    uint8_t parts_all, parts_passed; /* of that layer's units: their parts, and those whose node was asked about */
+    stream_experts experts;
+    stream_dense dense;
+    hyp_err failure;     /* of this decode */
+    char *sidecar_path;  /* of the one that was given to the pager, or NULL */
+    hyp_err sidecar_why; /* why none was */
+};
+
+/* Keep the first failure of a decode. */
+void stream_fail(hyp_stream *s, const hyp_err *failure);
+
+/* --- each way of streaming --- */
+int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err);
+void stream_experts_close(hyp_stream *s);
+/* What the look-ahead's copy of the routers will take out of the budget; 0 when it is not worth it. */
+uint64_t stream_experts_routers_bytes(const hyp_stream *s, uint64_t budget_bytes);
+int stream_experts_start(hyp_stream *s, hyp_err *err);
+
+/* Any node, before it runs: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL. */
+bool stream_experts_before(hyp_stream *s, struct ggml_tensor *node, const hyp_unit_ref *ref);
+/* A token was decoded. */
+void stream_experts_report(hyp_stream *s, double seconds);
+/* A node that was stopped at has run. */
+void stream_experts_after(hyp_stream *s, const struct ggml_tensor *node);
+
+/* Which layers stay: sets `always` in the units before the pager is built. */
+int stream_dense_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err);
+void stream_dense_close(hyp_stream *s);
+int stream_dense_start(hyp_stream *s, hyp_err *err);
+bool stream_dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref);
+void stream_dense_after(hyp_stream *s, const struct ggml_tensor *node);

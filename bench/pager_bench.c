@@ -3,8 +3,9 @@
  *
  *   pager_bench FOLDER [MIB]     makes a file of MIB (512) in FOLDER, which should be on the disk of the models
  *
- * Prints one line per size and way:  prepare = giving fresh memory its pages, a MB; show = mapping the frame over the file;
- * first = reading it once (one thread, faults included); again = reading it a second time; evict = mapping the file back. */
+ * Prints one line per size and way:  prepare = giving fresh memory its pages, a MB; show = mapping the frame over the
+ * file; first = reading it once (one thread, faults included); again = reading it a second time; evict = mapping the
+ * file back. */
 #include "base/mem.h"
 #include "base/text.h"
 #include "pager/platform_priv.h"

@@ -1,10 +1,10 @@
 /* anthropic.c - POST /v1/messages: Anthropic's form of a chat, whole and streamed; and how long its prompt is.
  *
- * A request is rewritten in OpenAI's form, which conversations are read from: blocks of text become content, tool_use becomes calls,
- * a tool_result a message of its own before what the user says beside it. What a stream says is cut into content blocks: one of text or
- * reasoning as long as nothing else comes between, one for every call. */
-#include "base/mem.h"
+ * A request is rewritten in OpenAI's form, which conversations are read from: blocks of text become content, tool_use
+ * becomes calls, a tool_result a message of its own before what the user says beside it. What a stream says is cut into
+ * content blocks: one of text or reasoning as long as nothing else comes between, one for every call. */
 #include "api/rewrite_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 
@@ -230,7 +230,8 @@ static bool read_messages(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
     if (yyjson_arr_size(messages) == 0) return api_error(a, 400, "messages: at least one message is required");
     rewrite_begin(doc);
     if (system != NULL) rewrite_put(doc, rewrite_add_message(doc, "system"), "content", system);
-    yyjson_arr_foreach(messages, i, n, turn) if (!add_turn(a, doc, turn)) return false;
+    yyjson_arr_foreach(messages, i, n, turn)
+        if (!add_turn(a, doc, turn)) return false;
     return rewrite_take_messages(a, c, doc);
 }
 
@@ -243,8 +244,9 @@ static bool read_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
     size_t i, n;
     if (a->err.code != 0) return api_fail(a);
     rewrite_begin(doc);
-    yyjson_arr_foreach(tools, i, n, tool) rewrite_add_tool(
-        doc, yyjson_obj_get(tool, "name"), yyjson_obj_get(tool, "description"), yyjson_obj_get(tool, "input_schema"));
+    yyjson_arr_foreach(tools, i, n, tool)
+        rewrite_add_tool(doc, yyjson_obj_get(tool, "name"), yyjson_obj_get(tool, "description"),
+                         yyjson_obj_get(tool, "input_schema"));
     return rewrite_take_tools(a, c, doc, named ? name : strcmp(type, "any") == 0 ? "required" : type, named);
 }
 

@@ -1,12 +1,13 @@
-/* api_priv.h - what the codecs share: the server, a parsed request, replies, and answers that stream. Private to src/server.
+/* api_priv.h - what the codecs share: the server, a parsed request, replies, and answers that stream. Private to
+ * src/server.
  *
  * A codec is one file: it turns a request into a job and the job's events into the protocol's bytes. */
 #pragma once
+#include "api/server.h"
+#include "base/times.h"
 #include "http/http.h"
 #include "session/job.h"
 #include "session/scheduler.h"
-#include "api/server.h"
-#include "base/times.h"
 
 #define API_JSON "application/json; charset=utf-8"
 #define V1_JSON "application/json"
@@ -63,14 +64,15 @@ bool api_read_limits(api *a, hyp_job *job);
 /* Take Ollama's `think`: unset means true where the model can. False: answered. */
 bool api_read_think(api *a, hyp_conversation *c);
 
-/* What every chat is checked for and given beside its messages. Each answers and returns false, or NULL, when it refuses. */
+/* What every chat is checked for and given beside its messages. Each answers and returns false, or NULL, when it
+ * refuses. */
 
 /* An empty conversation for `job`, whose model must be one that chats. It belongs to the job. */
 hyp_conversation *api_new_conversation(api *a, hyp_job *job);
 /* The messages are read: refuse images, add the alias's system message where there is none, and its template. */
 bool api_finish_messages(api *a, hyp_conversation *c);
-/* Take tools in OpenAI's form (NULL or empty: none) and the choice among them: a tool's name if `named`, else "auto", "none" or
- * "required"; NULL: not chosen. */
+/* Take tools in OpenAI's form (NULL or empty: none) and the choice among them: a tool's name if `named`, else "auto",
+ * "none" or "required"; NULL: not chosen. */
 bool api_take_tools(api *a, hyp_conversation *c, yyjson_val *tools, const char *choice, bool named);
 
 /* --- an answer made from a job's events --- */
@@ -142,7 +144,8 @@ void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
 bool gen_has_logprobs(const hyp_event *events);
 /* "tool_calls": [...] of one event or of all that were kept, each written by `put`; left out when there is none. */
 void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call));
-/* The end of an object of Ollama's: done and why, with the context and the counts; logprobs, the bracket, and in a stream the end of the line. */
+/* The end of an object of Ollama's: done and why, with the context and the counts; logprobs, the bracket, and in a
+ * stream the end of the line. */
 void gen_put_done(hyp_json *j, const hyp_event *event);
 void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all);
 

@@ -38,8 +38,8 @@ static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_
 }
 
 /* A long prompt on a slow machine, or a long queue: clients give up on a silent server (Node's fetch after 300 s, many
- * proxies after 60), so a stream says something that adds nothing: an empty piece of text, or a comment. The price is that
- * an error which comes later finds the status sent. */
+ * proxies after 60), so a stream says something that adds nothing: an empty piece of text, or a comment. The price is
+ * that an error which comes later finds the status sent. */
 static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
     int64_t now = hyp_mono_ns();
     if (!g->stream || (double)(now - g->last_sign_ns) < g->server->config.sign_of_life_s * 0.5e9) return false;

@@ -1,6 +1,6 @@
 /* metrics.c - GET /metrics (Prometheus' text format) and the state that the web page draws. */
-#include "base/mem.h"
 #include "api/api_priv.h"
+#include "base/mem.h"
 
 typedef struct metric {
     const char *name, *type, *help;

@@ -1,6 +1,6 @@
 /* model_info.c - a model told to clients: details, capabilities, and /api/show with the GGUF's own key-values. */
-#include "base/mem.h"
 #include "api/api_priv.h"
+#include "base/mem.h"
 
 #include <gguf.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* ollama_chat.c - POST /api/chat. */
-#include "base/mem.h"
 #include "api/api_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* ollama_embed.c - POST /api/embed and the older /api/embeddings. */
-#include "base/mem.h"
 #include "api/embed_priv.h"
+#include "base/mem.h"
 
 #include <math.h>
 #include <string.h>
@@ -46,7 +46,8 @@ bool embed_read_inputs(api *a, hyp_job *job, yyjson_val *input) {
     job->inputs = calloc(n > 0 ? n : 1, sizeof *job->inputs);
     if (job->inputs == NULL) return api_error(a, 500, "out of memory");
     if (!yyjson_is_arr(input)) return add_input(a, job, input);
-    yyjson_arr_foreach(input, i, n, text) if (!add_input(a, job, text)) return false;
+    yyjson_arr_foreach(input, i, n, text)
+        if (!add_input(a, job, text)) return false;
     return true;
 }
 

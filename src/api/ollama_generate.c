@@ -1,6 +1,6 @@
 /* ollama_generate.c - POST /api/generate. */
-#include "base/mem.h"
 #include "api/api_priv.h"
+#include "base/mem.h"
 #include "registry/gotemplate.h"
 
 #include <string.h>

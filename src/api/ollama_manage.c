@@ -1,7 +1,7 @@
-/* ollama_manage.c - pull, copy, delete, create, push and blobs, as far as a server of local files has them: names can be
- * added and removed, files are never written, fetched or deleted. */
-#include "base/mem.h"
+/* ollama_manage.c - pull, copy, delete, create, push and blobs, as far as a server of local files has them: names can
+ * be added and removed, files are never written, fetched or deleted. */
 #include "api/api_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* ollama_models.c - what is there and what is loaded: /, version, tags, ps, show, status, me. */
-#include "base/mem.h"
 #include "api/api_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* openai_chat.c - POST /v1/chat/completions. */
-#include "base/mem.h"
 #include "api/openai_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 

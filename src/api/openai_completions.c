@@ -1,6 +1,6 @@
 /* openai_completions.c - POST /v1/completions: raw text to be continued, or a gap to be filled. */
-#include "base/mem.h"
 #include "api/openai_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 

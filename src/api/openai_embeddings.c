@@ -1,6 +1,6 @@
 /* openai_embeddings.c - POST /v1/embeddings, as numbers or as base64 of little-endian floats. */
-#include "base/mem.h"
 #include "api/embed_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 

@@ -6,11 +6,12 @@
 bool openai_read_sampling(api *a, hyp_job *job);
 /* stream_options.include_usage */
 bool openai_wants_usage(const api *a);
-/* The form the answer is to have: `format` holds its type, `schema` a json_schema's schema, and `where` names that one in messages.
- * False: answered. */
+/* The form the answer is to have: `format` holds its type, `schema` a json_schema's schema, and `where` names that one
+ * in messages. False: answered. */
 bool openai_take_format(api *a, hyp_conversation *c, const hyp_fields *format, const hyp_fields *schema,
                         const char *where);
-/* reasoning.effort of the body, or NULL; and how much a model that can is to reason (NULL: as it does by itself). False: answered. */
+/* reasoning.effort of the body, or NULL; and how much a model that can is to reason (NULL: as it does by itself).
+ * False: answered. */
 yyjson_val *openai_reasoning_effort(const api *a);
 bool openai_take_effort(api *a, hyp_conversation *c, yyjson_val *effort);
 /* {"id":..,"object":..,"created":..,"model":..,"system_fingerprint":.. and leave the object open. */

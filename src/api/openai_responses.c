@@ -1,13 +1,13 @@
 /* openai_responses.c - POST /v1/responses, the requests: OpenAI's newer form of a chat, as Ollama has it.
  *
- * Nothing is kept between requests, so what refers to something kept is refused. A request is rewritten in the older form, which
- * conversations are read from: items that follow each other become one message where a template wants one (the reasoning, text and
- * calls of an answer; the instructions and the system messages after them). */
+ * Nothing is kept between requests, so what refers to something kept is refused. A request is rewritten in the older
+ * form, which conversations are read from: items that follow each other become one message where a template wants one
+ * (the reasoning, text and calls of an answer; the instructions and the system messages after them). */
 #include "api/openai_responses_priv.h"
 
-#include "base/mem.h"
 #include "api/openai_priv.h"
 #include "api/rewrite_priv.h"
+#include "base/mem.h"
 
 #include <string.h>
 
@@ -49,7 +49,8 @@ static bool add_content(reader *r, yyjson_mut_val *parts, yyjson_val *content) {
     if (yyjson_is_str(content)) rewrite_add_text(r->doc, parts, content);
     if (content != NULL && !yyjson_is_str(content) && !yyjson_is_arr(content))
         return api_error(r->a, 400, "input[%zu]: content must be a string or a list", r->index);
-    yyjson_arr_foreach(content, i, n, part) if (!add_part(r, parts, part)) return false;
+    yyjson_arr_foreach(content, i, n, part)
+        if (!add_part(r, parts, part)) return false;
     return true;
 }
 
@@ -143,7 +144,8 @@ static bool read_input(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
         rewrite_add_text(doc, r.system, hyp_field(&a->f, "instructions"));
     }
     if (yyjson_is_str(input)) rewrite_put(doc, rewrite_add_message(doc, "user"), "content", input);
-    yyjson_arr_foreach(input, r.index, n, item) if (!read_item(&r, item)) return false;
+    yyjson_arr_foreach(input, r.index, n, item)
+        if (!read_item(&r, item)) return false;
     return rewrite_take_messages(a, c, doc);
 }
 
@@ -257,8 +259,8 @@ static bool prepare_answer(api *a, gen *g) {
     size_t i, n;
     if (a->err.code != 0) return api_fail(a);
     if (r == NULL) return api_error(a, 500, "out of memory");
-    yyjson_arr_foreach(include, i, n, name) if (yyjson_equals_str(name, "reasoning.encrypted_content")) r->encrypted =
-        true;
+    yyjson_arr_foreach(include, i, n, name)
+        if (yyjson_equals_str(name, "reasoning.encrypted_content")) r->encrypted = true;
     write_echo(a, g->job, true, &r->echo);
     if (r->echo.length > ECHO_MAX_BYTES) {
         hyp_str_free(&r->echo);

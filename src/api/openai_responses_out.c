@@ -1,10 +1,10 @@
 /* openai_responses_out.c - the answers of /v1/responses, whole and streamed.
  *
- * What a model says is cut into output items: one of reasoning or of a message as long as nothing else comes between, one for every
- * call. A stream tells each item's beginning, its text piece by piece, and its end; a whole answer passes through the same
- * functions without anything to be sent (`out` NULL), so that both hold the same items. */
-#include "base/mem.h"
+ * What a model says is cut into output items: one of reasoning or of a message as long as nothing else comes between,
+ * one for every call. A stream tells each item's beginning, its text piece by piece, and its end; a whole answer passes
+ * through the same functions without anything to be sent (`out` NULL), so that both hold the same items. */
 #include "api/openai_responses_priv.h"
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <string.h>
@@ -240,7 +240,8 @@ static void add_call(gen *g, const hyp_event *event, hyp_str *out) {
     close_item(g, "completed", event, out);
 }
 
-/* The last item ends with the answer; who looks for a message finds one, if an empty one, unless the answer was cut before it. */
+/* The last item ends with the answer; who looks for a message finds one, if an empty one, unless the answer was cut
+ * before it. */
 static void finish_items(gen *g, const hyp_event *last, hyp_str *out) {
     const response *r = g->own;
     if (!r->answered && !was_cut(last)) say(g, RESPONSE_MESSAGE, "", 0, out);

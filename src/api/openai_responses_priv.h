@@ -1,5 +1,5 @@
-/* openai_responses_priv.h - POST /v1/responses: what the request (openai_responses.c) leaves for the answer (openai_responses_out.c).
- * Private to them. */
+/* openai_responses_priv.h - POST /v1/responses: what the request (openai_responses.c) leaves for the answer
+ * (openai_responses_out.c). Private to them. */
 #pragma once
 #include "api/api_priv.h"
 

@@ -1,7 +1,9 @@
-/* rewrite_priv.h - messages and tools in OpenAI's form, which conversations are read from, written by codecs whose own form is another.
+/* rewrite_priv.h - messages and tools in OpenAI's form, which conversations are read from, written by codecs whose own
+ * form is another.
  *
- * A document holds one list. Values are copied into it, strings in C must outlive it unless said otherwise; without memory what is
- * written is incomplete, never wrong in shape. HTTP threads, each with documents of its own. Private to src/server. */
+ * A document holds one list. Values are copied into it, strings in C must outlive it unless said otherwise; without
+ * memory what is written is incomplete, never wrong in shape. HTTP threads, each with documents of its own. Private to
+ * src/server. */
 #pragma once
 #include "api/api_priv.h"
 

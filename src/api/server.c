@@ -1,9 +1,9 @@
 /* server.c - the table of routes, and the order in which the parts start and end. */
 #include "api/server.h"
 
+#include "api/api_priv.h"
 #include "base/mem.h"
 #include "base/platform.h"
-#include "api/api_priv.h"
 
 #include <errno.h>
 #include <string.h>
@@ -93,7 +93,8 @@ size_t hyp_server_models(hyp_server *server, char *ret_first, size_t size) {
     return n;
 }
 
-/* Jobs hold a way back to the scheduler and requests hold jobs: so streams are ended first, then HTTP, then computing. */
+/* Jobs hold a way back to the scheduler and requests hold jobs: so streams are ended first, then HTTP, then computing.
+ */
 void hyp_server_stop(hyp_server *server) {
     if (server == NULL) return;
     if (server->scheduler != NULL) hyp_scheduler_close(server->scheduler);

@@ -1,7 +1,7 @@
 /* server.h - the whole server: models, scheduler and routes put together. */
 #pragma once
-#include "session/backend.h"
 #include "registry/registry.h"
+#include "session/backend.h"
 
 typedef struct hyp_server hyp_server;
 
@@ -20,7 +20,8 @@ typedef struct hyp_server_config {
     hyp_backend backend;
 } hyp_server_config;
 
-/* Start serving. `config`'s strings must outlive the server. Errors: of the registry, the scheduler and the listener. */
+/* Start serving. `config`'s strings must outlive the server. Errors: of the registry, the scheduler and the listener.
+ */
 HYP_NODISCARD int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err *err);
 
 int hyp_server_port(const hyp_server *server);
@@ -30,8 +31,8 @@ size_t hyp_server_models(hyp_server *server, char *ret_first, size_t size);
 /* End: accept nothing new, end every stream with an error line, wait a little for clients to read it, free. */
 void hyp_server_stop(hyp_server *server);
 
-/* This process is about to die: end every request with status 500 and `message`, and wait a little for clients to read it. Only
- * from the thread that dies within a backend's function: the compute thread, or one that it waits for. */
+/* This process is about to die: end every request with status 500 and `message`, and wait a little for clients to read
+ * it. Only from the thread that dies within a backend's function: the compute thread, or one that it waits for. */
 void hyp_server_last_words(hyp_server *server, const char *message);
 
 /* Tell the service manager that started us, if there is one, by the protocol of sd_notify(3). `state`: "READY=1".

@@ -1,9 +1,9 @@
 /* err.h - how a failure travels: a negative code as the return value, and its story in a caller-owned hyp_err.
  *
- * A function that can fail returns 0 (or a count) on success and a negative `HYP_E...` code on failure. Where the caller
- * passes an `hyp_err`, the failing function fills it once, at the place that knows most: what was being done, with what,
- * the system's reason, and a hint about what the user can do. Callers above pass it on untouched. Library code never
- * prints; only the program does, with hyp_err_print(). */
+ * A function that can fail returns 0 (or a count) on success and a negative `HYP_E...` code on failure. Where the
+ * caller passes an `hyp_err`, the failing function fills it once, at the place that knows most: what was being done,
+ * with what, the system's reason, and a hint about what the user can do. Callers above pass it on untouched. Library
+ * code never prints; only the program does, with hyp_err_print(). */
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>
@@ -53,9 +53,9 @@ int hyp_err_set_sys(hyp_err *err, int code, int sys, const char *format, ...) HY
 #define hyp_err_set_sys(err, code, ...) ((void)(hyp_err_set_sys)(err, code, __VA_ARGS__), (code))
 #endif
 
-/* Add what the user can do about the failure that was set last; when that was left out because `err` was filled already,
- * or `err` is NULL or holds no failure, nothing happens. It returns nothing, so that nobody takes what it would find in a
- * caller's `err` (NULL perhaps) for the result of what failed. */
+/* Add what the user can do about the failure that was set last; when that was left out because `err` was filled
+ * already, or `err` is NULL or holds no failure, nothing happens. It returns nothing, so that nobody takes what it
+ * would find in a caller's `err` (NULL perhaps) for the result of what failed. */
 void hyp_err_hint(hyp_err *err, const char *format, ...) HYP_PRINTF(2, 3);
 
 /* Pass on a failure that was gathered apart: copied into `err` (may be NULL) unless that is filled. Returns the code of

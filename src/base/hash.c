@@ -30,7 +30,8 @@ static void absorb(uint64_t lane[4], const unsigned char *block) {
     memcpy(words, block, BLOCK);
     for (int i = 0; i < 4; i++)
         lane[i] = rotate(lane[i] + little_endian(words[i]) * mul_in, 31) * mul_out;
-    /* Each step alone can be undone, so no two states ever meet in one; in a row they carry every lane into the others. */
+    /* Each step alone can be undone, so no two states ever meet in one; in a row they carry every lane into the others.
+     */
     lane[0] += rotate(lane[1], 17);
     lane[1] += rotate(lane[2], 29);
     lane[2] += rotate(lane[3], 43);

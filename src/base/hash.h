@@ -23,7 +23,7 @@ void hyp_hash_update_u64(hyp_hash *h, uint64_t value);
 /* Write the identity of all that was fed as lower-case hex. `h` itself is left as it was and may be fed on. */
 void hyp_hash_hex(const hyp_hash *h, char ret_hex[static HYP_HASH_HEX_SIZE]);
 
-/* A checksum of `n` bytes, a multiple of 64, for data that is read again and again: sums and sums of sums (Fletcher 1982) in
- * eight lanes of 64 bits, as fast as memory is read, where hyp_hash takes a cycle a byte. Any change within one 8-byte word
- * shows, and so do words that changed places; against accidents only. */
+/* A checksum of `n` bytes, a multiple of 64, for data that is read again and again: sums and sums of sums (Fletcher
+ * 1982) in eight lanes of 64 bits, as fast as memory is read, where hyp_hash takes a cycle a byte. Any change within
+ * one 8-byte word shows, and so do words that changed places; against accidents only. */
 uint64_t hyp_hash_pages(const void *data, size_t n);

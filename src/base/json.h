@@ -1,7 +1,7 @@
 /* json.h - reading untrusted JSON with Go's leniency, and writing JSON into a string.
  *
- * Reading: yyjson parses; the depth is checked before, since yyjson has no limit of its own. hyp_fields gives typed access
- * to an object as Go's decoder does: a missing key and null are unset, another type is an error in Go's words.
+ * Reading: yyjson parses; the depth is checked before, since yyjson has no limit of its own. hyp_fields gives typed
+ * access to an object as Go's decoder does: a missing key and null are unset, another type is an error in Go's words.
  * Writing: a cursor that places the commas; text that is not UTF-8 is repaired with U+FFFD. */
 #pragma once
 #include "base/text.h"

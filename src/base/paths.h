@@ -7,7 +7,8 @@
 HYP_NODISCARD int hyp_paths_cache_dir(char *ret_path, size_t size, hyp_err *err);
 
 /* Replace `path` by `n` bytes of `data` so that a reader sees the old or the new content, never a part: a temporary
- * file beside it, then rename(2). A device, a pipe or a symbolic link is never replaced, but written to. Errors: HYP_EIO. */
+ * file beside it, then rename(2). A device, a pipe or a symbolic link is never replaced, but written to. Errors:
+ * HYP_EIO. */
 HYP_NODISCARD int hyp_paths_write_atomic(const char *path, const void *data, size_t n, hyp_err *err);
 
 /* Whether `path` is a file that begins with the `n` bytes of `magic`, at most 16. Never waits for a pipe. */

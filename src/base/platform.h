@@ -40,10 +40,10 @@ void hyp_semaphore_wait(hyp_semaphore *s);
  * Returns `buf`, or "hypura" where the system does not tell. */
 const char *hyp_platform_own_program(char *buf, size_t size);
 
-/* Have this process sent `signal` when its parent ends, where the system knows how. Safe between fork and exec. The parent
- * may have ended just before: compare getppid() afterwards. */
+/* Have this process sent `signal` when its parent ends, where the system knows how. Safe between fork and exec. The
+ * parent may have ended just before: compare getppid() afterwards. */
 void hyp_platform_end_with_parent(int signal);
 
-/* Wait for one of `signals`, which are blocked, and return it, or -1. `*ret_sent`: somebody sent it to this process, rather
- * than a terminal to its whole group. */
+/* Wait for one of `signals`, which are blocked, and return it, or -1. `*ret_sent`: somebody sent it to this process,
+ * rather than a terminal to its whole group. */
 int hyp_platform_wait_signal(const sigset_t *signals, bool *ret_sent);

@@ -124,7 +124,8 @@ size_t hyp_utf8_whole(const char *bytes, size_t n) {
     return n;
 }
 
-/* The length of the well-formed character at `p`, or 0. Overlong forms, surrogates and values above U+10FFFF are not. */
+/* The length of the well-formed character at `p`, or 0. Overlong forms, surrogates and values above U+10FFFF are not.
+ */
 static size_t utf8_character(const unsigned char *p, size_t n) {
     if (p[0] < 0x80) return 1;
     size_t len = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;

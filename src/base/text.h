@@ -12,7 +12,8 @@ const char *hyp_text_format_bytes(uint64_t bytes, char *buf, size_t buf_size);
 /* The same of a number of things: "46.7 B", "135 M", "12". */
 const char *hyp_text_format_count(uint64_t n, char *buf, size_t buf_size);
 
-/* The least number of bytes, at least `bytes`, that hyp_text_format_bytes() prints exactly: for what "at least" names. Pure. */
+/* The least number of bytes, at least `bytes`, that hyp_text_format_bytes() prints exactly: for what "at least" names.
+ * Pure. */
 uint64_t hyp_text_round_bytes_up(uint64_t bytes);
 
 /* The last `c` among `n` bytes, or NULL. */
@@ -38,6 +39,6 @@ void hyp_str_free(hyp_str *s);
  * still to come (at most 3 bytes). An invalid byte counts as whole, so that a stream never stalls on it. */
 size_t hyp_utf8_whole(const char *bytes, size_t n);
 
-/* Append `n` bytes of what should be UTF-8, every byte that is not part of a well-formed character (RFC 3629) replaced by
- * U+FFFD: what goes into JSON must be valid whatever a model says. */
+/* Append `n` bytes of what should be UTF-8, every byte that is not part of a well-formed character (RFC 3629) replaced
+ * by U+FFFD: what goes into JSON must be valid whatever a model says. */
 void hyp_str_append_utf8(hyp_str *s, const char *bytes, size_t n);

@@ -2,5 +2,6 @@
 #pragma once
 #include <pthread.h>
 
-/* Start `run(arg)` in a thread with every signal blocked, for signals are the program's. Returns 0 or an errno. Thread-safe. */
+/* Start `run(arg)` in a thread with every signal blocked, for signals are the program's. Returns 0 or an errno.
+ * Thread-safe. */
 int hyp_thread_start(pthread_t *ret, void *(*run)(void *arg), void *arg);

@@ -10,8 +10,8 @@
  * Errors: HYP_EINVAL (not a duration, or beyond 290 years). */
 HYP_NODISCARD int hyp_duration_parse(const char *text, int64_t *ret_ns);
 
-/* keep_alive: a number is seconds, a string a duration (or a bare number of seconds), negative is for ever. NULL: unset,
- * gives `fallback_ns`. Errors: HYP_EFORMAT. */
+/* keep_alive: a number is seconds, a string a duration (or a bare number of seconds), negative is for ever. NULL:
+ * unset, gives `fallback_ns`. Errors: HYP_EFORMAT. */
 HYP_NODISCARD int hyp_keep_alive_parse(yyjson_val *value, int64_t fallback_ns, int64_t *ret_ns, hyp_err *err);
 
 /* Wall clock in nanoseconds since 1970. */

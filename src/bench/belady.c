@@ -1,5 +1,6 @@
-/* belady.c - a heap by the visit of next use, the farthest on top. A unit's use changes its key only while it is pinned, so
- * entries are never moved: what became stale (no longer evictable, or put in again) is dropped when it comes to the top. */
+/* belady.c - a heap by the visit of next use, the farthest on top. A unit's use changes its key only while it is
+ * pinned, so entries are never moved: what became stale (no longer evictable, or put in again) is dropped when it comes
+ * to the top. */
 #include "bench/belady_priv.h"
 
 #include "base/mem.h"

@@ -46,7 +46,8 @@ typedef struct run_way {
     bool alike; /* for the comparison of outputs: without repacking and devices, which round differently */
 } run_way;
 
-/* What is learnt about a model's routing is neither used nor kept: a later run would know the very text it is measured on. */
+/* What is learnt about a model's routing is neither used nor kept: a later run would know the very text it is measured
+ * on. */
 static void make_line(const hyp_bench_config *c, const run_way *way, command_line *line) {
     *line = (command_line){0};
     static const char *const fixed[] = {"hypura", "run",          "--json",          "--quiet",    "--temp",
@@ -172,8 +173,8 @@ static int measure_rounds(measurement *m, hyp_err *err) {
     return HYP_OK;
 }
 
-/* Repacked weights, devices and batches of another size sum the same numbers in another order. That nothing else differs is
- * shown by one more run of each side without them. */
+/* Repacked weights, devices and batches of another size sum the same numbers in another order. That nothing else
+ * differs is shown by one more run of each side without them. */
 static int compare_alike(measurement *m, hyp_err *err) {
     hyp_bench *b = m->bench;
     if (b->same_logits != HYP_BENCH_NO) return HYP_OK;

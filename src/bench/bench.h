@@ -1,9 +1,10 @@
 /* bench.h - this program in its chosen mode against plain llama.cpp, honestly.
  *
  * Both sides are this program in child processes of the same binary and libraries: "hypura" in the mode asked for,
- * "llama.cpp mmap" in mode mmap, which is what llama.cpp does by itself with weights in the file's layout. They take turns
- * (A B A B), so that a drift of the machine hits both, start from a stated state of the page cache, and share one memory limit
- * where there is one. Greedy sampling, the same prompt, end tokens ignored: both compute the same number of tokens. */
+ * "llama.cpp mmap" in mode mmap, which is what llama.cpp does by itself with weights in the file's layout. They take
+ * turns (A B A B), so that a drift of the machine hits both, start from a stated state of the page cache, and share one
+ * memory limit where there is one. Greedy sampling, the same prompt, end tokens ignored: both compute the same number
+ * of tokens. */
 #pragma once
 #include "base/text.h"
 #include "bench/bench_guard.h"
@@ -65,25 +66,26 @@ typedef struct hyp_bench {
 HYP_NODISCARD int hyp_bench_measure(const hyp_bench_config *config, hyp_bench *ret, hyp_err *err);
 void hyp_bench_free(hyp_bench *bench);
 
-/* Whether something is wrong with the output: one side does not repeat itself, or the sides differ even when they compute
- * alike: without repacked weights, without devices, in batches of the same size. */
+/* Whether something is wrong with the output: one side does not repeat itself, or the sides differ even when they
+ * compute alike: without repacked weights, without devices, in batches of the same size. */
 bool hyp_bench_output_wrong(const hyp_bench *bench);
 
 /* Memory that plain mmap may use: `machine_bytes` less 4 GiB, at least half. Pure. */
 uint64_t hyp_bench_safe_bytes(uint64_t machine_bytes);
 
-/* The limit of a control group in which a process with the budget `ram_bytes` runs: 5 % or 64 MiB more, whichever is more,
- * for page tables and what the kernel charges besides. Pure. */
+/* The limit of a control group in which a process with the budget `ram_bytes` runs: 5 % or 64 MiB more, whichever is
+ * more, for page tables and what the kernel charges besides. Pure. */
 uint64_t hyp_bench_limit_of(uint64_t ram_bytes);
 
-/* Median (of an even number the mean of the middle two), least and largest of `values[0..n)`, which is sorted. NaN when n is
- * 0 or a value is NaN. Pure. */
+/* Median (of an even number the mean of the middle two), least and largest of `values[0..n)`, which is sorted. NaN when
+ * n is 0 or a value is NaN. Pure. */
 hyp_bench_spread hyp_bench_spread_of(double *values, size_t n);
 
 /* Fill the spreads, the ratios and the comparisons from the runs; same_alike is left alone. Pure. */
 int hyp_bench_evaluate(hyp_bench *bench, hyp_err *err);
 
-/* What a figure is called in JSON ("decode_tok_per_s") and for people ("decode, tokens/s"), and one of these in the other. */
+/* What a figure is called in JSON ("decode_tok_per_s") and for people ("decode, tokens/s"), and one of these in the
+ * other. */
 typedef struct hyp_bench_figure_info {
     const char *key, *label;
     double scale;     /* a value times this is what the label says */
@@ -106,5 +108,6 @@ void hyp_bench_write_markdown(const hyp_bench_config *config, const hyp_bench *b
 HYP_NODISCARD int hyp_bench_write_json(const hyp_bench_config *config, const hyp_bench *bench, hyp_str *out,
                                        hyp_err *err);
 
-/* Append a self-contained SVG: a bar for each side's median and a whisker from least to most, a panel for each figure. */
+/* Append a self-contained SVG: a bar for each side's median and a whisker from least to most, a panel for each figure.
+ */
 void hyp_bench_write_svg(const hyp_bench_config *config, const hyp_bench *bench, hyp_str *out);

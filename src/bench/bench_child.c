@@ -103,8 +103,8 @@ static int read_report(const hyp_bench_child *child, int status, bool stopped, b
     return hyp_bench_run_parse(text[0].length > 0 ? text[0].data : "", text[0].length, ret, err);
 }
 
-/* The report counts from the model's opening, and one side may read in loading what the other reads in computing. The kernel
- * counts a process's life, in blocks of 512 bytes. */
+/* The report counts from the model's opening, and one side may read in loading what the other reads in computing. The
+ * kernel counts a process's life, in blocks of 512 bytes. */
 static void count_load(const struct rusage *usage, hyp_bench_run *run) {
 #ifdef __linux__
     run->figures[HYP_BENCH_READ] = (double)usage->ru_inblock * 512;

@@ -100,8 +100,8 @@ void hyp_bench_group_remove(hyp_bench_group *group) {
     if (group->path[0] == '\0') return;
     if (group->procs_fd >= 0) close(group->procs_fd);
     group->procs_fd = -1;
-    /* Version 1 keeps what page cache was charged to the group: let it go with it. The last process leaves a little after
-     * it was waited for. */
+    /* Version 1 keeps what page cache was charged to the group: let it go with it. The last process leaves a little
+     * after it was waited for. */
     if (group->version == 1) write_file(group->path, "memory.force_empty", "0");
     for (int i = 0; i < 20 && rmdir(group->path) != 0 && errno == EBUSY; i++)
         nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);

@@ -9,9 +9,9 @@ typedef struct hyp_bench_group {
     int procs_fd; /* of its cgroup.procs; what writes "0" there joins */
 } hyp_bench_group;
 
-/* Make a group of `limit_bytes`, page cache included, as deep below this process's own group as the system allows. Usually
- * needs root. End it with hyp_bench_group_remove() when its last process is gone.
- * Errors: HYP_EUNSUPPORTED (no control groups of memory here, or no right to make one). */
+/* Make a group of `limit_bytes`, page cache included, as deep below this process's own group as the system allows.
+ * Usually needs root. End it with hyp_bench_group_remove() when its last process is gone. Errors: HYP_EUNSUPPORTED (no
+ * control groups of memory here, or no right to make one). */
 HYP_NODISCARD int hyp_bench_group_make(uint64_t limit_bytes, hyp_bench_group *ret, hyp_err *err);
 void hyp_bench_group_remove(hyp_bench_group *group);
 

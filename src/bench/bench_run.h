@@ -1,7 +1,7 @@
 /* bench_run.h - one run of `hypura run --json` in a child process, and what it reported.
  *
- * The child is this program itself, so that the two sides of a comparison cannot differ in anything but their options. What
- * it prints is treated as untrusted: bounded, and every field checked. */
+ * The child is this program itself, so that the two sides of a comparison cannot differ in anything but their options.
+ * What it prints is treated as untrusted: bounded, and every field checked. */
 #pragma once
 #include "base/err.h"
 
@@ -29,8 +29,8 @@ typedef struct hyp_bench_run {
 
 void hyp_bench_run_free(hyp_bench_run *run);
 
-/* Read the object that `hypura run --json --logits-digest` prints. The caller frees `*ret`, which stays untouched on failure.
- * Pure. Errors: HYP_EFORMAT naming the field that is missing or wrong, HYP_ENOMEM. */
+/* Read the object that `hypura run --json --logits-digest` prints. The caller frees `*ret`, which stays untouched on
+ * failure. Pure. Errors: HYP_EFORMAT naming the field that is missing or wrong, HYP_ENOMEM. */
 HYP_NODISCARD int hyp_bench_run_parse(const char *json, size_t n, hyp_bench_run *ret, hyp_err *err);
 
 typedef struct hyp_bench_child {
@@ -42,8 +42,8 @@ typedef struct hyp_bench_child {
     const char *name; /* for messages: "run 2 of mmap" */
 } hyp_bench_child;
 
-/* Run a child to its end and read its report. It dies with this process. Blocks; not for programs with several threads at
- * work (it forks). The caller frees `*ret`.
- * Errors: HYP_ECANCELED (stop), HYP_EENGINE (the child failed: with the first line it wrote to standard error), HYP_EIO,
- * HYP_ELIMIT (it printed more than 16 MiB), and those of hyp_bench_run_parse(). */
+/* Run a child to its end and read its report. It dies with this process. Blocks; not for programs with several threads
+ * at work (it forks). The caller frees `*ret`. Errors: HYP_ECANCELED (stop), HYP_EENGINE (the child failed: with the
+ * first line it wrote to standard error), HYP_EIO, HYP_ELIMIT (it printed more than 16 MiB), and those of
+ * hyp_bench_run_parse(). */
 HYP_NODISCARD int hyp_bench_child_run(const hyp_bench_child *child, hyp_bench_run *ret, hyp_err *err);

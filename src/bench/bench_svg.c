@@ -1,5 +1,5 @@
-/* bench_svg.c - a comparison as bars: a panel for each figure with a scale of its own, a bar for each side's median, and a
- * whisker from its least to its most. */
+/* bench_svg.c - a comparison as bars: a panel for each figure with a scale of its own, a bar for each side's median,
+ * and a whisker from its least to its most. */
 #include "base/mem.h"
 #include "bench/bench.h"
 #include "bench/svg.h"
@@ -36,8 +36,8 @@ static void draw_bar(const hyp_bench_spread *s, int figure, int side, double y, 
     hyp_svg_text(high + 8, middle + 4, "fill=\"#222\"", number, out);
 }
 
-/* Draw the panel of `figure` at `y` and return where the next begins. A figure that nobody has, or that is 0 for all, has
- * none. */
+/* Draw the panel of `figure` at `y` and return where the next begins. A figure that nobody has, or that is 0 for all,
+ * has none. */
 static double draw_panel(const hyp_bench *bench, int figure, double y, hyp_str *out) {
     double max = most(bench, figure);
     if (max <= 0) return y;

@@ -11,8 +11,8 @@ typedef struct hyp_iobench {
     uint64_t token_experts_bytes; /* routed experts that one token reads, all layers */
 } hyp_iobench;
 
-/* Measure `path` (see hyp_disk_probe() for time, memory and errors). `config->expert_bytes` is taken from the file where it
- * is a GGUF model with experts. `*ret` is freed with hyp_iobench_free(); `path` must outlive it. */
+/* Measure `path` (see hyp_disk_probe() for time, memory and errors). `config->expert_bytes` is taken from the file
+ * where it is a GGUF model with experts. `*ret` is freed with hyp_iobench_free(); `path` must outlive it. */
 HYP_NODISCARD int hyp_iobench_run(const char *path, const hyp_probe_config *config, hyp_iobench *ret, hyp_err *err);
 void hyp_iobench_free(hyp_iobench *bench);
 

@@ -120,7 +120,8 @@ static double end_y(const chart *c, size_t i) {
     return y_of(c, c->lines[i].at[c->lines[i].n - 1].rate);
 }
 
-/* Names stand in the margin, as high as their lines end, pushed apart where they would overlap: from the top line down. */
+/* Names stand in the margin, as high as their lines end, pushed apart where they would overlap: from the top line down.
+ */
 static void place_names(const chart *c, double *ret_y) {
     size_t order[MAX_LINES];
     for (size_t i = 0; i < c->n_lines; i++) {

@@ -1,14 +1,15 @@
 /* replay.h - what a cache of experts would do on a recorded trace, on hardware that is not there.
  *
- * The trace's visits are replayed in order against an eviction policy and a simple clock: the disk serves one read after
- * another at a fixed rate, demanded experts hold the computation up, foretold ones are read while the disk would be idle.
- * A simulation of bytes and time, not of the operating system; pure, no I/O. Thread-safe on distinct objects. */
+ * The trace's visits are replayed in order against an eviction policy and a simple clock: the disk serves one read
+ * after another at a fixed rate, demanded experts hold the computation up, foretold ones are read while the disk would
+ * be idle. A simulation of bytes and time, not of the operating system; pure, no I/O. Thread-safe on distinct objects.
+ */
 #pragma once
 #include "pager/policy.h"
 #include "predict/trace.h"
 
-/* A policy of policy.h, or Belady's: evict what is needed last. It knows the future; with experts of one size nothing can
- * do better without prefetching, with several sizes it is an approximation, for it leaves sizes out of account. */
+/* A policy of policy.h, or Belady's: evict what is needed last. It knows the future; with experts of one size nothing
+ * can do better without prefetching, with several sizes it is an approximation, for it leaves sizes out of account. */
 enum { HYP_REPLAY_BELADY = HYP_N_POLICIES, HYP_REPLAY_N_POLICIES };
 
 typedef struct hyp_replay_config {

@@ -113,7 +113,8 @@ static bool required(yyjson_mut_val *schema, const char *name, size_t n) {
     size_t i, max;
     yyjson_mut_val *v, *list = get(schema, "required");
     if (yyjson_mut_is_arr(list))
-        yyjson_mut_arr_foreach(list, i, max, v) if (yyjson_mut_equals_strn(v, name, n)) return true;
+        yyjson_mut_arr_foreach(list, i, max, v)
+            if (yyjson_mut_equals_strn(v, name, n)) return true;
     return false;
 }
 
@@ -176,7 +177,8 @@ static yyjson_mut_val *merge(hyp_grammar *g, yyjson_mut_val *base, yyjson_mut_va
                 yyjson_mut_obj_put(own, yyjson_mut_val_mut_copy(g->doc, k), yyjson_mut_val_mut_copy(g->doc, v));
         } else if (yyjson_mut_is_arr(own) && yyjson_mut_is_arr(val) &&
                    (yyjson_mut_equals_str(key, "required") || yyjson_mut_equals_str(key, "allOf"))) {
-            yyjson_mut_arr_foreach(val, j, n, v) yyjson_mut_arr_append(own, yyjson_mut_val_mut_copy(g->doc, v));
+            yyjson_mut_arr_foreach(val, j, n, v)
+                yyjson_mut_arr_append(own, yyjson_mut_val_mut_copy(g->doc, v));
         } else {
             yyjson_mut_obj_put(out, yyjson_mut_val_mut_copy(g->doc, key), yyjson_mut_val_mut_copy(g->doc, val));
         }
@@ -224,7 +226,8 @@ static unsigned visit_all_of(hyp_grammar *g, yyjson_mut_val *schema) {
     if (yyjson_mut_arr_size(list) == 1 && !has_siblings(schema, "allOf"))
         return visit_at(g, yyjson_mut_arr_get_first(list), "allOf", 0);
     yyjson_mut_val *merged = without(g, schema, "allOf");
-    yyjson_mut_arr_foreach(list, i, max, v) merged = merge(g, merged, v);
+    yyjson_mut_arr_foreach(list, i, max, v)
+        merged = merge(g, merged, v);
     return visit_at(g, merged, "allOf", NO_INDEX);
 }
 
@@ -289,7 +292,8 @@ static unsigned additional_rule(hyp_grammar *g, yyjson_mut_val *schema, const me
     return rule;
 }
 
-/* Members from i on, when none came before: the first that is present decides. Rules chain from the last to the first. */
+/* Members from i on, when none came before: the first that is present decides. Rules chain from the last to the first.
+ */
 static void members_body(hyp_grammar *g, const member *m, size_t n, unsigned additional, hyp_str *out) {
     hyp_str rest = {0}; /* what may follow a member: ", member" each */
     unsigned *rest_rules = calloc(n + 1, sizeof *rest_rules), first = 0;
@@ -336,7 +340,8 @@ static void visit_object(hyp_grammar *g, yyjson_mut_val *schema, hyp_str *out) {
         hyp_grammar_fail(g, HYP_ENOMEM, "out of memory");
         return;
     }
-    if (yyjson_mut_is_obj(properties)) yyjson_mut_obj_foreach(properties, i, max, key, val) {
+    if (yyjson_mut_is_obj(properties))
+        yyjson_mut_obj_foreach(properties, i, max, key, val) {
             const char *name = yyjson_mut_get_str(key);
             unsigned value = visit_at(g, val, name, NO_INDEX);
             members[n++] = (member){name, member_rule(g, key, value), required(schema, name, yyjson_mut_get_len(key))};
@@ -374,7 +379,8 @@ static void tuple_body(hyp_grammar *g, yyjson_mut_val *prefix, const char *item,
         hyp_grammar_fail(g, HYP_ENOMEM, "out of memory");
         return;
     }
-    yyjson_mut_arr_foreach(prefix, i, max, v) rules[i] = visit_at(g, v, "prefixItems", i);
+    yyjson_mut_arr_foreach(prefix, i, max, v)
+        rules[i] = visit_at(g, v, "prefixItems", i);
     hyp_str body = {0};
     unsigned tail = hyp_grammar_reserve(g);
     if (item[0] != '\0') {

@@ -1,4 +1,5 @@
-/* grammar_tools.c - grammars of tool calls, format by format: the frame of a call around the grammar of its arguments. */
+/* grammar_tools.c - grammars of tool calls, format by format: the frame of a call around the grammar of its arguments.
+ */
 #include "chat/grammar_priv.h"
 
 #include <stdlib.h>

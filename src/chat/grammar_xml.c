@@ -5,14 +5,15 @@
 
 #include "base/mem.h"
 
-/* Are a parameter's values written as plain text? As the parser of such calls (output_calls.c) reads them: text where the
- * schema says so or says nothing, JSON otherwise. */
+/* Are a parameter's values written as plain text? As the parser of such calls (output_calls.c) reads them: text where
+ * the schema says so or says nothing, JSON otherwise. */
 static bool is_text(yyjson_mut_val *schema) {
     yyjson_mut_val *type = yyjson_mut_obj_get(schema, "type"), *t;
     size_t i, max;
     if (yyjson_mut_is_str(type)) return yyjson_mut_equals_str(type, "string");
     if (!yyjson_mut_is_arr(type)) return true;
-    yyjson_mut_arr_foreach(type, i, max, t) if (yyjson_mut_equals_str(t, "string")) return true;
+    yyjson_mut_arr_foreach(type, i, max, t)
+        if (yyjson_mut_equals_str(t, "string")) return true;
     return false;
 }
 
@@ -25,7 +26,8 @@ static bool put_words(yyjson_mut_val *schema, hyp_str *out) {
         return true;
     }
     if (!yyjson_mut_is_arr(list) || yyjson_mut_arr_size(list) == 0) return false;
-    yyjson_mut_arr_foreach(list, i, max, word) if (!yyjson_mut_is_str(word)) return false;
+    yyjson_mut_arr_foreach(list, i, max, word)
+        if (!yyjson_mut_is_str(word)) return false;
     hyp_str_puts(out, "(");
     yyjson_mut_arr_foreach(list, i, max, word) {
         if (i > 0) hyp_str_puts(out, " | ");
@@ -50,7 +52,9 @@ static void put_value(hyp_grammar *g, yyjson_mut_val *root, yyjson_mut_val *sche
 static bool is_required(yyjson_mut_val *parameters, yyjson_mut_val *key) {
     yyjson_mut_val *list = yyjson_mut_obj_get(parameters, "required"), *v;
     size_t i, max;
-    if (yyjson_mut_is_arr(list)) yyjson_mut_arr_foreach(list, i, max, v) if (yyjson_mut_equals(v, key)) return true;
+    if (yyjson_mut_is_arr(list))
+        yyjson_mut_arr_foreach(list, i, max, v)
+            if (yyjson_mut_equals(v, key)) return true;
     return false;
 }
 

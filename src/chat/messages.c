@@ -130,10 +130,10 @@ static void complete_tool_message(norm *n, yyjson_val *from, yyjson_mut_val *m) 
     yyjson_mut_val *call = NULL, *c, *wanted = id != NULL ? call_id(n, id) : NULL;
     size_t i, max;
     if (n->calls != NULL)
-        yyjson_mut_arr_foreach(n->calls, i, max,
-                               c) if (call == NULL &&
-                                      (wanted != NULL ? yyjson_mut_equals(yyjson_mut_obj_get(c, "id"), wanted)
-                                                      : i == n->answered)) call = c;
+        yyjson_mut_arr_foreach(n->calls, i, max, c)
+            if (call == NULL &&
+                (wanted != NULL ? yyjson_mut_equals(yyjson_mut_obj_get(c, "id"), wanted) : i == n->answered))
+                call = c;
     n->answered++;
     if (wanted != NULL)
         put(n, m, "tool_call_id", wanted);

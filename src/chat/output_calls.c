@@ -199,7 +199,8 @@ static hyp_call_status parse_json(const char *s, size_t n, hyp_call_list *list, 
     size_t k, max;
     if (yyjson_is_arr(root)) {
         ok = yyjson_arr_size(root) > 0;
-        yyjson_arr_foreach(root, k, max, item) ok = ok && push_object(item, list);
+        yyjson_arr_foreach(root, k, max, item)
+            ok = ok && push_object(item, list);
     }
     yyjson_doc_free(doc);
     *ret_used = end;
@@ -225,7 +226,8 @@ hyp_call_status hyp_call_parse_arguments(const char *s, size_t n, const char *na
 static yyjson_val *tool_named(yyjson_val *tools, const char *name, size_t n) {
     size_t i, max;
     yyjson_val *tool;
-    if (yyjson_is_arr(tools)) yyjson_arr_foreach(tools, i, max, tool) {
+    if (yyjson_is_arr(tools))
+        yyjson_arr_foreach(tools, i, max, tool) {
             yyjson_val *fn = yyjson_obj_get(tool, "function");
             if (fn == NULL) fn = tool;
             if (yyjson_equals_strn(yyjson_obj_get(fn, "name"), name, n)) return fn;
@@ -259,7 +261,8 @@ static bool wants_string(yyjson_val *fn, const char *param, size_t n) {
     if (yyjson_is_str(type)) return yyjson_equals_str(type, "string");
     size_t i, max;
     if (yyjson_is_arr(type)) {
-        yyjson_arr_foreach(type, i, max, t) if (yyjson_equals_str(t, "string")) return true;
+        yyjson_arr_foreach(type, i, max, t)
+            if (yyjson_equals_str(t, "string")) return true;
         return false;
     }
     if (yyjson_obj_get(spec, "enum") != NULL || spec == NULL) return true;

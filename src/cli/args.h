@@ -1,4 +1,5 @@
-/* args.h - every option's value, and the table that fills it. A command reads the fields it takes (args.c says which). */
+/* args.h - every option's value, and the table that fills it. A command reads the fields it takes (args.c says which).
+ */
 #pragma once
 #include "base/options.h"
 

@@ -36,9 +36,10 @@ typedef struct hyp_chat_settings {
 
 void hyp_chat_settings_free(hyp_chat_settings *s);
 
-/* Carry out "/set TEXT": "parameter NAME VALUE", or "NAME VALUE" alone, "think [low|medium|high]", "nothink", "verbose",
- * "quiet". A line for the user goes into `out`. "system" is not handled here, it belongs to the conversation.
- * Errors: HYP_EINVAL (unknown name, value out of bounds) with a hint, HYP_ENOMEM; the settings are unchanged then. */
+/* Carry out "/set TEXT": "parameter NAME VALUE", or "NAME VALUE" alone, "think [low|medium|high]", "nothink",
+ * "verbose", "quiet". A line for the user goes into `out`. "system" is not handled here, it belongs to the
+ * conversation. Errors: HYP_EINVAL (unknown name, value out of bounds) with a hint, HYP_ENOMEM; the settings are
+ * unchanged then. */
 HYP_NODISCARD int hyp_chat_set(hyp_chat_settings *s, const char *text, hyp_str *out, hyp_err *err);
 
 /* Append a line "NAME VALUE" for each parameter. */

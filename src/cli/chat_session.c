@@ -121,8 +121,8 @@ static size_t droppable(const hyp_transcript *said) {
     return said->n > kept ? said->n - kept : 0;
 }
 
-/* Render so that there is room for an answer. When the oldest messages have to go, a good part of them goes at once: every
- * time the beginning changes, all the rest has to be evaluated again. */
+/* Render so that there is room for an answer. When the oldest messages have to go, a good part of them goes at once:
+ * every time the beginning changes, all the rest has to be evaluated again. */
 static int fit(hyp_chat_session *s, const hyp_transcript *said, const hyp_chat_settings *settings, hyp_str *text,
                hyp_token **ret, size_t *ret_n, hyp_err *err) {
     size_t context = hyp_engine_get_info(s->engine)->context_tokens, limit = context - context / 8;

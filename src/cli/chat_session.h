@@ -11,16 +11,16 @@
 
 typedef struct hyp_chat_session hyp_chat_session;
 
-/* Make the template of the engine's model ready. The engine outlives the session. `*ret_warning` (may be NULL) is a static
- * text when the model's own template could not be used, else NULL. Errors: HYP_ENOMEM. */
+/* Make the template of the engine's model ready. The engine outlives the session. `*ret_warning` (may be NULL) is a
+ * static text when the model's own template could not be used, else NULL. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_chat_session_open(hyp_engine *engine, hyp_chat_session **ret, const char **ret_warning,
                                         hyp_err *err);
 
 /* Accepts NULL. */
 void hyp_chat_session_free(hyp_chat_session *session);
 
-/* Render the conversation without its `n_dropped` oldest messages, ready for the assistant to speak. Appends the text to
- * `ret_text`; the caller frees `*ret`. Errors: as hyp_template_render() and hyp_engine_tokenize(). */
+/* Render the conversation without its `n_dropped` oldest messages, ready for the assistant to speak. Appends the text
+ * to `ret_text`; the caller frees `*ret`. Errors: as hyp_template_render() and hyp_engine_tokenize(). */
 HYP_NODISCARD int hyp_chat_session_render(const hyp_chat_session *session, const hyp_transcript *said,
                                           const hyp_chat_settings *settings, size_t n_dropped, hyp_str *ret_text,
                                           hyp_token **ret, size_t *ret_n, hyp_err *err);

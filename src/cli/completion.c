@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* `text` with a backslash before every character of `special`; a single quote as a shell's single-quoted string needs it. */
+/* `text` with a backslash before every character of `special`; a single quote as a shell's single-quoted string needs
+ * it. */
 static void print_escaped(const char *text, const char *special) {
     for (const char *c = text; *c != '\0'; c++) {
         if (*c == '\'' && strchr(special, '\'') != NULL) {

@@ -1,8 +1,8 @@
 #include "cli/endpoint.h"
 
-#include "http/client.h"
-#include "http/access.h"
 #include "base/json.h"
+#include "http/access.h"
+#include "http/client.h"
 
 #include <string.h>
 

@@ -9,7 +9,8 @@ typedef struct hyp_faults {
     hyp_io_faults items[HYP_FAULTS_MAX];
 } hyp_faults;
 
-/* Parse rules separated by ';', each "fail=N,short=N,truncate=N,delay=N,us=N,random,seed=N,class=demand|prefetch,die=N,rate=SIZE,
+/* Parse rules separated by ';', each
+ * "fail=N,short=N,truncate=N,delay=N,us=N,random,seed=N,class=demand|prefetch,die=N,rate=SIZE,
  * source=primary|mirror|any" (every Nth read; die: all from the Nth on; rate: bytes a second; mirror: every mirror).
  * Errors: HYP_EINVAL. */
 HYP_NODISCARD int hyp_faults_parse(const char *text, hyp_faults *ret, hyp_err *err);

@@ -1,4 +1,5 @@
-/* help.c - `hypura help`: for people, and with a hidden word as man pages and shell completions (completion.c) for the build. */
+/* help.c - `hypura help`: for people, and with a hidden word as man pages and shell completions (completion.c) for the
+ * build. */
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/completion.h"

@@ -44,8 +44,8 @@ static void print_failure(const hyp_err *failure) {
     if (failure->hint[0] != '\0') printf("  %s\n", failure->hint);
 }
 
-/* The model, and how it would run: planned without measuring, from the kept profile or from assumed rates, so that the answer
- * comes at once. That it would not run is an answer, not a failure. */
+/* The model, and how it would run: planned without measuring, from the kept profile or from assumed rates, so that the
+ * answer comes at once. That it would not run is an answer, not a failure. */
 static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_sums *sums,
                 const hyp_sidecar_look *packed, hyp_err *err) {
     hyp_machine machine;

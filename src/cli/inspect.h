@@ -16,8 +16,8 @@ typedef struct hyp_inspect_sums {
     hyp_inspect_sum (*layers)[HYP_N_ROLES]; /* model->n_layers rows; tensors outside layers are in none */
 } hyp_inspect_sums;
 
-/* Print the model for a person, at most `width` columns wide where names allow; with `tensors`, every tensor too. `packed`: its
- * packed copy, shown unless it is absent. */
+/* Print the model for a person, at most `width` columns wide where names allow; with `tensors`, every tensor too.
+ * `packed`: its packed copy, shown unless it is absent. */
 void hyp_inspect_print_text(const hyp_model *model, const hyp_inspect_sums *sums, bool tensors, int width,
                             const hyp_sidecar_look *packed);
 

@@ -8,6 +8,6 @@ void hyp_interrupt_watch(hyp_engine *engine);
 /* Has one come? */
 bool hyp_interrupt_seen(void);
 
-/* For a chat: SIGINT interrupts what `answering` computes, and only a third one during the same answer ends the process;
- * between answers (NULL) it is ignored. SIGTERM ends the process. What came before is forgotten. */
+/* For a chat: SIGINT interrupts what `answering` computes, and only a third one during the same answer ends the
+ * process; between answers (NULL) it is ignored. SIGTERM ends the process. What came before is forgotten. */
 void hyp_interrupt_chat(hyp_engine *answering);

@@ -4,8 +4,8 @@
 
 typedef struct hyp_line_input hyp_line_input;
 
-/* Read standard input. On a terminal, lines are edited as $EDITOR and ~/.editrc say and remembered in `history_path` (NULL:
- * only while the program runs). Errors: HYP_ENOMEM. */
+/* Read standard input. On a terminal, lines are edited as $EDITOR and ~/.editrc say and remembered in `history_path`
+ * (NULL: only while the program runs). Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_line_input_open(const char *history_path, hyp_line_input **ret, hyp_err *err);
 
 /* Accepts NULL. */

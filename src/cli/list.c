@@ -1,8 +1,8 @@
 /* list.c - `hypura list`: the models that can be run by name. */
-#include "cli/command.h"
 #include "base/json.h"
-#include "registry/registry.h"
 #include "base/times.h"
+#include "cli/command.h"
+#include "registry/registry.h"
 
 #include <string.h>
 

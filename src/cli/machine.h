@@ -21,12 +21,14 @@ typedef struct hyp_machine {
     size_t n_notes;
 } hyp_machine;
 
-/* Load or measure the profile (`may_measure`: with a progress line, a few seconds the first time), then apply --ram, --vram,
- * --device, --rpc, --disk-rate and --cpu-rate. When --ram, --disk-rate and --cpu-rate are all there nothing is looked up here:
- * the answer is the same on every machine. `--device` names devices to use ("none": no device), or describes one that is not
- * there as NAME:MEMORY[:BYTES_PER_SECOND[:KIND]]. --vram is the memory of each device, and without any the memory of a GPU that
- * is not there. Servers of --rpc are reached and measured, and may end the process: call it supervised (supervise.h).
- * Errors: HYP_EINVAL (an unknown device), and those of the profile and of hyp_devices_add_remote(). */
+/* Load or measure the profile (`may_measure`: with a progress line, a few seconds the first time), then apply --ram,
+ * --vram,
+ * --device, --rpc, --disk-rate and --cpu-rate. When --ram, --disk-rate and --cpu-rate are all there nothing is looked
+ * up here: the answer is the same on every machine. `--device` names devices to use ("none": no device), or describes
+ * one that is not there as NAME:MEMORY[:BYTES_PER_SECOND[:KIND]]. --vram is the memory of each device, and without any
+ * the memory of a GPU that is not there. Servers of --rpc are reached and measured, and may end the process: call it
+ * supervised (supervise.h). Errors: HYP_EINVAL (an unknown device), and those of the profile and of
+ * hyp_devices_add_remote(). */
 HYP_NODISCARD int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret,
                                   hyp_err *err);
 
@@ -36,7 +38,8 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args);
 /* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
 hyp_plan_request hyp_machine_request(const hyp_args *args);
 
-/* Add what earlier runs learned of the model's routing to `request`, and a note that says so; not to an imagined machine, nor where
+/* Add what earlier runs learned of the model's routing to `request`, and a note that says so; not to an imagined
+ * machine, nor where
  * --no-memory is given. The caller frees `*ret_uses`, to which the request then refers, after planning. */
 void hyp_machine_add_routing(const hyp_args *args, const hyp_model *model, hyp_machine *machine,
                              hyp_plan_request *request, float **ret_uses);
@@ -44,6 +47,7 @@ void hyp_machine_add_routing(const hyp_args *args, const hyp_model *model, hyp_m
 /* How files are read by --io and --io-depth. Pure. */
 hyp_io_config hyp_machine_io(const hyp_args *args);
 
-/* How an engine is to be opened by the options that `run` and `serve` share. The model, the context, progress and what only
- * one of them takes are the caller's to add; `devices` must outlive the opening. Warnings go to standard error. Pure. */
+/* How an engine is to be opened by the options that `run` and `serve` share. The model, the context, progress and what
+ * only one of them takes are the caller's to add; `devices` must outlive the opening. Warnings go to standard error.
+ * Pure. */
 hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices);

@@ -32,8 +32,8 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
     return hyp_command_help(&args, err);
 }
 
-/* A descriptor from 0 to 2 that the caller has closed must not become a model's or a cache's, to which text then goes. What is
- * put in its place cannot be written to. */
+/* A descriptor from 0 to 2 that the caller has closed must not become a model's or a cache's, to which text then goes.
+ * What is put in its place cannot be written to. */
 static void fill_closed_descriptors(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) return;

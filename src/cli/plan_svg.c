@@ -1,4 +1,5 @@
-/* plan_svg.c - the placement as a drawing: a column a layer, attention above, FFN or experts below, coloured by tier. */
+/* plan_svg.c - the placement as a drawing: a column a layer, attention above, FFN or experts below, coloured by tier.
+ */
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/plan_view.h"

@@ -16,6 +16,6 @@ void hyp_progress_update(hyp_progress *p, uint64_t done_bytes, uint64_t total_by
 /* Erase the line. */
 void hyp_progress_end(hyp_progress *p);
 
-/* What is being measured now, of which `share` (0 to 1) is done: for hyp_profile_request.progress. `user` is a bool: whether
- * to show it. The caller erases the line. Returns true: go on. */
+/* What is being measured now, of which `share` (0 to 1) is done: for hyp_profile_request.progress. `user` is a bool:
+ * whether to show it. The caller erases the line. Returns true: go on. */
 bool hyp_progress_show_step(double share, const char *what, void *user);

@@ -1,7 +1,7 @@
 /* ps.c - `hypura ps` and `hypura stop`: what a running server has loaded. */
+#include "base/json.h"
 #include "cli/command.h"
 #include "cli/endpoint.h"
-#include "base/json.h"
 
 #include <string.h>
 
@@ -28,7 +28,8 @@ int hyp_command_ps(const hyp_args *args, hyp_err *err) {
         size_t i, n;
         yyjson_val *m;
         printf("%-40s  %-12s  %8s  %7s  %s\n", "NAME", "ID", "SIZE", "CONTEXT", "UNTIL (UTC)");
-        yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "models"), i, n, m) print_model(m);
+        yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "models"), i, n, m)
+            print_model(m);
     }
     yyjson_doc_free(doc);
     hyp_str_free(&body);

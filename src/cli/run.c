@@ -114,7 +114,8 @@ static void free_text(hyp_str *text) {
     hyp_str_free(text);
 }
 
-/* The prompt as the model shall see it: with --chat inside its template; NULL is --prompt-tokens. The caller frees `*ret`. */
+/* The prompt as the model shall see it: with --chat inside its template; NULL is --prompt-tokens. The caller frees
+ * `*ret`. */
 static int make_prompt(const hyp_args *args, hyp_engine *engine, const char *prompt, hyp_token **ret, size_t *ret_n,
                        hyp_err *err) {
     if (prompt == NULL) return make_fixed_prompt(engine, (size_t)args->prompt_tokens, ret, ret_n, err);

@@ -1,14 +1,14 @@
 /* serve.c - `hypura serve`: the server, until a signal ends it. */
+#include "api/server.h"
 #include "base/mem.h"
+#include "base/times.h"
 #include "cli/command.h"
 #include "cli/endpoint.h"
 #include "cli/machine.h"
 #include "cli/supervise.h"
 #include "engine/rpc.h"
-#include "session/backend_engine.h"
 #include "http/http.h"
-#include "api/server.h"
-#include "base/times.h"
+#include "session/backend_engine.h"
 
 #include <signal.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 
 #include <yyjson.h>
 
-/* Lay the sidecar of `model` out (by --trace, else by statistics) and predict what it would change under the options of a
- * plan. `*ret_layout` is freed with hyp_sidecar_free(). Errors: those of hyp_sidecar_rank() and hyp_sidecar_layout();
+/* Lay the sidecar of `model` out (by --trace, else by statistics) and predict what it would change under the options of
+ * a plan. `*ret_layout` is freed with hyp_sidecar_free(). Errors: those of hyp_sidecar_rank() and hyp_sidecar_layout();
  * HYP_EUNSUPPORTED: nothing in this model could be packed. */
 HYP_NODISCARD int hyp_sidecar_view_predict(const hyp_args *args, const hyp_model *model, const hyp_machine *machine,
                                            hyp_sidecar **ret_layout, hyp_sidecar_gain *ret, hyp_err *err);
@@ -17,7 +17,7 @@ void hyp_sidecar_view_state(const hyp_sidecar_look *look);
 /* The reads now and then, and the tokens a second: two or three lines. */
 void hyp_sidecar_view_gain(const hyp_sidecar_gain *gain);
 
-/* Add the members "state", "path", "bytes", "order", "why" to `object`; those of "gain". Strings stay the look's. Return false
- * without memory. */
+/* Add the members "state", "path", "bytes", "order", "why" to `object`; those of "gain". Strings stay the look's.
+ * Return false without memory. */
 bool hyp_sidecar_view_state_json(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_sidecar_look *look);
 bool hyp_sidecar_view_gain_json(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_sidecar_gain *gain);

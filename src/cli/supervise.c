@@ -1,5 +1,5 @@
-/* supervise.c - ggml's RPC client knows no errors: when a server goes away it aborts the process. Here that process is a child,
- * and what is left of it is a sentence. */
+/* supervise.c - ggml's RPC client knows no errors: when a server goes away it aborts the process. Here that process is
+ * a child, and what is left of it is a sentence. */
 #include "cli/supervise.h"
 
 #include "base/platform.h"

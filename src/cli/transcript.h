@@ -1,7 +1,7 @@
 /* transcript.h - a conversation as it is kept between turns and saved to a file: messages, in order, as JSON.
  *
- * The file is one JSON object, {"model": ..., "messages": [{"role", "content", "thinking"?}, ...]}, the body of a request
- * to /api/chat. Pure: no engine, no terminal. One thread at a time. */
+ * The file is one JSON object, {"model": ..., "messages": [{"role", "content", "thinking"?}, ...]}, the body of a
+ * request to /api/chat. Pure: no engine, no terminal. One thread at a time. */
 #pragma once
 #include "base/err.h"
 #include "base/text.h"
@@ -29,8 +29,8 @@ HYP_NODISCARD int hyp_transcript_set_system(hyp_transcript *t, const char *text,
 /* The system message's text, or NULL. Belongs to the transcript. */
 const char *hyp_transcript_system(const hyp_transcript *t);
 
-/* Append the messages as a JSON array, without the `n_dropped` oldest that are not the system message. Bytes that are not
- * UTF-8 become U+FFFD. Errors: HYP_ENOMEM. */
+/* Append the messages as a JSON array, without the `n_dropped` oldest that are not the system message. Bytes that are
+ * not UTF-8 become U+FFFD. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_transcript_write(const hyp_transcript *t, size_t n_dropped, hyp_str *out, hyp_err *err);
 
 /* Save to `path` (replaced as a whole), `model` beside the messages. Errors: HYP_EIO, HYP_ENOMEM. */

@@ -1,9 +1,9 @@
 /* word_wrap.h - text that comes in pieces, broken between words where the terminal's line ends.
  *
- * Every piece is shown at once, for a model may be slow. When a word turns out not to fit, what stands of it is erased and
- * written again on the next line, as Ollama does. Only characters of one column are ever moved so; a wide one may be broken
- * before, as is usual in the scripts that have them. A word longer than a line is left to the terminal, which keeps it whole
- * for copying. Not for output that is no terminal. */
+ * Every piece is shown at once, for a model may be slow. When a word turns out not to fit, what stands of it is erased
+ * and written again on the next line, as Ollama does. Only characters of one column are ever moved so; a wide one may
+ * be broken before, as is usual in the scripts that have them. A word longer than a line is left to the terminal, which
+ * keeps it whole for copying. Not for output that is no terminal. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,9 +27,10 @@ typedef struct hyp_word_wrap {
 /* The terminal has `columns` columns now; 0: break nothing. Cheap: for every piece. */
 void hyp_word_wrap_set_columns(hyp_word_wrap *w, int columns);
 
-/* Write `n` bytes of UTF-8 to `out`, which must be at the place that `w` believes it is. What is no UTF-8 is passed on. The
- * locale must be one of UTF-8 (hyp_terminal_use_utf8()). Errors are those of `out`: ferror(). */
+/* Write `n` bytes of UTF-8 to `out`, which must be at the place that `w` believes it is. What is no UTF-8 is passed on.
+ * The locale must be one of UTF-8 (hyp_terminal_use_utf8()). Errors are those of `out`: ferror(). */
 void hyp_word_wrap_write(hyp_word_wrap *w, const char *bytes, size_t n, FILE *out);
 
-/* The text has ended, or something else is written: pass on what was held back. The next text begins at a line's start. */
+/* The text has ended, or something else is written: pass on what was held back. The next text begins at a line's start.
+ */
 void hyp_word_wrap_end(hyp_word_wrap *w, FILE *out);

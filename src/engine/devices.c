@@ -81,8 +81,8 @@ int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hw, hy
     return hyp_devices_each_server(choice, add_server, hw, err);
 }
 
-/* What was measured earlier; or a quick look, but only where it decides something: without a device every tensor computes on
- * the CPU, however fast that is. */
+/* What was measured earlier; or a quick look, but only where it decides something: without a device every tensor
+ * computes on the CPU, however fast that is. */
 static int load_profile(const hyp_device_choice *choice, hyp_profile_request *request, hyp_profile *ret, hyp_err *err) {
     request->cached_only = true;
     int r = hyp_profile_load_or_measure(request, ret, err);

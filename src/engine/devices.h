@@ -12,19 +12,22 @@ typedef struct hyp_device_choice {
         void); /* called before this machine is measured for the first time, a second or two; may be NULL */
 } hyp_device_choice;
 
-/* A device that computes on the CPU (Mesa's llvmpipe and the like): slower than the CPU itself, good for tests. Pure. */
+/* A device that computes on the CPU (Mesa's llvmpipe and the like): slower than the CPU itself, good for tests. Pure.
+ */
 bool hyp_devices_is_software(const hyp_device *device);
 
-/* Leave in `hardware` the local devices of `choice`, in its order. Errors: HYP_EINVAL (there is none of that name). Pure. */
+/* Leave in `hardware` the local devices of `choice`, in its order. Errors: HYP_EINVAL (there is none of that name).
+ * Pure. */
 HYP_NODISCARD int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
 
 /* Reach every server of `choice` and append its devices to `hardware`. After hyp_runtime_start(); one thread at a time.
  * Errors: those of hyp_rpc_add(), HYP_ELIMIT (too many devices). */
 HYP_NODISCARD int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
 
-/* The machine for running `model`: the kept profile, else, when there are devices to choose between, a quick one (a second
- * or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core. `*ret_machine` and `*ret_disk`: how its rates are known.
- * One thread at a time. Errors: those above, and of the profile. */
+/* The machine for running `model`: the kept profile, else, when there are devices to choose between, a quick one (a
+ * second or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core.
+ * `*ret_machine` and `*ret_disk`: how its rates are known. One thread at a time. Errors: those above, and of the
+ * profile. */
 HYP_NODISCARD int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads,
                                       hyp_hardware *ret, hyp_profile_source *ret_machine, hyp_profile_source *ret_disk,
                                       hyp_err *err);
@@ -32,7 +35,7 @@ HYP_NODISCARD int hyp_devices_machine(const hyp_device_choice *choice, const hyp
 /* The ggml types that most of a model's weights have, as a bit set: those whose speed is worth measuring. Pure. */
 uint64_t hyp_devices_types(const hyp_model *model);
 
-/* Call `each` with every single address in `servers`, which may be lists separated by commas. Stops at the first result that
- * is not 0 and returns it. Errors: HYP_EINVAL (an address is too long). */
+/* Call `each` with every single address in `servers`, which may be lists separated by commas. Stops at the first result
+ * that is not 0 and returns it. Errors: HYP_EINVAL (an address is too long). */
 int hyp_devices_each_server(const hyp_device_choice *choice, int (*each)(const char *address, void *user, hyp_err *err),
                             void *user, hyp_err *err);

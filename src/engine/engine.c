@@ -3,20 +3,21 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "engine/runtime.h"
 #include "host/hugepages.h"
 #include "host/mapping.h"
 #include "host/process.h"
-#include "engine/runtime.h"
-#include "stream/expert_uses.h"
 #include "hw/memory.h"
+#include "stream/expert_uses.h"
 
 #include <string.h>
 #include <unistd.h>
 
 enum { MAX_PARALLEL = 64 };
 
-/* Beside the heap, the context and the frames: the program's and its libraries' pages, the sampler's candidates, rows of the
- * token embedding in the page cache. A control group of the budget was never filled: 156 of 262 MB, 1928 of 2097 MB used. */
+/* Beside the heap, the context and the frames: the program's and its libraries' pages, the sampler's candidates, rows
+ * of the token embedding in the page cache. A control group of the budget was never filled: 156 of 262 MB, 1928 of 2097
+ * MB used. */
 enum { STREAM_SLACK_BYTES = 20 << 20 };
 
 /* How much of the model is touched to learn what page faults cost here and now, once in a run at most. */
@@ -68,8 +69,8 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     return hyp_engine_err(err, HYP_EENGINE, "llama.cpp cannot load this model");
 }
 
-/* The bytes of `file` from the first host tensor to the last: libllama unmaps what is before and behind, and something else
- * may stand there. False when no tensor of the file is on the host. */
+/* The bytes of `file` from the first host tensor to the last: libllama unmaps what is before and behind, and something
+ * else may stand there. False when no tensor of the file is on the host. */
 static bool host_range(const hyp_engine *e, size_t file, uint64_t *ret_first, uint64_t *ret_end) {
     uint64_t first = UINT64_MAX, end = 0;
     for (size_t i = 0; i < e->model->n_tensors; i++) {
@@ -134,8 +135,9 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t
     params.n_batch = HYP_MAX(params.n_ubatch, 2048u);
     params.n_threads = params.n_threads_batch = e->info.threads;
     params.op_offload = false;
-    /* Only a sequence's last token has logits: while streaming, their buffer (vocabulary times outputs) need not be as wide as
-     * the batch. Where memory suffices it is: a bound here costs a tenth of the prefill (1110 against 1250 tok/s). */
+    /* Only a sequence's last token has logits: while streaming, their buffer (vocabulary times outputs) need not be as
+     * wide as the batch. Where memory suffices it is: a bound here costs a tenth of the prefill (1110 against 1250
+     * tok/s). */
     if (is_streaming(e) && !config->embeddings) params.n_outputs_max = params.n_seq_max;
     params.embeddings = config->embeddings;
     params.no_perf = true;
@@ -179,8 +181,8 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         mirrors[i].paths = (const char *const *)e->mirrors.items[i].files;
     stream.io.mirrors = mirrors;
     stream.io.n_mirrors = e->mirrors.n;
-    /* Pieces of the size at which the disk saturates, and at least as many of them in flight; never fewer than the usual 16,
-     * which small parts of experts need. */
+    /* Pieces of the size at which the disk saturates, and at least as many of them in flight; never fewer than the
+     * usual 16, which small parts of experts need. */
     if (e->info.disk_bytes_per_s > 0 && stream.io.depth == 0) {
         stream.io.chunk_bytes = e->hardware.disk_request_bytes;
         stream.io.depth = HYP_MAX(2 * HYP_MIN(e->hardware.disk_depth, 128u), 16u);
@@ -258,14 +260,14 @@ static void free_context(hyp_engine *e) {
     hyp_process_trim_heap();
 }
 
-/* The context first, since only then it is known what it takes; should it leave too little for the frames (some architectures'
- * compute buffers are far larger than any formula), narrower batches need smaller ones. */
+/* The context first, since only then it is known what it takes; should it leave too little for the frames (some
+ * architectures' compute buffers are far larger than any formula), narrower batches need smaller ones. */
 static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err) {
     for (uint32_t ubatch = e->plan->ubatch_tokens;; ubatch /= 4) {
         hyp_err failure = HYP_ERR_NONE;
         /* Its buffers need not have been touched yet, so libllama's word counts, not what is resident. Address space it
-         * reserves for graphs is a thousand times what it uses. Where it says nothing, and where a device's driver keeps
-         * memory of its own, the plan's figures hold. */
+         * reserves for graphs is a thousand times what it uses. Where it says nothing, and where a device's driver
+         * keeps memory of its own, the plan's figures hold. */
         uint64_t heap = hyp_process_anonymous_bytes();
         hyp_runtime_clear_host_buffers();
         int r = make_context(e, config, ubatch, &failure);
@@ -391,8 +393,8 @@ static uint64_t host_bytes(const hyp_engine *e) {
     return bytes;
 }
 
-/* After a measured start, streaming that is clearly slower than plain mmap would be is given up: the mapping shows the file
- * again, and the page cache gets the frames' memory. */
+/* After a measured start, streaming that is clearly slower than plain mmap would be is given up: the mapping shows the
+ * file again, and the page cache gets the frames' memory. */
 static void consider_mmap(hyp_engine *e, double seconds, const hyp_pager_stats *before) {
     hyp_stream_stats now;
     hyp_memory memory;

@@ -1,7 +1,7 @@
 /* engine.h - a loaded model and its context: the only door to libllama.
  *
- * An engine owns one model, one context with `n_parallel` sequences, and, when the model is larger than memory, the pager
- * that streams it. What it computes is what llama.cpp computes; the mode only decides where the weights are.
+ * An engine owns one model, one context with `n_parallel` sequences, and, when the model is larger than memory, the
+ * pager that streams it. What it computes is what llama.cpp computes; the mode only decides where the weights are.
  *
  * Threads: one thread, the compute thread, owns an engine and calls every function except those marked otherwise. */
 #pragma once
@@ -16,12 +16,11 @@ typedef struct hyp_engine hyp_engine;
 typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, void *user);
 
 typedef struct hyp_engine_config {
-    const hyp_model *model;       /* opened by the caller, who keeps it alive as long as the engine */
-    hyp_mode mode;                /* HYP_MODE_AUTO: as the plan says */
-    const hyp_hardware *hardware; /* as measured; copied. NULL: as `devices` says */
-    const hyp_device_choice
-        *devices;            /* profile this machine (devices.h) and use these devices. NULL, and no `hardware`: a
-                                         modest machine with this one's memory and no device */
+    const hyp_model *model;           /* opened by the caller, who keeps it alive as long as the engine */
+    hyp_mode mode;                    /* HYP_MODE_AUTO: as the plan says */
+    const hyp_hardware *hardware;     /* as measured; copied. NULL: as `devices` says */
+    const hyp_device_choice *devices; /* profile this machine (devices.h) and use these devices. NULL, and no
+                                         `hardware`: a modest machine with this one's memory and no device */
     uint64_t ram_bytes;      /* budget for weights, cache, KV cache, buffers; 0: what is available less a headroom */
     uint64_t vram_bytes;     /* of each device at most; 0: what is free */
     uint32_t context_tokens; /* per sequence */
@@ -34,8 +33,8 @@ typedef struct hyp_engine_config {
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
     const char *trace_path; /* record the routing there, or NULL */
     hyp_io_config io;       /* how streamed weights are read; its mirrors are set by the engine */
-    /* Copies of the model on other disks, as hyp_mirrors_open() takes them: streamed weights are read from all of them. With
-     * `mirrors_may_lack` a folder that does not hold this model is passed over with a warning. */
+    /* Copies of the model on other disks, as hyp_mirrors_open() takes them: streamed weights are read from all of them.
+     * With `mirrors_may_lack` a folder that does not hold this model is passed over with a warning. */
     const char *const *mirrors;
     size_t n_mirrors;
     bool mirrors_may_lack;
@@ -44,8 +43,8 @@ typedef struct hyp_engine_config {
     bool no_repack;           /* keep the file's weight layout in resident mode too: for comparing digests */
     hyp_engine_progress progress;
     void *progress_user;
-    /* Told a line, without a full stop, about what is not as it should be and does no harm: on the compute thread, inside open
-     * and decode. May be NULL. */
+    /* Told a line, without a full stop, about what is not as it should be and does no harm: on the compute thread,
+     * inside open and decode. May be NULL. */
     void (*warn)(const char *line, void *user);
     void *warn_user;
 } hyp_engine_config;
@@ -54,14 +53,15 @@ typedef struct hyp_engine_config {
 bool hyp_engine_keeps_whole_windows(void);
 
 /* Load. `*ret` is freed with hyp_engine_close().
- * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_EFORMAT (a tokenizer that cannot work), HYP_ENOMEM (the budget is too small: the hint names
- * the least), HYP_EUNSUPPORTED (also a `trace_path` in another mode than experts), HYP_EIO, HYP_ENOTFOUND (no file at `sidecar_path`), HYP_ECANCELED (by `progress`), and those of
+ * Errors: HYP_EENGINE (libllama refused the file: its own words follow), HYP_EFORMAT (a tokenizer that cannot work),
+ * HYP_ENOMEM (the budget is too small: the hint names the least), HYP_EUNSUPPORTED (also a `trace_path` in another mode
+ * than experts), HYP_EIO, HYP_ENOTFOUND (no file at `sidecar_path`), HYP_ECANCELED (by `progress`), and those of
  * hyp_mirrors_open(). */
 HYP_NODISCARD int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err);
 void hyp_engine_close(hyp_engine *engine);
 
-/* Complete the file at `trace_path`; what is computed from now on is not recorded. Nothing to do without one. Closing does the
- * same, and cannot tell. Errors: HYP_EIO and HYP_ENOMEM, when something of it is missing. */
+/* Complete the file at `trace_path`; what is computed from now on is not recorded. Nothing to do without one. Closing
+ * does the same, and cannot tell. Errors: HYP_EIO and HYP_ENOMEM, when something of it is missing. */
 HYP_NODISCARD int hyp_engine_end_trace(hyp_engine *engine, hyp_err *err);
 
 /* --- what was loaded --- */
@@ -79,29 +79,29 @@ typedef struct hyp_engine_info {
 } hyp_engine_info;
 const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
 
-/* The packed copy of the streamed weights. `*ret_path` (may be NULL) is its file when it is in use, else NULL; `*ret_why` (may
- * be NULL) why one that is there is not in use, or no longer, else NULL. */
+/* The packed copy of the streamed weights. `*ret_path` (may be NULL) is its file when it is in use, else NULL;
+ * `*ret_why` (may be NULL) why one that is there is not in use, or no longer, else NULL. */
 bool hyp_engine_uses_sidecar(const hyp_engine *engine, const char **ret_path, const hyp_err **ret_why);
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
 const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
 
 /* Where it placed the weights; never changes. Any thread. */
 
-/* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was opened:
- * its plan, its batch width, its frames. Errors: HYP_ENOMEM. */
+/* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was
+ * opened: its plan, its batch width, its frames. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_engine_predict(const hyp_engine *engine, uint32_t prompt_tokens, uint32_t output_tokens,
                                      hyp_prediction *ret, hyp_err *err);
 
 /* --- tokens and text --- */
 typedef int32_t hyp_token;
 
-/* Tokenise `n` bytes of text. `add_special`: the model's own beginning (and end) tokens; `parse_special`: control tokens
- * written in the text are recognised. The caller frees `*ret`. Any thread. Errors: HYP_ENOMEM, HYP_EENGINE. */
+/* Tokenise `n` bytes of text. `add_special`: the model's own beginning (and end) tokens; `parse_special`: control
+ * tokens written in the text are recognised. The caller frees `*ret`. Any thread. Errors: HYP_ENOMEM, HYP_EENGINE. */
 HYP_NODISCARD int hyp_engine_tokenize(const hyp_engine *engine, const char *text, size_t n, bool add_special,
                                       bool parse_special, hyp_token **ret, size_t *ret_n, hyp_err *err);
 
-/* The bytes of one token, not terminated, possibly a part of a character. Returns their number, or the negative of what is
- * needed when `size` is too small. `special`: render control tokens too. Any thread. */
+/* The bytes of one token, not terminated, possibly a part of a character. Returns their number, or the negative of what
+ * is needed when `size` is too small. `special`: render control tokens too. Any thread. */
 int hyp_engine_piece(const hyp_engine *engine, hyp_token token, bool special, char *buf, size_t size);
 
 /* Does the token end a generation? Any thread. */
@@ -135,9 +135,10 @@ typedef struct hyp_input {
     bool output; /* logits wanted */
 } hyp_input;
 
-/* Evaluate `n` inputs in one call, at most the context's batch; sequences may be mixed. Logits are then read by the index of
- * their input. Errors: HYP_ENOMEM (the KV cache is full: nothing changed), HYP_EIO (a weight could not be read: the sequences'
- * memory past the last good position must be removed), HYP_ECANCELED (hyp_engine_interrupt), HYP_EENGINE. */
+/* Evaluate `n` inputs in one call, at most the context's batch; sequences may be mixed. Logits are then read by the
+ * index of their input. Errors: HYP_ENOMEM (the KV cache is full: nothing changed), HYP_EIO (a weight could not be
+ * read: the sequences' memory past the last good position must be removed), HYP_ECANCELED (hyp_engine_interrupt),
+ * HYP_EENGINE. */
 HYP_NODISCARD int hyp_engine_decode(hyp_engine *engine, const hyp_input *inputs, size_t n, hyp_err *err);
 
 /* The n_vocab logits of input `index` of the last decode; valid until the next. NULL if it had no output. */
@@ -156,8 +157,8 @@ void hyp_engine_clear_interrupt(hyp_engine *engine);
 
 /* --- a sequence's memory --- */
 
-/* Forget positions >= `from` of `seq`. Returns false when the model cannot cut there (recurrent state, a sliding window that
- * has moved on): then restore a checkpoint or clear with from = 0, which always works. */
+/* Forget positions >= `from` of `seq`. Returns false when the model cannot cut there (recurrent state, a sliding window
+ * that has moved on): then restore a checkpoint or clear with from = 0, which always works. */
 bool hyp_engine_seq_truncate(hyp_engine *engine, int32_t seq, int32_t from);
 
 /* Copy positions [0, n) of one sequence to another, empty one. */
@@ -166,13 +167,14 @@ void hyp_engine_seq_copy(hyp_engine *engine, int32_t from_seq, int32_t to_seq, i
 /* One past the last position held, 0 when empty. */
 int32_t hyp_engine_seq_length(const hyp_engine *engine, int32_t seq);
 
-/* Forget positions [from, to) and move what follows down to `from`, with keys turned to their new positions: what llama.cpp calls
- * a context shift. What is held then was computed in the sight of what is gone, so it is not what a fresh evaluation would give.
- * Returns false, with nothing changed, where a model cannot do that (recurrent state, a window kept alone). */
+/* Forget positions [from, to) and move what follows down to `from`, with keys turned to their new positions: what
+ * llama.cpp calls a context shift. What is held then was computed in the sight of what is gone, so it is not what a
+ * fresh evaluation would give. Returns false, with nothing changed, where a model cannot do that (recurrent state, a
+ * window kept alone). */
 bool hyp_engine_seq_shift(hyp_engine *engine, int32_t seq, int32_t from, int32_t to);
 
-/* Checkpoints: the state that hyp_engine_seq_truncate() cannot rewind (recurrent state, sliding window) when `partial`, else
- * all of it. save: the caller frees `*ret`. Errors: HYP_ENOMEM, HYP_EENGINE. */
+/* Checkpoints: the state that hyp_engine_seq_truncate() cannot rewind (recurrent state, sliding window) when `partial`,
+ * else all of it. save: the caller frees `*ret`. Errors: HYP_ENOMEM, HYP_EENGINE. */
 HYP_NODISCARD int hyp_engine_seq_save(hyp_engine *engine, int32_t seq, bool partial, void **ret, size_t *ret_bytes,
                                       hyp_err *err);
 HYP_NODISCARD int hyp_engine_seq_restore(hyp_engine *engine, int32_t seq, bool partial, const void *data, size_t bytes,

@@ -1,9 +1,9 @@
 /* engine_priv.h - what the files of this folder share. */
 #pragma once
 #include "engine/engine.h"
-#include "stream/fallback.h"
 #include "engine/mirror.h"
 #include "engine/offload.h"
+#include "stream/fallback.h"
 #include "stream/stream.h"
 
 #include <llama.h>

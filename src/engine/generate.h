@@ -29,20 +29,20 @@ typedef struct hyp_generate_result {
     double ttft_s; /* from the call to the first token */
     double prefill_s, decode_s;
     hyp_engine_stats before_decode, after_decode; /* counters: their difference is what decoding cost */
-    uint64_t
-        logits_digest; /* 64-bit FNV-1a over the little-endian bytes of every logit from which an output token was sampled */
-    hyp_token *tokens; /* output tokens; the caller frees */
+    uint64_t logits_digest; /* 64-bit FNV-1a over the little-endian bytes of every logit from which an output token was
+                               sampled */
+    hyp_token *tokens;      /* output tokens; the caller frees */
 } hyp_generate_result;
 
-/* Generate. On HYP_ECANCELED-like interruption the result is filled and the return value is 0 with HYP_STOP_INTERRUPTED.
- * Errors: HYP_EINVAL (the prompt does not fit the context, or is empty), and those of hyp_engine_decode() and hyp_sampler_new(); `*ret`
- * then holds what was measured until the failure. */
+/* Generate. On HYP_ECANCELED-like interruption the result is filled and the return value is 0 with
+ * HYP_STOP_INTERRUPTED. Errors: HYP_EINVAL (the prompt does not fit the context, or is empty), and those of
+ * hyp_engine_decode() and hyp_sampler_new(); `*ret` then holds what was measured until the failure. */
 HYP_NODISCARD int hyp_generate(hyp_engine *engine, const hyp_generate_request *request, hyp_generate_result *ret,
                                hyp_err *err);
 
-/* The physical limit of the decoding just done, and what sets it: 1 / max(compute time, bytes read / disk rate) a token,
- * where compute time is what was not spent waiting for reads. `disk_bytes_per_s`: the disk's rate at the request size and
- * depth in use; 0 takes the rate seen while reading. */
+/* The physical limit of the decoding just done, and what sets it: 1 / max(compute time, bytes read / disk rate) a
+ * token, where compute time is what was not spent waiting for reads. `disk_bytes_per_s`: the disk's rate at the request
+ * size and depth in use; 0 takes the rate seen while reading. */
 typedef struct hyp_bound {
     double tok_per_s; /* 0 when nothing was decoded */
     bool by_disk;

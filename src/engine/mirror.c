@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Beside the model's digest, which has 16: a copy that stopped anywhere but in its last hundredth is found. 0.1 ms each on an
- * SSD, 10 ms on a disk that turns. */
+/* Beside the model's digest, which has 16: a copy that stopped anywhere but in its last hundredth is found. 0.1 ms each
+ * on an SSD, 10 ms on a disk that turns. */
 enum { SAMPLES = 96, SAMPLE_BYTES = 4096 };
 
 static void free_model(hyp_model **m) {

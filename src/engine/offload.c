@@ -41,7 +41,8 @@ static int add_overrides(const hyp_model *model, const hyp_plan *plan, const ggm
         const hyp_tensor *t = &model->tensors[i];
         uint8_t site =
             plan->tensor_tier[i] >= HYP_TIER_DEVICE ? (uint8_t)(plan->tensor_tier[i] - HYP_TIER_DEVICE + 1) : 0;
-        /* libllama keeps the embedding on the host; where it is the output matrix too, it makes the device's copy itself. */
+        /* libllama keeps the embedding on the host; where it is the output matrix too, it makes the device's copy
+         * itself. */
         if (site == site_by_layer(plan, t) || t->bytes == 0 || t->role == HYP_ROLE_EMBEDDING) continue;
         char *pattern = exact_pattern(t->name);
         if (pattern == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the placement");

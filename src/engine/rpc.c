@@ -87,7 +87,8 @@ int hyp_rpc_probe(const char *address, double timeout_s, hyp_err *err) {
 
 typedef ggml_backend_reg_t (*add_server)(const char *endpoint);
 
-/* Saying hello to something that is no RPC server would wait for ever: it is done by a thread that can be left behind. */
+/* Saying hello to something that is no RPC server would wait for ever: it is done by a thread that can be left behind.
+ */
 typedef struct hello {
     pthread_mutex_t lock;
     pthread_cond_t done_cond;

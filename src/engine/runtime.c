@@ -12,7 +12,8 @@ static char last_error[256];  /* guarded by `lock` */
 static bool started;          /* guarded by `lock` */
 static uint64_t host_buffers; /* guarded by `lock` */
 
-/* "sched_reserve:        CPU compute buffer size =    34.52 MiB", "...: CPU KV buffer size = ...", "... Vulkan_Host ...". */
+/* "sched_reserve:        CPU compute buffer size =    34.52 MiB", "...: CPU KV buffer size = ...", "... Vulkan_Host
+ * ...". */
 static void count_buffer(const char *text) {
     const char *size = strstr(text, " buffer size = "), *cpu = strstr(text, " CPU"), *pinned = strstr(text, "_Host ");
     double mib;

@@ -89,8 +89,8 @@ static llama_token_data_array candidates_of(hyp_sampler *s, const float *logits)
     return (llama_token_data_array){s->candidates, (size_t)s->n_vocab, -1, false};
 }
 
-/* The grammar is slow over a whole vocabulary, so the chain draws first and the grammar only checks that one token; if it
- * refuses, the draw is repeated over what the grammar allows. This is what llama.cpp's own tools do. */
+/* The grammar is slow over a whole vocabulary, so the chain draws first and the grammar only checks that one token; if
+ * it refuses, the draw is repeated over what the grammar allows. This is what llama.cpp's own tools do. */
 static hyp_token draw(hyp_sampler *s, const float *logits) {
     llama_token_data_array all = candidates_of(s, logits);
     llama_sampler_apply(s->chain, &all);
@@ -98,8 +98,8 @@ static hyp_token draw(hyp_sampler *s, const float *logits) {
     if (s->grammar == NULL || hyp_lazy_allows(s->grammar, token)) return token;
     all = candidates_of(s, logits);
     llama_sampler_apply(s->grammar, &all);
-    /* With nothing to choose from the chain would choose all the same, and libllama ends the process when a grammar is told
-     * of a token that it does not allow. */
+    /* With nothing to choose from the chain would choose all the same, and libllama ends the process when a grammar is
+     * told of a token that it does not allow. */
     size_t allowed = 0;
     while (allowed < all.size && all.data[allowed].logit == -INFINITY)
         allowed++;

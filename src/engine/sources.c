@@ -1,8 +1,8 @@
 /* sources.c - a model with copies on several disks: what happens when one of them fails.
  *
- * A failed read is repeated by src/io, a page fault on a dead disk is served from a mirror by the guard of the mapping; both go
- * on by themselves. What is left to do here, between two decodes: show a living copy in the mapping instead of a dead primary,
- * and tell the user once. */
+ * A failed read is repeated by src/io, a page fault on a dead disk is served from a mirror by the guard of the mapping;
+ * both go on by themselves. What is left to do here, between two decodes: show a living copy in the mapping instead of
+ * a dead primary, and tell the user once. */
 #include "engine/engine_priv.h"
 
 #include "base/mem.h"

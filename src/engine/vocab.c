@@ -12,7 +12,8 @@ static int refuse(const hyp_engine *e, const char *what, hyp_err *err) {
     return HYP_EFORMAT;
 }
 
-/* libllama gives some tokenizers the usual number where the file names none, whether there are so many tokens or not. */
+/* libllama gives some tokenizers the usual number where the file names none, whether there are so many tokens or not.
+ */
 static bool is_missing(const hyp_engine *e, llama_token token) {
     return token < 0 || token >= llama_vocab_n_tokens(e->vocab);
 }

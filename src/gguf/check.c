@@ -323,8 +323,8 @@ static int check_counts(reader *r, uint64_t *ret_n_tensors, uint64_t *ret_n_keys
                                               : "download or convert the model again");
         return HYP_EFORMAT;
     }
-    /* The least a key takes is its length, one letter, its type and one byte; a tensor: its length, a letter, the number
-     * of dimensions, its type and its offset. */
+    /* The least a key takes is its length, one letter, its type and one byte; a tensor: its length, a letter, the
+     * number of dimensions, its type and its offset. */
     if (*ret_n_keys > HYP_GGUF_MAX_KEYS || *ret_n_keys * 14 > r->file_bytes)
         return bad(r, "the header claims %" PRIu64 " metadata keys", *ret_n_keys);
     if (*ret_n_tensors > HYP_GGUF_MAX_TENSORS || *ret_n_tensors * 25 > r->file_bytes)

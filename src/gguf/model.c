@@ -175,7 +175,8 @@ static int read_parts(hyp_model *model, parts *p, hyp_err *err) {
     return HYP_EFORMAT;
 }
 
-/* A copy that can be shown: no control characters, whole UTF-8 (bytes that are not become '?'), at most MAX_NAME_BYTES. */
+/* A copy that can be shown: no control characters, whole UTF-8 (bytes that are not become '?'), at most MAX_NAME_BYTES.
+ */
 static char *clean_copy(const char *text, size_t n) {
     char *out = strndup(text, HYP_MIN(n, (size_t)MAX_NAME_BYTES));
     if (out == NULL) return NULL;

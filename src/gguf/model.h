@@ -68,10 +68,10 @@ typedef struct hyp_model {
     struct hyp_model_priv *priv;
 } hyp_model;
 
-/* Open the model at `path`: a GGUF file, or the first part of a split one ("-00001-of-0000N.gguf"; another part names the
- * first in its hint). Every string and array belongs to the model. The caller frees `*ret` with hyp_model_free(). Thread-safe.
- * Errors: HYP_ENOTFOUND, HYP_EIO, HYP_EFORMAT (truncated, corrupt, hostile, not GGUF, an unknown tensor type, a part
- * missing), HYP_ENOMEM. */
+/* Open the model at `path`: a GGUF file, or the first part of a split one ("-00001-of-0000N.gguf"; another part names
+ * the first in its hint). Every string and array belongs to the model. The caller frees `*ret` with hyp_model_free().
+ * Thread-safe. Errors: HYP_ENOTFOUND, HYP_EIO, HYP_EFORMAT (truncated, corrupt, hostile, not GGUF, an unknown tensor
+ * type, a part missing), HYP_ENOMEM. */
 HYP_NODISCARD int hyp_model_open(const char *path, hyp_model **ret, hyp_err *err);
 void hyp_model_free(hyp_model *model);
 
@@ -84,8 +84,9 @@ const char *hyp_tensor_type_name(int type);
 /* The role of a tensor by its name ("blk.3.ffn_gate_exps.weight"): pure, for tests and for graphs. */
 hyp_role hyp_role_of(const char *tensor_name);
 
-/* Metadata look-up. `key` may begin with "%s.", which stands for the architecture. Integers of every width, and for _f64
- * floats too; arrays give their first element (per-layer values: _u64_at). `fallback` when absent or of another kind. */
+/* Metadata look-up. `key` may begin with "%s.", which stands for the architecture. Integers of every width, and for
+ * _f64 floats too; arrays give their first element (per-layer values: _u64_at). `fallback` when absent or of another
+ * kind. */
 uint64_t hyp_model_meta_u64(const hyp_model *model, const char *key, uint64_t fallback);
 uint64_t hyp_model_meta_u64_at(const hyp_model *model, const char *key, size_t index, uint64_t fallback);
 double hyp_model_meta_f64(const hyp_model *model, const char *key, double fallback);
@@ -95,6 +96,6 @@ const char *hyp_model_meta_str(const hyp_model *model, const char *key, const ch
 const hyp_tensor *hyp_model_tensor(const hyp_model *model, const char *name);
 
 /* How many bytes of `tensor` decoding one token reads on average: of routed experts the share that is used
- * (expert_used_count / expert_count), of an embedding one row unless it is the output too, of multi-token prediction layers
- * nothing, of everything else all. */
+ * (expert_used_count / expert_count), of an embedding one row unless it is the output too, of multi-token prediction
+ * layers nothing, of everything else all. */
 uint64_t hyp_tensor_touched_bytes(const hyp_model *model, const hyp_tensor *tensor);

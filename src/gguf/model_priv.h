@@ -28,7 +28,8 @@ char *hyp_gguf_split_path(const char *path, const hyp_gguf_split *split, uint32_
 /* Report what is wrong with the model's content: "PATH: what the format says", with a hint. Returns HYP_EFORMAT. */
 int hyp_gguf_damaged(const hyp_model *model, hyp_err *err, const char *hint, const char *format, ...) HYP_PRINTF(4, 5);
 
-/* Check metadata for what libllama would abort on instead of reporting, and fill the model's numbers (n_layers, n_experts,
+/* Check metadata for what libllama would abort on instead of reporting, and fill the model's numbers (n_layers,
+ * n_experts,
  * ...). Needs model->gguf, arch and path. Errors: HYP_EFORMAT, HYP_ENOMEM. */
 HYP_NODISCARD int hyp_gguf_read_numbers(hyp_model *model, hyp_err *err);
 HYP_NODISCARD int hyp_gguf_check_vocabulary(const hyp_model *model, hyp_err *err);

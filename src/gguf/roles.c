@@ -2,8 +2,8 @@
  *
  * The names are those of llama.cpp's table (LLM_TENSOR_NAMES). A name is cut into the layer ("blk.3."), the stem
  * ("ffn_gate_exps") and the kind (".weight", ".bias", ".scale"); the stem decides. New architectures mostly reuse or
- * vary known stems, so the table matches beginnings and parts of stems, the special before the general, and what it does
- * not know is HYP_ROLE_OTHER: such a tensor is kept in memory, which is never wrong. */
+ * vary known stems, so the table matches beginnings and parts of stems, the special before the general, and what it
+ * does not know is HYP_ROLE_OTHER: such a tensor is kept in memory, which is never wrong. */
 #include "gguf/model.h"
 
 #include "base/mem.h"

@@ -68,7 +68,8 @@ static int fill_table(vocabulary *v, hyp_err *err) {
     return HYP_OK;
 }
 
-/* A SentencePiece tokenizer spells what it has no token for byte by byte, and throws when a byte has no token either. */
+/* A SentencePiece tokenizer spells what it has no token for byte by byte, and throws when a byte has no token either.
+ */
 static int check_bytes(const vocabulary *v, hyp_err *err) {
     for (unsigned byte = 0; byte < 256; byte++) {
         char name[8], itself[2] = {(char)byte, '\0'};

@@ -31,8 +31,8 @@ static struct guard *guard_of(const char *addr) {
     return NULL;
 }
 
-/* Put the page, or the whole range, of a copy there that has it. A copy is asked by a read first: a page that it lacks too
- * would fault again, for ever. */
+/* Put the page, or the whole range, of a copy there that has it. A copy is asked by a read first: a page that it lacks
+ * too would fault again, for ever. */
 static bool rescue(struct guard *g, char *base, char *page) {
     char byte;
     bool whole = atomic_load(&g->whole);

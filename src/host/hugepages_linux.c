@@ -1,5 +1,6 @@
-/* hugepages_linux.c - ggml allocates its buffers by posix_memalign(); defined in the executable, that name is found before libc's,
- * as the names in mapping.c are. Where it is not (a sanitizer has its own), nothing is lost but speed. */
+/* hugepages_linux.c - ggml allocates its buffers by posix_memalign(); defined in the executable, that name is found
+ * before libc's, as the names in mapping.c are. Where it is not (a sanitizer has its own), nothing is lost but speed.
+ */
 #include "host/hugepages.h"
 
 #include "base/mem.h"

@@ -1,5 +1,6 @@
-/* mapping_linux.c - this executable's own mmap(), madvise() and posix_madvise(), which libllama and ggml call instead of the
- * C library's: an executable's symbols come first in an ELF process. Outside a load they only forward to the kernel. */
+/* mapping_linux.c - this executable's own mmap(), madvise() and posix_madvise(), which libllama and ggml call instead
+ * of the C library's: an executable's symbols come first in an ELF process. Outside a load they only forward to the
+ * kernel. */
 #include "host/mapping_priv.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@ static int watched_file(int fd) {
     return fd >= 0 && hyp_mapping_is_watching() && fstat(fd, &st) == 0 ? hyp_mapping_watched(st.st_dev, st.st_ino) : -1;
 }
 
-/* In large-file builds the header renames mmap() to mmap64(): both names are defined, by what they are called in objects. */
+/* In large-file builds the header renames mmap() to mmap64(): both names are defined, by what they are called in
+ * objects. */
 void *hyp_interposed_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset) __asm__("mmap");
 void *hyp_interposed_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset) {
     int file = watched_file(fd);

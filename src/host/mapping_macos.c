@@ -1,9 +1,10 @@
-/* mapping_macos.c - finds the model's files among the mappings of this process, which the kernel lists with their files.
+/* mapping_macos.c - finds the model's files among the mappings of this process, which the kernel lists with their
+ * files.
  *
- * Nothing is interposed. A library's calls go to the library that they were linked with (two-level namespaces), whatever
- * the executable defines; dyld takes interposing tuples (__DATA,__interpose) from libraries alone, never from the executable.
- * And nothing need be: libllama knows MAP_POPULATE only on Linux, and of a WILLNEED the kernel reads one transfer's worth at
- * most (vm_map_willneed in xnu: MAX_UPL_TRANSFER_BYTES), not the file. */
+ * Nothing is interposed. A library's calls go to the library that they were linked with (two-level namespaces),
+ * whatever the executable defines; dyld takes interposing tuples (__DATA,__interpose) from libraries alone, never from
+ * the executable. And nothing need be: libllama knows MAP_POPULATE only on Linux, and of a WILLNEED the kernel reads
+ * one transfer's worth at most (vm_map_willneed in xnu: MAX_UPL_TRANSFER_BYTES), not the file. */
 #include "host/mapping_priv.h"
 
 #include <libproc.h>

@@ -64,7 +64,8 @@ static bool all_digits(const char *text) {
     return true;
 }
 
-/* Copy the host of "host", "host:port", "[v6]", "[v6]:port" or a bare "v6" without brackets or port. False when malformed. */
+/* Copy the host of "host", "host:port", "[v6]", "[v6]:port" or a bare "v6" without brackets or port. False when
+ * malformed. */
 static bool host_part(const char *text, char *buf, size_t size) {
     const char *end;
     if (text[0] == '[') {

@@ -1,8 +1,9 @@
 /* http.h - the HTTP side: connections, requests, replies. Knows routes and bytes, nothing of models.
  *
- * libmicrohttpd runs a small pool of epoll threads. A handler never blocks: it answers at once, or hands over a *source*
- * from which the reply is pulled piece by piece, the connection being suspended whenever the source has nothing yet.
- * A further thread watches what libmicrohttpd does not: clients that leave while they wait, requests that trickle in.
+ * libmicrohttpd runs a small pool of epoll threads. A handler never blocks: it answers at once, or hands over a
+ * *source* from which the reply is pulled piece by piece, the connection being suspended whenever the source has
+ * nothing yet. A further thread watches what libmicrohttpd does not: clients that leave while they wait, requests that
+ * trickle in.
  *
  * Threads: a hyp_request belongs to the HTTP thread that runs its handler; only hyp_request_wake() may be called from
  * elsewhere, and only until the source's `detach` returned. Locks are taken in the order README.md gives. */
@@ -36,12 +37,13 @@ typedef struct hyp_http_config {
     int listen_fd;            /* of hyp_http_bind(), which stays the caller's; 0: bind to host and port */
 } hyp_http_config;
 
-/* A listening socket: connections queue there until a server accepts them, and stay when one server gives way to the next. The
- * caller closes `*ret_fd`. `host` NULL: 127.0.0.1; `port` 0: any free one. Errors: HYP_EINVAL (host), HYP_EIO. */
+/* A listening socket: connections queue there until a server accepts them, and stay when one server gives way to the
+ * next. The caller closes `*ret_fd`. `host` NULL: 127.0.0.1; `port` 0: any free one. Errors: HYP_EINVAL (host),
+ * HYP_EIO. */
 HYP_NODISCARD int hyp_http_bind(const char *host, int port, int *ret_fd, hyp_err *err);
 
-/* Bind and start serving. `config` and what it points to must outlive the server. Errors: HYP_EINVAL (host), HYP_EIO (the
- * address is taken, ...), HYP_ENOMEM. */
+/* Bind and start serving. `config` and what it points to must outlive the server. Errors: HYP_EINVAL (host), HYP_EIO
+ * (the address is taken, ...), HYP_ENOMEM. */
 HYP_NODISCARD int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err);
 
 /* The port in use. */

@@ -2,9 +2,9 @@
  *
  * A suspended connection is not polled by libmicrohttpd, so a client that hangs up while it waits for a token would go
  * unnoticed: its socket is put into a set of our own (watchset.h). (As in Go's server, which Ollama runs on, a
- * client that closes its sending side counts as gone.) And libmicrohttpd's timeout restarts at every byte: a request that
- * trickles in is ended by a deadline for the whole. And it wakes those that wait for long, so that they can give their
- * clients a sign of life. */
+ * client that closes its sending side counts as gone.) And libmicrohttpd's timeout restarts at every byte: a request
+ * that trickles in is ended by a deadline for the whole. And it wakes those that wait for long, so that they can give
+ * their clients a sign of life. */
 #include "http/http_priv.h"
 
 #include <errno.h>

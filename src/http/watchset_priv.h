@@ -16,8 +16,8 @@ void watchset_close(watchset *w); /* accepts NULL; nobody waits any more */
 bool watchset_add(watchset *w, int fd, uint64_t serial);
 void watchset_remove(watchset *w, int fd);
 
-/* Wait at most `timeout_ms` and write the serials of those that hung up, at most `max`. Returns their number, perhaps 0, or
- * -1 with errno. */
+/* Wait at most `timeout_ms` and write the serials of those that hung up, at most `max`. Returns their number, perhaps
+ * 0, or -1 with errno. */
 int watchset_wait(watchset *w, int timeout_ms, uint64_t *ret_serials, int max);
 
 /* End the present or the next wait. */

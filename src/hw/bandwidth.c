@@ -23,8 +23,8 @@ static double seconds_of(const hyp_bench *bench) {
 }
 
 /* --- plain memory ---
- * Everything here is timed in pieces of a few milliseconds of which the fastest count: what other programs take from the
- * processor meanwhile would otherwise be taken for slowness of the machine. */
+ * Everything here is timed in pieces of a few milliseconds of which the fastest count: what other programs take from
+ * the processor meanwhile would otherwise be taken for slowness of the machine. */
 enum { MAX_READERS = 64 };
 
 typedef struct reader {
@@ -33,7 +33,8 @@ typedef struct reader {
     size_t n;
 } reader;
 
-/* A sanitizer's look at each of a hundred million words would take minutes; they were written before the threads began. */
+/* A sanitizer's look at each of a hundred million words would take minutes; they were written before the threads began.
+ */
 __attribute__((no_sanitize("thread"))) static void *read_words(void *arg) {
     reader *r = arg;
     uint64_t a = 0, b = 0, c = 0, d = 0;
@@ -76,7 +77,8 @@ double hyp_bandwidth_memory(const hyp_bench *bench) {
         s = read_once(words + (i + PIECES / 2) % PIECES * (piece / sizeof *words), piece / n, 1);
         if (s > 0) alone = HYP_MAX(alone, (double)piece / (double)n / s);
     }
-    /* Two cores read at least 1.6 times what one does on any machine with two memory channels: the floor on a busy one. */
+    /* Two cores read at least 1.6 times what one does on any machine with two memory channels: the floor on a busy one.
+     */
     return n > 1 ? HYP_MAX(best, 1.6 * alone) : HYP_MAX(best, alone);
 }
 
@@ -115,7 +117,8 @@ static struct ggml_context *new_context(size_t n_tensors) {
     return ggml_init(params);
 }
 
-/* One row of small numbers in the type's own coding, again and again: the value of a weight does not change its cost. */
+/* One row of small numbers in the type's own coding, again and again: the value of a weight does not change its cost.
+ */
 static bool fill_matrices(work *w, enum ggml_type type) {
     size_t row = ggml_row_size(type, WIDTH), bytes = row * (size_t)w->rows;
     HYP_AUTOFREE float *numbers = malloc(WIDTH * sizeof *numbers);
@@ -194,9 +197,9 @@ typedef struct timing {
     bool calm; /* no other program took the processor away meanwhile */
 } timing;
 
-/* Seconds of one graph: the first `n_graphs` in turn until `seconds` are over and each ran. The threads never sleep within a
- * run, so a run in which they had all of the processor was undisturbed; the median of these counts. Where there are none, the
- * fastest tenth's slowest: a single fastest run may have found its weights in a cache. */
+/* Seconds of one graph: the first `n_graphs` in turn until `seconds` are over and each ran. The threads never sleep
+ * within a run, so a run in which they had all of the processor was undisturbed; the median of these counts. Where
+ * there are none, the fastest tenth's slowest: a single fastest run may have found its weights in a cache. */
 static timing time_graphs(const work *w, size_t n_graphs, int threads, double seconds) {
     enum { MAX_RUNS = 512, LEAST_CALM = 5 };
     double times[MAX_RUNS], calm[MAX_RUNS], begin = hyp_text_now_s();
@@ -230,9 +233,10 @@ static double time_alone(const work *w, const hyp_bench *bench, size_t n_graphs)
     return seconds;
 }
 
-/* Seconds of the first `n_graphs` graphs with all threads. Threads meet after every product, so on a busy machine a run is as
- * slow as the thread that was interrupted, and hardly any run is undisturbed. One thread alone is: what all of them together
- * must then reach, as long as memory can feed them, bounds the answer. 0.85 is the least scaling seen on an idle machine. */
+/* Seconds of the first `n_graphs` graphs with all threads. Threads meet after every product, so on a busy machine a run
+ * is as slow as the thread that was interrupted, and hardly any run is undisturbed. One thread alone is: what all of
+ * them together must then reach, as long as memory can feed them, bounds the answer. 0.85 is the least scaling seen on
+ * an idle machine. */
 static double time_all_threads(const work *w, const hyp_bench *bench, size_t n_graphs, double bytes) {
     timing together = time_graphs(w, n_graphs, w->set_threads != NULL ? bench->threads : 0, seconds_of(bench));
     double all = together.s;
@@ -329,8 +333,9 @@ int hyp_bandwidth_type(const hyp_bench *bench, int type, hyp_weight_rate *ret, h
     return HYP_OK;
 }
 
-/* Seconds of the graph of NODES nodes. Threads that wait for one another after every node lose a time slice each where others
- * want the processor; meeting costs two threads about as much again as the work of one, which bounds the answer there. */
+/* Seconds of the graph of NODES nodes. Threads that wait for one another after every node lose a time slice each where
+ * others want the processor; meeting costs two threads about as much again as the work of one, which bounds the answer
+ * there. */
 static double time_nodes(const work *w, const hyp_bench *bench) {
     timing together = time_graphs(w, 1, HYP_MAX(bench->threads, 1), seconds_of(bench));
     if (together.calm || together.s <= 0) return together.s;

@@ -15,15 +15,16 @@ typedef struct hyp_bench {
     bool *disturbed;           /* set where other programs took the processor from a measurement; may be NULL */
 } hyp_bench;
 
-/* Plain reading of memory by `threads` threads, bytes per second: of three times what the cache holds, so that it cannot help.
- * 0 when there is no memory to try. */
+/* Plain reading of memory by `threads` threads, bytes per second: of three times what the cache holds, so that it
+ * cannot help. 0 when there is no memory to try. */
 double hyp_bandwidth_memory(const hyp_bench *bench);
 
 /* The four rates of one ggml type on the CPU. Errors: HYP_EENGINE (no CPU backend, or the type cannot be computed),
  * HYP_ENOMEM. */
 HYP_NODISCARD int hyp_bandwidth_type(const hyp_bench *bench, int type, hyp_weight_rate *ret, hyp_err *err);
 
-/* The fixed cost of one node of a graph on the CPU, seconds; on a busy machine at most four times what one thread alone needs. Errors: as above. */
+/* The fixed cost of one node of a graph on the CPU, seconds; on a busy machine at most four times what one thread alone
+ * needs. Errors: as above. */
 HYP_NODISCARD int hyp_bandwidth_node(const hyp_bench *bench, double *ret_s, hyp_err *err);
 
 /* Fill the measured fields of `device` (weight_bytes_per_s, flop_per_s, copy_bytes_per_s, hop_s) for a ggml device.
@@ -31,6 +32,6 @@ HYP_NODISCARD int hyp_bandwidth_node(const hyp_bench *bench, double *ret_s, hyp_
 HYP_NODISCARD int hyp_bandwidth_device(const hyp_bench *bench, struct ggml_backend_device *dev, hyp_device *device,
                                        hyp_err *err);
 
-/* Describe every ggml device that is not a CPU (name, kind, memory), without measuring. Returns their number; `ret_devs` (may
- * be NULL) gets ggml's handles. */
+/* Describe every ggml device that is not a CPU (name, kind, memory), without measuring. Returns their number;
+ * `ret_devs` (may be NULL) gets ggml's handles. */
 size_t hyp_bandwidth_devices(hyp_device *ret, struct ggml_backend_device **ret_devs, size_t max);

@@ -32,7 +32,8 @@ void hyp_cpu_probe(hyp_cpu *ret) {
         snprintf(cpu.name, sizeof cpu.name, "unknown");
     cpu.name[sizeof cpu.name - 1] = '\0';
     cpu.logical = HYP_MAX(number("hw.logicalcpu"), 1u);
-    /* All threads of a matrix product wait for the slowest: efficiency cores (level 1) would only hold the others up. */
+    /* All threads of a matrix product wait for the slowest: efficiency cores (level 1) would only hold the others up.
+     */
     cpu.cores = number("hw.perflevel0.physicalcpu");
     if (cpu.cores == 0) cpu.cores = number("hw.physicalcpu");
     cpu.cores = HYP_MAX(HYP_MIN(cpu.cores, cpu.logical), 1u);

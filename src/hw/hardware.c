@@ -32,8 +32,9 @@ const char *hyp_device_kind_name(hyp_device_kind kind) {
 void hyp_hardware_assume_device(const char *name, hyp_device_kind kind, uint64_t bytes, double weight_bytes_per_s,
                                 hyp_device *ret) {
     /* A GPU computes some 60 operations for each byte it can read in the same time, a processor 10; what is not read or
-     * computed is PCIe and launching, or a gigabit network and its round trip. By default the slowest GPUs that are bought
-     * for this (GDDR6 of 288 GB/s, seven eighths of it reached), the memory of a laptop's chip, and a PC of eight cores. */
+     * computed is PCIe and launching, or a gigabit network and its round trip. By default the slowest GPUs that are
+     * bought for this (GDDR6 of 288 GB/s, seven eighths of it reached), the memory of a laptop's chip, and a PC of
+     * eight cores. */
     static const struct {
         double weight_bytes_per_s, flop_per_byte, copy_bytes_per_s, hop_s;
     } typical[HYP_N_DEVICE_KINDS] = {[HYP_DEVICE_GPU] = {250e9, 60, 10e9, 5e-5},

@@ -57,12 +57,12 @@ typedef struct hyp_hardware {
     size_t n_devices;
 } hyp_hardware;
 
-/* A modest PC, for whatever was not measured: figures below most real machines, so that an estimate errs to the slow side.
- * RAM fields are zero. Pure. */
+/* A modest PC, for whatever was not measured: figures below most real machines, so that an estimate errs to the slow
+ * side. RAM fields are zero. Pure. */
 void hyp_hardware_default(hyp_hardware *ret);
 
-/* A device that is not there, called `name`, of `bytes` memory, all free, that works through weights at `weight_bytes_per_s`;
- * 0: what a modest one of its kind does. Its other rates are assumed from its kind. Pure. */
+/* A device that is not there, called `name`, of `bytes` memory, all free, that works through weights at
+ * `weight_bytes_per_s`; 0: what a modest one of its kind does. Its other rates are assumed from its kind. Pure. */
 void hyp_hardware_assume_device(const char *name, hyp_device_kind kind, uint64_t bytes, double weight_bytes_per_s,
                                 hyp_device *ret);
 

@@ -1,8 +1,8 @@
 /* memory.h - how much memory this process may use: the machine's, and what every enclosing control group leaves of it.
  *
- * A container or a `systemd-run -p MemoryMax=` sees the whole machine in /proc/meminfo; what kills it is the limit of its
- * control group or of any group above it. So the answer is the smallest of MemAvailable and, for every enclosing group of
- * version 1 and 2, the limit less what is used and cannot be reclaimed. */
+ * A container or a `systemd-run -p MemoryMax=` sees the whole machine in /proc/meminfo; what kills it is the limit of
+ * its control group or of any group above it. So the answer is the smallest of MemAvailable and, for every enclosing
+ * group of version 1 and 2, the limit less what is used and cannot be reclaimed. */
 #pragma once
 #include "base/err.h"
 
@@ -31,15 +31,15 @@ typedef struct hyp_memory {
  * Errors: HYP_EIO (the system does not tell its memory). A group that cannot be read is left out. */
 HYP_NODISCARD int hyp_memory_probe(hyp_memory *ret, hyp_err *err);
 
-/* The same over a copy of Linux' files: `root` stands before /proc/... and before every mount point ("" is the system). Only
- * in the Linux build. */
+/* The same over a copy of Linux' files: `root` stands before /proc/... and before every mount point ("" is the system).
+ * Only in the Linux build. */
 HYP_NODISCARD int hyp_memory_probe_at(const char *root, hyp_memory *ret, hyp_err *err);
 
 /* What `--ram` defaults to: available_bytes less hyp_memory_headroom(). Pure. */
 uint64_t hyp_memory_budget(const hyp_memory *memory);
 
-/* What is left to others: 5 % of what is available, at least 512 MiB, at most 4 GiB, never more than a quarter of what is
- * available. The 5 % covers the growth of other programs and the page tables of large mappings (1/512 of what they map);
- * the 512 MiB keeps the page cache alive that serves the token embedding, the program and its libraries, without which a
- * machine thrashes long before anything is killed. Pure. */
+/* What is left to others: 5 % of what is available, at least 512 MiB, at most 4 GiB, never more than a quarter of what
+ * is available. The 5 % covers the growth of other programs and the page tables of large mappings (1/512 of what they
+ * map); the 512 MiB keeps the page cache alive that serves the token embedding, the program and its libraries, without
+ * which a machine thrashes long before anything is killed. Pure. */
 uint64_t hyp_memory_headroom(uint64_t available_bytes);

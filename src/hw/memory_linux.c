@@ -106,9 +106,9 @@ static void add_group(const char *root, const char *folder, int version, hyp_mem
     memory->groups[memory->n_groups++] = group;
 }
 
-/* Walk from the process's group up to the mount point. `group` is the path of /proc/self/cgroup, `mounted` the part of the
- * hierarchy that the mount shows: a container often sees only its own subtree, or a path outside it ("/../..": then the
- * mount point itself is the nearest group that can be read). */
+/* Walk from the process's group up to the mount point. `group` is the path of /proc/self/cgroup, `mounted` the part of
+ * the hierarchy that the mount shows: a container often sees only its own subtree, or a path outside it ("/../..": then
+ * the mount point itself is the nearest group that can be read). */
 static void walk_groups(const char *root, const char *mount_point, const char *mounted, const char *group, int version,
                         hyp_memory *memory) {
     size_t prefix = strcmp(mounted, "/") == 0 ? 0 : strlen(mounted);
@@ -158,7 +158,8 @@ static bool has_word(const char *list, const char *word) {
     return false;
 }
 
-/* The process's group in the hierarchy of `version`: lines "ID:CONTROLLERS:PATH", version 2 with ID 0 and none named. */
+/* The process's group in the hierarchy of `version`: lines "ID:CONTROLLERS:PATH", version 2 with ID 0 and none named.
+ */
 static bool own_group(const char *cgroup, int version, char *ret_path, size_t size) {
     for (const char *line = cgroup; line != NULL && *line != '\0';) {
         const char *end = strchrnul(line, '\n'), *first = memchr(line, ':', (size_t)(end - line));

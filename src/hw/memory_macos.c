@@ -1,5 +1,5 @@
-/* memory_macos.c - the kernel's own counts of pages. There are no control groups: what is free or can be freed at once is
- * available to whoever asks first. */
+/* memory_macos.c - the kernel's own counts of pages. There are no control groups: what is free or can be freed at once
+ * is available to whoever asks first. */
 #include "hw/memory.h"
 
 #include <errno.h>

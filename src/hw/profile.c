@@ -109,8 +109,8 @@ static bool has_rate(const hyp_hardware *hw, int type) {
     return false;
 }
 
-/* Rates of the wanted types that are not known yet. Types that ggml cannot measure here (they need an importance matrix to be
- * written) are planned with the rates of their neighbours. */
+/* Rates of the wanted types that are not known yet. Types that ggml cannot measure here (they need an importance matrix
+ * to be written) are planned with the rates of their neighbours. */
 static int measure_types(session *s, const hyp_bench *bench, bool *ret_any, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     size_t left = s->request->quick ? 2 : HYP_HARDWARE_MAX_RATES;
@@ -140,7 +140,8 @@ static int measure_devices(session *s, const hyp_bench *bench, hyp_err *err) {
     return HYP_OK;
 }
 
-/* Devices are never measured in a hurry: starting one may take a second. Slow figures keep the plan off an unknown device. */
+/* Devices are never measured in a hurry: starting one may take a second. Slow figures keep the plan off an unknown
+ * device. */
 static void assume_devices(hyp_hardware *hw) {
     for (size_t i = 0; i < hw->n_devices; i++) {
         hyp_device *d = &hw->devices[i];
@@ -211,7 +212,8 @@ static bool on_point(size_t done, size_t total, const hyp_probe_point *point, vo
     return point == NULL || tell(s, "disk");
 }
 
-/* What plain mmap reaches: one fault at a time with the kernel's read-ahead, like buffered reads one after the other. */
+/* What plain mmap reaches: one fault at a time with the kernel's read-ahead, like buffered reads one after the other.
+ */
 static double fault_rate(const hyp_probe_result *result) {
     double best = 0;
     for (size_t i = 0; i < result->n_points; i++)

@@ -1,8 +1,9 @@
 /* profile.h - the machine's measured profile, kept in the user's cache folder.
  *
- * Two files: what the processor, the memory and the devices can do, keyed by what they are and by ggml's version; and what
- * the file system of the model can do, keyed by the file system. A key that no longer fits, a file that does not parse and
- * a file of another format are measured again, and so is a processor that other programs used meanwhile, some minutes later. Memory sizes and device memory in use are looked at anew every time. */
+ * Two files: what the processor, the memory and the devices can do, keyed by what they are and by ggml's version; and
+ * what the file system of the model can do, keyed by the file system. A key that no longer fits, a file that does not
+ * parse and a file of another format are measured again, and so is a processor that other programs used meanwhile, some
+ * minutes later. Memory sizes and device memory in use are looked at anew every time. */
 #pragma once
 #include "hw/cpu.h"
 #include "hw/hardware.h"
@@ -49,7 +50,7 @@ typedef struct hyp_profile_request {
     void *user;
 } hyp_profile_request;
 
-/* Load the profile, or measure and save it. The backends of ggml must have been loaded. Blocks for seconds unless `quick`.
- * One at a time a process. A profile that cannot be saved is returned all the same; its path is then empty.
+/* Load the profile, or measure and save it. The backends of ggml must have been loaded. Blocks for seconds unless
+ * `quick`. One at a time a process. A profile that cannot be saved is returned all the same; its path is then empty.
  * Errors: HYP_EIO (memory unknown; the file cannot be read), HYP_EENGINE (ggml cannot compute), HYP_ECANCELED. */
 HYP_NODISCARD int hyp_profile_load_or_measure(const hyp_profile_request *request, hyp_profile *ret, hyp_err *err);

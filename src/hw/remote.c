@@ -1,5 +1,5 @@
-/* remote.c - a remote device answers only what it is asked for: sending weights and starting graphs do not wait. Every time
- * taken here therefore ends with fetching a number back, and the round trip is taken off. */
+/* remote.c - a remote device answers only what it is asked for: sending weights and starting graphs do not wait. Every
+ * time taken here therefore ends with fetching a number back, and the round trip is taken off. */
 #include "hw/remote.h"
 
 #include "base/mem.h"
@@ -10,8 +10,8 @@
 #include <ggml.h>
 #include <string.h>
 
-/* A matrix is 2.2 MB in Q8_0: large against a round trip, small against ggml's limit (10 MiB) beyond which a server may take
- * the data from its own cache instead of the network. */
+/* A matrix is 2.2 MB in Q8_0: large against a round trip, small against ggml's limit (10 MiB) beyond which a server may
+ * take the data from its own cache instead of the network. */
 enum { WIDTH = 2048, ROWS = 1024, MATRICES = 8, TOKENS = 64, ROUND_TRIPS = 5 };
 
 typedef struct bench {

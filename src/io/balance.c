@@ -4,11 +4,12 @@
 
 #include <math.h>
 
-/* History halves over so many seconds of reading (two reads of a disk of 10 MB/s), and of standing idle. By time and not by
- * bytes, so that what arrives together is weighed together. */
+/* History halves over so many seconds of reading (two reads of a disk of 10 MB/s), and of standing idle. By time and
+ * not by bytes, so that what arrives together is weighed together. */
 static const double half_life_busy_s = 0.2, half_life_idle_s = 5;
 
-/* Before its rate is known, a source gets no more than this at once: it may be a hundred times slower than the other. */
+/* Before its rate is known, a source gets no more than this at once: it may be a hundred times slower than the other.
+ */
 enum { UNKNOWN_OUTSTANDING = 2 };
 
 /* A source that nobody chooses is tried again when it has been idle for so many times what a read would take. */

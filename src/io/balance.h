@@ -1,11 +1,11 @@
 /* balance.h - from which of several copies of a file to read: the one that will have finished first.
  *
- * A source is a place that holds a copy of every file: a disk. What a source would need for one read more is estimated as
- * (bytes outstanding there + bytes of the read) / its rate, the rule of shortest expected delay. The rate is what the source
- * delivered while it was busy in its last fractions of a second. So a source that is ten
- * times slower gets about a tenth of the bytes, whatever the number of reads in flight, and one that slows down gets less
- * at once. One that stands idle because it was slow is asked again from time to time, at a price that stays below a 64th
- * of the time.
+ * A source is a place that holds a copy of every file: a disk. What a source would need for one read more is estimated
+ * as (bytes outstanding there + bytes of the read) / its rate, the rule of shortest expected delay. The rate is what
+ * the source delivered while it was busy in its last fractions of a second. So a source that is ten times slower gets
+ * about a tenth of the bytes, whatever the number of reads in flight, and one that slows down gets less at once. One
+ * that stands idle because it was slow is asked again from time to time, at a price that stays below a 64th of the
+ * time.
  *
  * Pure arithmetic over a clock that the caller reads. Not thread-safe. */
 #pragma once
@@ -25,12 +25,12 @@ typedef struct hyp_balance {
     hyp_balance_source sources[HYP_IO_MAX_SOURCES];
 } hyp_balance;
 
-/* The source to read `bytes` from at `now_s`, among those in the mask `candidates` (not 0; bit i = source i). Those that
- * were dropped are passed over while there is another. */
+/* The source to read `bytes` from at `now_s`, among those in the mask `candidates` (not 0; bit i = source i). Those
+ * that were dropped are passed over while there is another. */
 uint32_t hyp_balance_choose(const hyp_balance *balance, uint32_t candidates, uint64_t bytes, double now_s);
 
-/* A read of `bytes` from `source` starts; it has ended and brought `read_bytes` (0: it failed, which says nothing of the
- * rate). */
+/* A read of `bytes` from `source` starts; it has ended and brought `read_bytes` (0: it failed, which says nothing of
+ * the rate). */
 void hyp_balance_start(hyp_balance *balance, uint32_t source, uint64_t bytes, double now_s);
 void hyp_balance_end(hyp_balance *balance, uint32_t source, uint64_t bytes, uint64_t read_bytes, double now_s);
 

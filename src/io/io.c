@@ -1,4 +1,5 @@
-/* io.c - the requests: submitted, queued by class, promoted, cancelled, reaped. The reads themselves: piece.c, method_*.c. */
+/* io.c - the requests: submitted, queued by class, promoted, cancelled, reaped. The reads themselves: piece.c,
+ * method_*.c. */
 #include "base/mem.h"
 #include "base/text.h"
 #include "io/io_priv.h"
@@ -40,7 +41,8 @@ static int start_method(hyp_io *io, hyp_io_backend backend, hyp_err *err) {
     return HYP_EUNSUPPORTED;
 }
 
-/* AUTO: threads, measured faster in whole runs than one thread that submits for all (README.md), and refused nowhere. */
+/* AUTO: threads, measured faster in whole runs than one thread that submits for all (README.md), and refused nowhere.
+ */
 static int start(hyp_io *io, hyp_io_backend wanted, hyp_err *err) {
     return start_method(io, wanted == HYP_IO_AUTO ? HYP_IO_THREADS : wanted, err);
 }
@@ -168,7 +170,8 @@ static void prepare_request(const hyp_io *io, hyp_io_request *request) {
     request->io.started_bytes = 0;
     request->io.in_flight = 0;
     request->io.queue = (uint8_t)request->cls;
-    /* Pages wholly beyond the end of the file never reach the device; the rest of its last page is zeroed after the read. */
+    /* Pages wholly beyond the end of the file never reach the device; the rest of its last page is zeroed after the
+     * read. */
     if (device < request->bytes) memset((char *)request->buf + device, 0, request->bytes - device);
 }
 

@@ -1,16 +1,16 @@
 /* io.h - reading parts of files into memory, many at a time, demand before prefetch.
  *
- * One hyp_io serves one set of files. Requests are owned by the caller from submit until reaped; the io layer splits large
- * ones, merges neighbours, keeps a bounded number in flight and reports each request once. Reads bypass the page cache
- * where the file system allows it (O_DIRECT with the alignment that statx reports), else they are buffered. The files are
- * only ever read.
+ * One hyp_io serves one set of files. Requests are owned by the caller from submit until reaped; the io layer splits
+ * large ones, merges neighbours, keeps a bounded number in flight and reports each request once. Reads bypass the page
+ * cache where the file system allows it (O_DIRECT with the alignment that statx reports), else they are buffered. The
+ * files are only ever read.
  *
- * A file may have copies on other disks (mirrors). Each piece of a request is then read from the copy that should have it
- * first (balance.h). A source (a disk: the primary is 0, the mirrors follow) whose read fails is dropped, and the read is
- * made from another: a request fails only when no copy can be read.
+ * A file may have copies on other disks (mirrors). Each piece of a request is then read from the copy that should have
+ * it first (balance.h). A source (a disk: the primary is 0, the mirrors follow) whose read fails is dropped, and the
+ * read is made from another: a request fails only when no copy can be read.
  *
- * Backends: io_uring (a single thread submits and reaps with few system calls), a pool of threads doing pread, and plain
- * (pread inside submit, for tests and as the reference). All pass the same tests.
+ * Backends: io_uring (a single thread submits and reaps with few system calls), a pool of threads doing pread, and
+ * plain (pread inside submit, for tests and as the reference). All pass the same tests.
  *
  * Threads: one thread owns a hyp_io and calls every function. Buffers may be any page-aligned memory. */
 #pragma once
@@ -29,9 +29,9 @@ typedef enum hyp_io_class {
 
 /* Fault injection, for tests: every Nth started read (0 = never) fails with EIO, returns half of what was asked for (a
  * real short read, to be continued), ends early as if the file had been truncated, or waits `delay_us` first (a random
- * share of it when `random_delay`). Counted over all reads that reach the device, those that continue a short read among
- * them; `only_class` >= 0 and `sources` other than 0 count and hit those alone. The Nth, 2Nth, ... are hit; a `seed` other
- * than 0 starts each of the four counts somewhere else and draws the random delays. */
+ * share of it when `random_delay`). Counted over all reads that reach the device, those that continue a short read
+ * among them; `only_class` >= 0 and `sources` other than 0 count and hit those alone. The Nth, 2Nth, ... are hit; a
+ * `seed` other than 0 starts each of the four counts somewhere else and draws the random delays. */
 typedef struct hyp_io_faults {
     uint64_t fail_every, short_every, truncate_every, delay_every;
     uint64_t die_after;   /* from this read on every one fails with EIO, as if the disk were gone; 0 = never */
@@ -53,8 +53,8 @@ typedef struct hyp_io_mirror {
 typedef struct hyp_io_config {
     hyp_io_backend backend; /* AUTO: io_uring where the kernel allows it, else threads */
     uint32_t depth;         /* device reads in flight, at most 256; 0 = 16 */
-    /* Chunks of prefetches in flight. Reads smaller than a chunk count by their bytes, and leave a quarter of `depth` to
-     * demands. 0 = as many as make 2 MiB, 2 to `depth` / 2. */
+    /* Chunks of prefetches in flight. Reads smaller than a chunk count by their bytes, and leave a quarter of `depth`
+     * to demands. 0 = as many as make 2 MiB, 2 to `depth` / 2. */
     uint32_t prefetch_depth;
     uint32_t chunk_bytes;         /* a request is read in pieces of about this size; 0 = 1 MiB */
     bool buffered;                /* never O_DIRECT; what is read stays in the page cache */
@@ -95,24 +95,26 @@ typedef struct hyp_io_stats {
 } hyp_io_stats;
 
 /* Open `paths[0..n)` for reading. `*ret` is freed with hyp_io_close(), which waits for what is in flight.
- * Errors: HYP_EIO (a file cannot be opened), HYP_EUNSUPPORTED (the named backend cannot work here), HYP_ENOMEM, HYP_EINVAL
- * (sizes that are not possible, a mirror that is no copy). */
+ * Errors: HYP_EIO (a file cannot be opened), HYP_EUNSUPPORTED (the named backend cannot work here), HYP_ENOMEM,
+ * HYP_EINVAL (sizes that are not possible, a mirror that is no copy). */
 HYP_NODISCARD int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config, hyp_io **ret,
                               hyp_err *err);
 void hyp_io_close(hyp_io *io);
 
-/* Queue a request; never blocks (plain: reads at once). The request and its buffer belong to the io layer until reaped. */
+/* Queue a request; never blocks (plain: reads at once). The request and its buffer belong to the io layer until reaped.
+ */
 void hyp_io_submit(hyp_io *io, hyp_io_request *request);
 
-/* Queue `requests[0..n)` as one: nothing starts before all are queued, so that those which stand next to each other in a
- * file are read together, scattered into their buffers (a vectored read serves up to 8 of them, and about a chunk). Each is
- * reaped, promoted and cancelled by itself. They are of one class. */
+/* Queue `requests[0..n)` as one: nothing starts before all are queued, so that those which stand next to each other in
+ * a file are read together, scattered into their buffers (a vectored read serves up to 8 of them, and about a chunk).
+ * Each is reaped, promoted and cancelled by itself. They are of one class. */
 void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n);
 
 /* The next finished request in order of completion, or NULL: with `wait`, only when none is outstanding. */
 HYP_NODISCARD hyp_io_request *hyp_io_reap(hyp_io *io, bool wait);
 
-/* A token now waits for this prefetch: move it before every other prefetch. No effect on a demand or a finished request. */
+/* A token now waits for this prefetch: move it before every other prefetch. No effect on a demand or a finished
+ * request. */
 void hyp_io_promote(hyp_io *io, hyp_io_request *request);
 
 /* Nobody needs this request any more: if it has not started it is reaped with HYP_ECANCELED, else as usual. */
@@ -134,11 +136,12 @@ typedef struct hyp_io_file_info {
 /* Which file was opened: for comparing with the one that is mapped. */
 void hyp_io_get_file(const hyp_io *io, uint32_t file, hyp_io_file_info *ret);
 
-/* Do not read from `source` any more: something else has found, for `sys_errno`, that it fails. No effect on the last one. */
+/* Do not read from `source` any more: something else has found, for `sys_errno`, that it fails. No effect on the last
+ * one. */
 void hyp_io_drop_source(hyp_io *io, uint32_t source, int sys_errno);
 
-/* A descriptor of `file` on a source that still works, for mapping it; -1 when there is no copy but one that was dropped. It
- * belongs to the io and is not positioned. */
+/* A descriptor of `file` on a source that still works, for mapping it; -1 when there is no copy but one that was
+ * dropped. It belongs to the io and is not positioned. */
 int hyp_io_living_fd(const hyp_io *io, uint32_t file);
 
 /* Tell in `err` why a reaped request failed: file, offset, reason and hint. Returns request->result. */

@@ -1,8 +1,8 @@
 /* io_priv.h - private to src/io: what the core (io.c, piece.c) and the methods (method_*.c) share.
  *
- * The core knows requests, queues and what a read's result means; a method only knows how to make a read happen. A method
- * takes a piece with hyp_io_take(), makes the read that it describes, and hands the result to hyp_io_piece_result(), which
- * either describes another read of the same piece or takes the piece back.
+ * The core knows requests, queues and what a read's result means; a method only knows how to make a read happen. A
+ * method takes a piece with hyp_io_take(), makes the read that it describes, and hands the result to
+ * hyp_io_piece_result(), which either describes another read of the same piece or takes the piece back.
  *
  * One mutex, `lock`, guards the queues, the counts and the list of finished requests. It is held for a few dozen
  * instructions at a time and never across a read, a wait for the device or a wake-up. */
@@ -138,7 +138,8 @@ struct hyp_io {
 
 /* --- file.c --- */
 
-/* Open and measure one file. `file` is zeroed by the caller and closed by it with hyp_io_file_close(), also on failure. */
+/* Open and measure one file. `file` is zeroed by the caller and closed by it with hyp_io_file_close(), also on failure.
+ */
 HYP_NODISCARD int hyp_io_file_open(hyp_io_file *file, const char *path, bool buffered, hyp_err *err);
 void hyp_io_file_close(hyp_io_file *file);
 
@@ -160,12 +161,12 @@ void hyp_io_drop(hyp_io *io, uint32_t source, int sys_errno);
 
 /* --- piece.c --- */
 
-/* The next read to start, demand first, or NULL when nothing may start now. `*ret_more` (may be NULL): a sleeper has been
- * taken off n_sleepers because yet another piece can start: the caller calls wake(). */
+/* The next read to start, demand first, or NULL when nothing may start now. `*ret_more` (may be NULL): a sleeper has
+ * been taken off n_sleepers because yet another piece can start: the caller calls wake(). */
 hyp_io_piece *hyp_io_take(hyp_io *io, bool *ret_more);
 
-/* The read of `piece` ended with `result`: bytes, or a negative errno. True: `piece->read` describes another read to make.
- * False: the piece is finished and no longer the caller's. */
+/* The read of `piece` ended with `result`: bytes, or a negative errno. True: `piece->read` describes another read to
+ * make. False: the piece is finished and no longer the caller's. */
 bool hyp_io_piece_result(hyp_io *io, hyp_io_piece *piece, int64_t result);
 
 /* Make the read of `piece` in this thread, its injected delay included, and return its result as above. */

@@ -1,4 +1,5 @@
-/* method_plain.c - every read is made inside submit, by the caller's thread: the reference that the others must match. */
+/* method_plain.c - every read is made inside submit, by the caller's thread: the reference that the others must match.
+ */
 #include "io/io_priv.h"
 
 /* The "sleeper" is the caller itself, always there. */

@@ -1,5 +1,5 @@
-/* method_uring.c - one thread owns an io_uring: it takes pieces until `depth` are in flight, submits them with one system
- * call that also waits, and handles every completion that is there when it returns.
+/* method_uring.c - one thread owns an io_uring: it takes pieces until `depth` are in flight, submits them with one
+ * system call that also waits, and handles every completion that is there when it returns.
  *
  * The thread sleeps in that call and nowhere else. Besides reads the ring holds one read of an eventfd, which submit()
  * writes when a piece can be started and the thread sleeps; while the ring is full a completion comes anyway, and no
@@ -129,7 +129,8 @@ static void wake_up(hyp_io *io) {
     pthread_mutex_unlock(&io->lock);
 }
 
-/* SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1): completions are worked off when this thread asks, not by interrupting it. */
+/* SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1): completions are worked off when this thread asks, not by interrupting
+ * it. */
 static int open_ring(loop *l, unsigned entries) {
     int r = -EINVAL;
 #if defined(IORING_SETUP_SINGLE_ISSUER) && defined(IORING_SETUP_DEFER_TASKRUN)

@@ -3,8 +3,8 @@
  *   hyp_io_take ──> read ──> hyp_io_piece_result ──> read again   short, interrupted, refused mode, next segment
  *                                               └──> complete     its requests are credited, the piece is free
  *
- * A piece is a chunk of one request, or up to HYP_IO_MAX_SEGMENTS whole small requests that are neighbours in the file and
- * in the queue. When a read of several segments fails, they are read again one at a time, so that only the one that
+ * A piece is a chunk of one request, or up to HYP_IO_MAX_SEGMENTS whole small requests that are neighbours in the file
+ * and in the queue. When a read of several segments fails, they are read again one at a time, so that only the one that
  * cannot be read fails. */
 #include "base/mem.h"
 #include "base/platform.h"
@@ -269,8 +269,8 @@ static bool next_window(hyp_io_piece *piece) {
     return true;
 }
 
-/* The window cannot be read where it was tried, for `sys_errno`: begin it again on a source that was not tried. False when
- * there is none. */
+/* The window cannot be read where it was tried, for `sys_errno`: begin it again on a source that was not tried. False
+ * when there is none. */
 static bool change_source(hyp_io *io, hyp_io_piece *piece, int sys_errno) {
     uint32_t holders = hyp_io_holders(io, piece->index);
     /* A file without copies says nothing of what else its disk holds. */
@@ -290,7 +290,8 @@ static bool change_source(hyp_io *io, hyp_io_piece *piece, int sys_errno) {
     return left != 0;
 }
 
-/* The window cannot be read, for `sys_errno`. True: read its segments one at a time. False: its one segment has failed. */
+/* The window cannot be read, for `sys_errno`. True: read its segments one at a time. False: its one segment has failed.
+ */
 static bool narrow(hyp_io_piece *piece, int sys_errno) {
     if (piece->first == piece->last) {
         piece->segments[piece->first].sys_errno = sys_errno;

@@ -1,5 +1,5 @@
-/* platform_macos.c - F_NOCACHE instead of O_DIRECT: a property of the open file that has no rules of alignment and falls
- * back to the cache where it must. What an aligned read of it brings goes straight into the buffer. */
+/* platform_macos.c - F_NOCACHE instead of O_DIRECT: a property of the open file that has no rules of alignment and
+ * falls back to the cache where it must. What an aligned read of it brings goes straight into the buffer. */
 #include "io/platform_priv.h"
 
 #include <errno.h>

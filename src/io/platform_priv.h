@@ -1,11 +1,13 @@
-/* platform_priv.h - what reading files asks of the operating system. Private to src/io; one file a system. Thread-safe. */
+/* platform_priv.h - what reading files asks of the operating system. Private to src/io; one file a system. Thread-safe.
+ */
 #pragma once
 #include "io/io_priv.h"
 
 /* Open for reads that leave the page cache alone, or -1 with errno. */
 int hyp_io_platform_open_direct(const char *path);
 
-/* The alignment of offset, size and buffer for such reads of the file open at `fd`; 0 where its file system has none. */
+/* The alignment of offset, size and buffer for such reads of the file open at `fd`; 0 where its file system has none.
+ */
 uint32_t hyp_io_platform_direct_alignment(int fd);
 
 /* Tell that nothing beyond what is asked for will be wanted. Advice. */

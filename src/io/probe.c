@@ -216,8 +216,8 @@ static uint64_t in_flight(const hyp_probe_point *point) {
     return (uint64_t)point->size_bytes * point->depth;
 }
 
-/* A demand waits for what is in flight, so few bytes are best; but larger reads cost less processor time. So: the largest
- * reads, up to 2 MiB, among those that need at most four times the least. */
+/* A demand waits for what is in flight, so few bytes are best; but larger reads cost less processor time. So: the
+ * largest reads, up to 2 MiB, among those that need at most four times the least. */
 static const hyp_probe_point *choose(const hyp_probe_result *result, double rate) {
     const hyp_probe_point *lightest = NULL, *choice = NULL;
     for (size_t i = 0; i < result->n_points; i++) {
@@ -265,8 +265,8 @@ static bool tell(const probe *p, size_t done, size_t total, const hyp_probe_poin
     return p->config->progress == NULL || p->config->progress(done, total, point, p->config->user);
 }
 
-/* Measure the points from `first` on, twice over, and keep the better rate: what disturbs a measurement makes it slower,
- * and rarely disturbs both. `n_later` points are still to come after these. */
+/* Measure the points from `first` on, twice over, and keep the better rate: what disturbs a measurement makes it
+ * slower, and rarely disturbs both. `n_later` points are still to come after these. */
 static int run_points(probe *p, size_t first, size_t n_later, hyp_err *err) {
     size_t n = p->result->n_points, total = N_PASSES * (n + n_later);
     for (size_t i = first; i < first + N_PASSES * (n - first); i++) {

@@ -1,12 +1,12 @@
 /* probe.h - how fast a file can be read, through the very code that feeds the engine.
  *
  * A point is one way of reading (method, page cache or not, size, depth, order) and the rate it reached. A quick probe
- * measures a dozen points in 2 to 4 seconds, enough to choose the settings; a full one measures them all. Read-only; the
- * cached pages of this one file are dropped before the points that must be cold, nothing else is touched.
+ * measures a dozen points in 2 to 4 seconds, enough to choose the settings; a full one measures them all. Read-only;
+ * the cached pages of this one file are dropped before the points that must be cold, nothing else is touched.
  *
- * Caveats: a rate is that of this file on this drive now. A virtual machine's host or the drive itself may cache what was
- * read before; points read at places drawn anew for each run, and a file much larger than that cache is the cure. Holes of
- * a sparse file are not on the drive: `hole_bytes` tells. */
+ * Caveats: a rate is that of this file on this drive now. A virtual machine's host or the drive itself may cache what
+ * was read before; points read at places drawn anew for each run, and a file much larger than that cache is the cure.
+ * Holes of a sparse file are not on the drive: `hole_bytes` tells. */
 #pragma once
 #include "io/io.h"
 

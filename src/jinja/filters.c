@@ -177,7 +177,8 @@ FILTER(f_abs) {
     return hj_is_num(v) && hj_number(v) < 0 ? hj_negate(c, v, true) : hj_negate(c, v, false);
 }
 
-/* round(precision=0, method='common'): 'common' rounds halves to even, as Python's round() does on the decimal value. */
+/* round(precision=0, method='common'): 'common' rounds halves to even, as Python's round() does on the decimal value.
+ */
 FILTER(f_round) {
     if (!hj_is_num(v)) hj_fail(c, HYP_EFORMAT, "round: a number is required, not %s", hj_type_name(v));
     int64_t precision = hj_arg_int(c, args, 0, "precision", 0);

@@ -232,7 +232,8 @@ hj_val hj_negate(hj_ctx *c, hj_val v, bool minus);
 bool hj_relation(hj_ctx *c, int op, hj_val a, hj_val b);
 hj_val hj_get_attr(hj_ctx *c, hj_val v, const char *name, size_t n); /* v.name */
 hj_val hj_get_item(hj_ctx *c, hj_val v, hj_val key);                 /* v[key] */
-/* Follow "a.b.0" or an index, as filters' attribute= do; a step that finds nothing gives `fallback`, if there is one. */
+/* Follow "a.b.0" or an index, as filters' attribute= do; a step that finds nothing gives `fallback`, if there is one.
+ */
 hj_val hj_get_path(hj_ctx *c, hj_val v, hj_val path, hj_val fallback);
 hj_val hj_slice(hj_ctx *c, hj_val v, hj_val start, hj_val stop, hj_val step);
 

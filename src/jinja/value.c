@@ -281,7 +281,8 @@ hj_val hj_from_json(hj_ctx *c, yyjson_mut_val *json) {
     case YYJSON_TYPE_ARR:
         hj_enter(c);
         v = hj_seq(c, HJ_SEQ_LIST, (uint32_t)yyjson_mut_arr_size(json));
-        yyjson_mut_arr_foreach(json, i, max, val) hj_push(c, v.list, hj_from_json(c, val));
+        yyjson_mut_arr_foreach(json, i, max, val)
+            hj_push(c, v.list, hj_from_json(c, val));
         hj_leave(c);
         return v;
     case YYJSON_TYPE_OBJ:

@@ -5,8 +5,8 @@
 
 #include <assert.h>
 
-/* Slots are granted so far ahead of their first use, at most this share of the budget in all. 128 MiB is what a drive of 7
- * GB/s fills in 20 ms and the preparer gets ready in 30. */
+/* Slots are granted so far ahead of their first use, at most this share of the budget in all. 128 MiB is what a drive
+ * of 7 GB/s fills in 20 ms and the preparer gets ready in 30. */
 enum { AHEAD_BYTES = 128 << 20, AHEAD_BUDGET_SHARE = 16 };
 
 int hyp_frames_init(hyp_frames *frames, hyp_frame_class *classes, size_t n, uint64_t base, uint64_t budget_bytes,

@@ -1,9 +1,9 @@
 /* map.c - which pages of the model's mapping show a frame.
  *
- * Spans are rounded outward to pages, so a page can belong to several: two neighbours, or many when they are smaller than
- * a page. Each resident frame holds the file's bytes of all its pages, so that any of them may stand on a shared page;
- * exactly one does, and it alone has the `owns` flag of that page. The rule that keeps foreign bytes out: a frame is given
- * up only after every page it owns shows something else, a resident neighbour's copy or the file. */
+ * Spans are rounded outward to pages, so a page can belong to several: two neighbours, or many when they are smaller
+ * than a page. Each resident frame holds the file's bytes of all its pages, so that any of them may stand on a shared
+ * page; exactly one does, and it alone has the `owns` flag of that page. The rule that keeps foreign bytes out: a frame
+ * is given up only after every page it owns shows something else, a resident neighbour's copy or the file. */
 #include "base/text.h"
 #include "pager/pager_priv.h"
 
@@ -26,8 +26,8 @@ static bool contains(const hyp_pager *p, size_t other, const pager_span *s, uint
     return o->file == s->file && o->first <= page && page <= o->last;
 }
 
-/* The resident span other than `s` that `page`, the first or last of `s`, may show: the one that owns it if there is one.
- * Spans that share a page are neighbours in the table. */
+/* The resident span other than `s` that `page`, the first or last of `s`, may show: the one that owns it if there is
+ * one. Spans that share a page are neighbours in the table. */
 static uint32_t resident_neighbour(const hyp_pager *p, uint32_t s, uint64_t page) {
     uint32_t found = NONE;
     for (size_t i = s; i-- > 0 && contains(p, i, &p->spans[s], page);) {
@@ -80,7 +80,8 @@ static void show_pages(const hyp_pager *p, const mapped_file *f, uint64_t first,
         (void)hyp_platform_map_file(f->fd, first * p->page, (end - first) * p->page, f->base + first * p->page);
 }
 
-/* Show `file` in the pages [first, end) but for those that show a frame. Spans are in file order, and no page is owned twice. */
+/* Show `file` in the pages [first, end) but for those that show a frame. Spans are in file order, and no page is owned
+ * twice. */
 static void show_file_around(const hyp_pager *p, uint32_t file, uint64_t first, uint64_t end) {
     for (size_t i = 0; i < p->n_spans; i++) {
         const pager_span *s = &p->spans[i];
@@ -115,7 +116,8 @@ void hyp_pager_leave_primary(hyp_pager *p, int sys_errno) {
 bool span_map(hyp_pager *p, uint32_t index, bool populate) {
     pager_span *s = &p->spans[index];
     assert(s->state == SPAN_ARRIVED);
-    /* What a neighbour shows already stays: it is the same bytes, and one page less to hand over when this one leaves. */
+    /* What a neighbour shows already stays: it is the same bytes, and one page less to hand over when this one leaves.
+     */
     bool own_first = resident_neighbour(p, index, s->first) == NONE;
     bool own_last = s->first == s->last ? own_first : resident_neighbour(p, index, s->last) == NONE;
     uint64_t a = own_first ? s->first : s->first + 1, b = own_last ? s->last + 1 : s->last;

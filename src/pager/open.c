@@ -261,9 +261,9 @@ static bool bridges(const hyp_pager *p, const mapped_file *f, uint64_t first, ui
 }
 
 /* Show the files in every span and between them, in as few mappings as can be. At open: the kernel joins neighbouring
- * mappings only if they are of the same opened file, so that where libllama's own mapping stayed, each eviction would leave
- * two cuts for ever. At close: what the system refuses to replace keeps its memory and its bytes, the file's, as long as
- * the mapping lives. */
+ * mappings only if they are of the same opened file, so that where libllama's own mapping stayed, each eviction would
+ * leave two cuts for ever. At close: what the system refuses to replace keeps its memory and its bytes, the file's, as
+ * long as the mapping lives. */
 static int show_files(hyp_pager *p) {
     int sys = 0;
     for (size_t i = 0; i < p->n_spans;) {

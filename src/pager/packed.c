@@ -1,10 +1,10 @@
 /* packed.c - reading from the packed file, in which the parts of a unit stand one after the other.
  *
- * Only where a read comes from differs: spans, frames and states are the same, and each span still has a request of its own.
- * Requests of neighbours in the packed file are submitted together, so that the io layer makes one vectored read of them.
- * The file is a copy, and a copy can be wrong: the first time a span is read, its pages are compared with the checksum that
- * was taken when the copy was made. A failed read or a wrong byte ends the use of the copy; the span is then read from the
- * model's own file. */
+ * Only where a read comes from differs: spans, frames and states are the same, and each span still has a request of its
+ * own. Requests of neighbours in the packed file are submitted together, so that the io layer makes one vectored read
+ * of them. The file is a copy, and a copy can be wrong: the first time a span is read, its pages are compared with the
+ * checksum that was taken when the copy was made. A failed read or a wrong byte ends the use of the copy; the span is
+ * then read from the model's own file. */
 #include "pager/pager_priv.h"
 
 #include "base/hash.h"
@@ -12,8 +12,8 @@
 #include <assert.h>
 #include <errno.h>
 
-/* Up to here a unit is read as one and in the order of the packed file. Larger reads are no faster (src/io/README.md), and
- * part by part the first matrix can be computed while the others are still being read. */
+/* Up to here a unit is read as one and in the order of the packed file. Larger reads are no faster (src/io/README.md),
+ * and part by part the first matrix can be computed while the others are still being read. */
 enum { WHOLE_UNIT_BYTES = 2 << 20 };
 
 static int compare_extents(const void *a, const void *b) {
@@ -101,7 +101,8 @@ bool packed_sort(hyp_pager *p, const uint32_t *units, size_t n) {
         bytes += u->frame_bytes;
         p->packed_order[i] = (packed_unit){u->always ? 0 : p->spans[unit_span(p, u, 0)].packed_at, units[i]};
     }
-    /* A layer wider than the cache: its first parts must be there first, the others take their frames one after the other. */
+    /* A layer wider than the cache: its first parts must be there first, the others take their frames one after the
+     * other. */
     if (bytes > p->frames.budget_bytes) return false;
     qsort(p->packed_order, n, sizeof *p->packed_order, compare_places);
     return true;

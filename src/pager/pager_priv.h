@@ -1,7 +1,8 @@
 /* pager_priv.h - private to src/pager: the pager's tables, and what its files share.
  *
- * A span is what is read, mapped and evicted as one: the pages of one cached extent, or of a run of neighbouring `always`
- * extents. Spans are numbered in the order of the files, so that those which share a page are neighbours in the table.
+ * A span is what is read, mapped and evicted as one: the pages of one cached extent, or of a run of neighbouring
+ * `always` extents. Spans are numbered in the order of the files, so that those which share a page are neighbours in
+ * the table.
  *
  *   build.c  from the caller's extents to units and spans
  *   open.c   files, classes, frames, policy and io; close
@@ -158,8 +159,8 @@ HYP_NODISCARD int packed_attach(hyp_pager *p, const hyp_pager_config *config, hy
 /* Aim the request of a span at the packed file, if the span is there. */
 void packed_aim(hyp_pager *p, uint32_t s, hyp_io_request *request);
 
-/* Submit a request, or keep it back while it may be a neighbour of the next. packed_flush() submits what was kept back: every
- * operation calls it before it ends, or looks for finished reads. */
+/* Submit a request, or keep it back while it may be a neighbour of the next. packed_flush() submits what was kept back:
+ * every operation calls it before it ends, or looks for finished reads. */
 void packed_submit(hyp_pager *p, uint32_t s);
 void packed_flush(hyp_pager *p);
 

@@ -1,4 +1,5 @@
-/* platform_linux.c - the arena is a memfd; pages are replaced by mmap(MAP_FIXED), which the kernel does under its own lock. */
+/* platform_linux.c - the arena is a memfd; pages are replaced by mmap(MAP_FIXED), which the kernel does under its own
+ * lock. */
 #include "pager/platform_priv.h"
 
 #include "base/mem.h"

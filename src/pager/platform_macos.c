@@ -1,4 +1,5 @@
-/* platform_macos.c - the arena is an unlinked POSIX shared memory object; macOS has neither memfd nor hole punching in it.
+/* platform_macos.c - the arena is an unlinked POSIX shared memory object; macOS has neither memfd nor hole punching in
+ * it.
  *
  * Pages are replaced by mmap(MAP_FIXED), which the kernel does under the lock of the address space. Memory of punched
  * pages is handed back by telling the kernel that their content is of no use (MADV_FREE_REUSABLE on the view). */

@@ -1,4 +1,5 @@
-/* policy.c - the policy's public face: keeps who is resident and who is pinned, and hands the rest to one of the kinds. */
+/* policy.c - the policy's public face: keeps who is resident and who is pinned, and hands the rest to one of the kinds.
+ */
 #include "pager/policy_priv.h"
 
 #include "base/mem.h"

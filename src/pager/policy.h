@@ -1,16 +1,17 @@
-/* policy.h - which resident unit to give up: pure bookkeeping, no memory, no I/O, no clock; used by the pager and replayed
- * over recorded traces on its own.
+/* policy.h - which resident unit to give up: pure bookkeeping, no memory, no I/O, no clock; used by the pager and
+ * replayed over recorded traces on its own.
  *
- * A unit (an expert of a layer) is known by its number; units of one layer are visited once a pass over the layers. Time
- * is counted in passes and layers, so that a policy can use the cyclic order: an expert of the layer just computed is
- * needed last. Thread rule: one owner. */
+ * A unit (an expert of a layer) is known by its number; units of one layer are visited once a pass over the layers.
+ * Time is counted in passes and layers, so that a policy can use the cyclic order: an expert of the layer just computed
+ * is needed last. Thread rule: one owner. */
 #pragma once
 #include "base/err.h"
 
 typedef struct hyp_policy hyp_policy;
 
 typedef enum hyp_policy_kind {
-    HYP_POLICY_HYPURA, /* decayed frequency, recency and distance in the layer cycle, with a fixed subset below one cycle */
+    HYP_POLICY_HYPURA, /* decayed frequency, recency and distance in the layer cycle, with a fixed subset below one
+                          cycle */
     HYP_POLICY_LRU,
     HYP_POLICY_LFU,
     HYP_N_POLICIES,
@@ -30,8 +31,8 @@ void hyp_policy_free(hyp_policy *policy);
 /* The computation enters `layer`; going from the last to the first begins a new pass. */
 void hyp_policy_enter_layer(hyp_policy *policy, uint32_t layer);
 
-/* `unit` is used now by `n_tokens` of the batch. Call once a unit a layer visit, resident or not, for all the visit's units
- * before asking for a victim: the layer's other units are judged by what it did not use. */
+/* `unit` is used now by `n_tokens` of the batch. Call once a unit a layer visit, resident or not, for all the visit's
+ * units before asking for a victim: the layer's other units are judged by what it did not use. */
 void hyp_policy_touch(hyp_policy *policy, uint32_t unit, uint32_t n_tokens);
 
 /* `unit` became or ceased to be resident. `evictable` changes while it is pinned. */

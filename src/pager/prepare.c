@@ -8,9 +8,10 @@
 
 enum { MAX_WAITING = 64 };
 
-/* Worth it while a megabyte costs less than the 460 us of clearing its pages one by one (README.md). A virtual machine's
- * host takes free memory back in large pieces, and finding it again costs up to 2700: there small pages, which the kernel
- * takes from what was used lately, are cheaper. Judged by samples; after a bad one the preparer rests, longer each time. */
+/* Worth it while a megabyte costs less than the 460 us of clearing its pages one by one (README.md). A virtual
+ * machine's host takes free memory back in large pieces, and finding it again costs up to 2700: there small pages,
+ * which the kernel takes from what was used lately, are cheaper. Judged by samples; after a bad one the preparer rests,
+ * longer each time. */
 enum { SAMPLE_BYTES = 32 << 20, FIRST_REST_BYTES = 512 << 20, REST_FACTOR = 4 };
 static const double WORTH_S_PER_BYTE = 460e-12;
 

@@ -1,8 +1,8 @@
 /* prepare_priv.h - a thread that gives frames their memory before they are used for the first time.
  *
  * Untouched arena memory has no pages. Left to the read that fills it, each page is found and cleared alone, on the
- * processor time of that read; ahead of it, 2 MiB at a time, it costs a quarter (README.md). The owner of the frames names
- * ranges as it grants them, in the order in which they will be used, and takes back what it gives away again.
+ * processor time of that read; ahead of it, 2 MiB at a time, it costs a quarter (README.md). The owner of the frames
+ * names ranges as it grants them, in the order in which they will be used, and takes back what it gives away again.
  *
  * Private to src/pager. Threads: every function is the owner's; the preparing itself runs beside it. */
 #pragma once
@@ -10,7 +10,8 @@
 
 typedef struct hyp_preparer hyp_preparer;
 
-/* NULL without memory or a thread: then nothing is prepared, and every first use pays for itself. `arena` must outlive it. */
+/* NULL without memory or a thread: then nothing is prepared, and every first use pays for itself. `arena` must outlive
+ * it. */
 hyp_preparer *hyp_preparer_new(hyp_arena *arena);
 
 /* Ends the thread; what was not prepared is left as it is. Accepts NULL. */

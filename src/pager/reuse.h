@@ -3,9 +3,9 @@
  * For every unit several exponentially decayed frequencies are kept, from "used in the last visit" to the average of a
  * thousand. The estimate is a linear mix of them and of the layer's mean. The mix is the same for all units and learned
  * while they are used, by weighted least squares on what is seen anyway: whether routing is uniform (the mean takes all
- * the weight), skewed (the slow averages) or sticky (the fast ones) need not be known beforehand, and may change. A linear
- * mix is exact for the common models: independent draws by weight, and a chance of keeping the last token's experts.
- * Thread rule: one owner. */
+ * the weight), skewed (the slow averages) or sticky (the fast ones) need not be known beforehand, and may change. A
+ * linear mix is exact for the common models: independent draws by weight, and a chance of keeping the last token's
+ * experts. Thread rule: one owner. */
 #pragma once
 #include "base/err.h"
 

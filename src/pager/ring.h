@@ -1,8 +1,9 @@
 /* ring.h - streaming units that are used in a fixed cyclic order, as the layers of a dense model are.
  *
- * Access is cyclic, so a recency cache would hit nothing: as many units as fit are pinned for good (`always` units of the
- * pager), spread evenly over the cycle, and the others stream through the frames that are left. While a unit computes, the
- * next ones in the order are read into every free frame, across the end of the cycle, so that the disk never idles.
+ * Access is cyclic, so a recency cache would hit nothing: as many units as fit are pinned for good (`always` units of
+ * the pager), spread evenly over the cycle, and the others stream through the frames that are left. While a unit
+ * computes, the next ones in the order are read into every free frame, across the end of the cycle, so that the disk
+ * never idles.
  *
  * What to pin and how the window moves are pure functions. Threads: the pager's owner. */
 #pragma once
@@ -12,9 +13,9 @@
  * unit i is streamed where floor((i + 1) s / n) > floor(i s / n), s = n - n_pinned. */
 void hyp_ring_spread(uint32_t n, uint32_t n_pinned, bool *ret_pinned);
 
-/* Pin as many of `n` units, of `bytes[i]` frame bytes each, as leave room in `budget_bytes` for `n_slots` (at least 1) of the
- * largest streamed one. `*ret_n_pinned` of `ret_pinned[0..n)` are true. Returns false when not even one slot fits; when
- * fewer than `n_slots` do, nothing is pinned. */
+/* Pin as many of `n` units, of `bytes[i]` frame bytes each, as leave room in `budget_bytes` for `n_slots` (at least 1)
+ * of the largest streamed one. `*ret_n_pinned` of `ret_pinned[0..n)` are true. Returns false when not even one slot
+ * fits; when fewer than `n_slots` do, nothing is pinned. */
 bool hyp_ring_fit(const uint64_t *bytes, uint32_t n, uint64_t budget_bytes, uint32_t n_slots, bool *ret_pinned,
                   uint32_t *ret_n_pinned);
 
@@ -23,8 +24,8 @@ typedef struct hyp_ring_window {
     uint32_t n, head, held;
 } hyp_ring_window;
 
-/* The computation enters place `at`. Returns how many places, from the old head on, are to be given up; the new head is `at`
- * and is held. A window that holds the whole cycle gives nothing up; one that does not hold `at` gives up all. */
+/* The computation enters place `at`. Returns how many places, from the old head on, are to be given up; the new head is
+ * `at` and is held. A window that holds the whole cycle gives nothing up; one that does not hold `at` gives up all. */
 uint32_t hyp_ring_enter(hyp_ring_window *window, uint32_t at);
 
 typedef struct hyp_ring hyp_ring;
@@ -37,9 +38,9 @@ void hyp_ring_free(hyp_ring *ring);
 /* Start reading the first units of the cycle before anything computes. */
 void hyp_ring_start(hyp_ring *ring);
 
-/* The unit at place `at` is about to be used by `n_tokens` tokens: give the former ones up, demand this one, and read ahead.
- * The caller then waits for its parts with hyp_pager_wait(). Any place may follow any other; the next one in the cycle
- * is the one that is ready. Errors: HYP_EIO (as hyp_pager_demand()), HYP_EINVAL. */
+/* The unit at place `at` is about to be used by `n_tokens` tokens: give the former ones up, demand this one, and read
+ * ahead. The caller then waits for its parts with hyp_pager_wait(). Any place may follow any other; the next one in the
+ * cycle is the one that is ready. Errors: HYP_EIO (as hyp_pager_demand()), HYP_EINVAL. */
 HYP_NODISCARD int hyp_ring_step(hyp_ring *ring, uint32_t at, uint32_t n_tokens, hyp_err *err);
 
 /* The computation has passed these parts of the unit at the last step's place: their frames serve what comes next. */

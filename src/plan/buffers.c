@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* Of graphs and tables, a tensor: libllama unrolls recurrences into thousands of nodes (5.8 MB for 139 tensors were seen). */
+/* Of graphs and tables, a tensor: libllama unrolls recurrences into thousands of nodes (5.8 MB for 139 tensors were
+ * seen). */
 enum { PAD_TOKENS = 256, GRAPH_BYTES = 2048, RECURRENT_GRAPH_BYTES = 49152 };
 
 static uint64_t widest(const hyp_model *model, hyp_role a, hyp_role b) {
@@ -42,16 +43,16 @@ static bool is_recurrent(const hyp_model *model) {
     return false;
 }
 
-/* An upper bound: a process with a vocabulary of 49152 and 272 tensors was seen to hold under 40 MB beside weights, KV cache and
- * compute buffers (libraries, allocator, thread stacks); a vocabulary entry takes about 300 bytes (text, look-up tables,
- * merges), a tensor some KB in tables and graphs, and the logits come back in a buffer of their own. */
+/* An upper bound: a process with a vocabulary of 49152 and 272 tensors was seen to hold under 40 MB beside weights, KV
+ * cache and compute buffers (libraries, allocator, thread stacks); a vocabulary entry takes about 300 bytes (text,
+ * look-up tables, merges), a tensor some KB in tables and graphs, and the logits come back in a buffer of their own. */
 uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request, const hyp_cost *cost) {
     uint64_t process = ((uint64_t)48 << 20) +
                        (uint64_t)model->n_vocab * (300 + 4 * (uint64_t)HYP_MAX(request->n_parallel, 1u)) +
                        (uint64_t)model->n_tensors * (is_recurrent(model) ? RECURRENT_GRAPH_BYTES : GRAPH_BYTES);
     if (cost->n_slices == 0) return process;
-    /* Beside the frames: their page tables, a page's rounding at both ends of what lies together in a layer, and some 200
-     * bytes for each piece that is read by itself. The cache's own page tables come out of the cache. */
+    /* Beside the frames: their page tables, a page's rounding at both ends of what lies together in a layer, and some
+     * 200 bytes for each piece that is read by itself. The cache's own page tables come out of the cache. */
     uint64_t pinned = 2 * cost->step_bytes;
     for (size_t l = 0; l < cost->n_layers; l++)
         pinned += cost->layers[l].base_bytes;

@@ -13,8 +13,8 @@ enum {
     MIN_SLICE_BYTES = 16384, /* smaller slices are biases and scales: pinned with the rest */
 };
 
-/* Graph nodes a weight tensor brings along (norm, multiply, rope, add, view, copy to the cache ...): 3.5 on average over
- * dense and expert graphs of libllama 0.7. */
+/* Graph nodes a weight tensor brings along (norm, multiply, rope, add, view, copy to the cache ...): 3.5 on average
+ * over dense and expert graphs of libllama 0.7. */
 static const double nodes_per_tensor = 3.5;
 
 bool hyp_plan_is_streamed(const hyp_tensor *t, hyp_mode mode) {
@@ -34,8 +34,8 @@ bool hyp_cost_is_touched(const hyp_model *model, const hyp_tensor *t) {
     return strcmp(t->name, "token_embd.weight") == 0 && hyp_model_tensor(model, "output.weight") == NULL;
 }
 
-/* Frames of one slice: page-rounded on both sides unless it happens to be aligned. Of this system's pages, which are 16 or
- * 64 KiB on some machines: what else is planned for another machine, its page is taken for ours. */
+/* Frames of one slice: page-rounded on both sides unless it happens to be aligned. Of this system's pages, which are 16
+ * or 64 KiB on some machines: what else is planned for another machine, its page is taken for ours. */
 static uint64_t frame_bytes(const hyp_tensor *t, uint64_t bytes) {
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     bool aligned = t->offset % page == 0 && bytes % page == 0;
@@ -84,8 +84,8 @@ static void add_tensor_times(const rates *r, const hyp_tensor *t, double share, 
     }
 }
 
-/* Which of the two kinds of bulk a tensor belongs to in `mode`, if any. A resident or mapped model is cut the same way, so
- * that its FFN or experts can be placed apart from the layer. */
+/* Which of the two kinds of bulk a tensor belongs to in `mode`, if any. A resident or mapped model is cut the same way,
+ * so that its FFN or experts can be placed apart from the layer. */
 static bool is_bulk(const hyp_model *model, const hyp_tensor *t, hyp_mode mode) {
     if (mode == HYP_MODE_RESIDENT || mode == HYP_MODE_MMAP)
         mode = model->n_experts > 0 ? HYP_MODE_EXPERTS : HYP_MODE_FFN;
@@ -172,8 +172,8 @@ double hyp_cost_crossing_s(const hyp_device *device, double values) {
     return 4 * values / HYP_MAX(device->copy_bytes_per_s, 1);
 }
 
-/* Attention over a conversation half way through its answer, and the fixed cost of a graph node. On the CPU libllama goes
- * through a layer's keys and values once for every query head that shares them, at the rate of 16-bit products. */
+/* Attention over a conversation half way through its answer, and the fixed cost of a graph node. On the CPU libllama
+ * goes through a layer's keys and values once for every query head that shares them, at the rate of 16-bit products. */
 static void add_fixed_times(const hyp_hardware *hw, const hyp_plan_request *request, const layer_sums *sums,
                             uint32_t readers, hyp_place_layer *layer, hyp_cost_wide *wide) {
     double used = hyp_cost_context_used(request);

@@ -1,10 +1,11 @@
-/* cost.h - what a model costs a machine: bytes, seconds and buffers, layer by layer. Pure; README.md has the formulas. */
+/* cost.h - what a model costs a machine: bytes, seconds and buffers, layer by layer. Pure; README.md has the formulas.
+ */
 #pragma once
 #include "plan/place.h"
 #include "plan/plan.h"
 
-/* What each further token of a batch costs in a layer at a site, where the first one costs what hyp_place_layer says; of a
- * bulk of experts, each further token of the same experts. */
+/* What each further token of a batch costs in a layer at a site, where the first one costs what hyp_place_layer says;
+ * of a bulk of experts, each further token of the same experts. */
 typedef struct hyp_cost_wide {
     double base_s[HYP_PLACE_SITES], bulk_s[HYP_PLACE_SITES];
     double attention_one_s; /* on the CPU: a single token looks at every cell of a full context */
@@ -34,7 +35,8 @@ void hyp_cost_free(hyp_cost *cost);
 /* libllama's compute buffers for batches of `ubatch` tokens. */
 uint64_t hyp_cost_compute_bytes(const hyp_model *model, const hyp_plan_request *request, uint32_t ubatch);
 
-/* Memory of the process beside weights, KV cache and compute buffers; of `cost`, page tables and the tables of what streams. */
+/* Memory of the process beside weights, KV cache and compute buffers; of `cost`, page tables and the tables of what
+ * streams. */
 uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request, const hyp_cost *cost);
 
 /* Seconds that `values` 32-bit numbers take from one memory to the other, bandwidth alone. Pure. */

@@ -63,7 +63,8 @@ static layer_kind *layer_kinds(const hyp_model *model) {
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
         if (t->layer < 0 || (uint32_t)t->layer >= model->n_layers) continue;
-        /* Linear attention has projections under attention's names too (attn_qkv, attn_gate): state-space weights decide. */
+        /* Linear attention has projections under attention's names too (attn_qkv, attn_gate): state-space weights
+         * decide. */
         if (t->role == HYP_ROLE_ATTENTION) kinds[t->layer].attention = true;
         if (t->role == HYP_ROLE_RECURRENT) kinds[t->layer].recurrent = true;
     }

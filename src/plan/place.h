@@ -1,13 +1,14 @@
 /* place.h - where the weights go: layers over devices, RAM and the SSD, so that a token takes the least time.
  *
  * The problem is numbers only. A layer has a `base`, which every token touches and which lies where the layer computes
- * (attention, norms, router, shared experts, the KV cache), and a `bulk` (its dense FFN, or its routed experts), which may
- * lie with the base on a device or on the host, there in RAM or on the SSD. What libllama can express is built in: the
- * layers on devices are the last ones, each device has a contiguous range, devices stand in the order of the list, and a
- * bulk is on the host or on its layer's device as a whole.
+ * (attention, norms, router, shared experts, the KV cache), and a `bulk` (its dense FFN, or its routed experts), which
+ * may lie with the base on a device or on the host, there in RAM or on the SSD. What libllama can express is built in:
+ * the layers on devices are the last ones, each device has a contiguous range, devices stand in the order of the list,
+ * and a bulk is on the host or on its layer's device as a whole.
  *
  * Time of a token: the parts compute one after the other (compute_s, with `hop_s` for entering a device), reads run
- * beside them, but not beside all of them: token_s = max(compute_s + wait_share * read_s, read_s + idle_share * compute_s). */
+ * beside them, but not beside all of them: token_s = max(compute_s + wait_share * read_s, read_s + idle_share *
+ * compute_s). */
 #pragma once
 #include "hw/hardware.h"
 
@@ -61,18 +62,18 @@ typedef struct hyp_placement {
     bool streams; /* something is on the SSD */
 } hyp_placement;
 
-/* Fill the sums and times of `placement` from its site, bulk_site and bulk_ram. Returns whether it obeys every capacity and
- * every rule above. Pure. */
+/* Fill the sums and times of `placement` from its site, bulk_site and bulk_ram. Returns whether it obeys every capacity
+ * and every rule above. Pure. */
 bool hyp_place_evaluate(const hyp_place_problem *problem, hyp_placement *placement);
 
-/* The greedy placement: the best of three fillings, each from the last layer backward. Linear time. The caller frees it with
- * hyp_placement_free(). Errors: HYP_ENOMEM with `*ret_least_bytes` (may be NULL) the least ram_bytes that the greedy
- * filling needs; `*ret_least_bytes` is filled on success too. */
+/* The greedy placement: the best of three fillings, each from the last layer backward. Linear time. The caller frees it
+ * with hyp_placement_free(). Errors: HYP_ENOMEM with `*ret_least_bytes` (may be NULL) the least ram_bytes that the
+ * greedy filling needs; `*ret_least_bytes` is filled on success too. */
 HYP_NODISCARD int hyp_place_greedy(const hyp_place_problem *problem, hyp_placement *ret, uint64_t *ret_least_bytes,
                                    hyp_err *err);
 
-/* The optimum by mixed integer programming, started from `start`. Deterministic unless the time limit strikes. The result is
- * never worse than `start`: on any failure of the optimiser it is a copy, and `*ret_optimal` is false.
+/* The optimum by mixed integer programming, started from `start`. Deterministic unless the time limit strikes. The
+ * result is never worse than `start`: on any failure of the optimiser it is a copy, and `*ret_optimal` is false.
  * Errors: HYP_ENOMEM (memory). */
 HYP_NODISCARD int hyp_place_optimise(const hyp_place_problem *problem, const hyp_placement *start, hyp_placement *ret,
                                      bool *ret_optimal, hyp_err *err);

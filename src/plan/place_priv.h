@@ -10,6 +10,7 @@ HYP_NODISCARD int hyp_placement_copy(const hyp_placement *from, hyp_placement *r
 double hyp_place_saved(const hyp_place_layer *layer, uint64_t ram);
 double hyp_place_touched(const hyp_place_layer *layer);
 
-/* Set bulk_ram of `placement` from its site and bulk_site: everything if it fits, else what saves most reads a byte first.
- * With `only_divisible`, the dense FFNs in RAM stay as they are. Returns false when RAM cannot hold what must be there. */
+/* Set bulk_ram of `placement` from its site and bulk_site: everything if it fits, else what saves most reads a byte
+ * first. With `only_divisible`, the dense FFNs in RAM stay as they are. Returns false when RAM cannot hold what must be
+ * there. */
 bool hyp_place_fill_ram(const hyp_place_problem *problem, hyp_placement *placement, bool only_divisible);

@@ -9,8 +9,8 @@
 #include <ggml.h>
 #include <string.h>
 
-/* A pass reads every weight it touches once, so a narrow one wastes reads; below this width a resident model is still better
- * served by narrow batches than by streaming. */
+/* A pass reads every weight it touches once, so a narrow one wastes reads; below this width a resident model is still
+ * better served by narrow batches than by streaming. */
 enum { LEAST_UBATCH = 32, DEFAULT_BATCH = 512, DEFAULT_CONTEXT = 4096, DEFAULT_PROMPT = 512, DEFAULT_OUTPUT = 256 };
 
 /* Left free on a device: driver, display, and libllama's staging. */
@@ -197,8 +197,8 @@ static void spread_ffn(draft *d) {
         hyp_placement_free(&even);
 }
 
-/* Which part of which layer's experts the cache holds is decided while running. Where nothing tells the experts apart, the
- * plan shows every layer with the same share, which takes the same memory and saves the same reads. */
+/* Which part of which layer's experts the cache holds is decided while running. Where nothing tells the experts apart,
+ * the plan shows every layer with the same share, which takes the same memory and saves the same reads. */
 static void spread_experts(draft *d) {
     hyp_placement even;
     uint64_t cached = 0, all = 0;

@@ -1,7 +1,7 @@
 /* plan.h - how a model will run on a machine: the mode, where every tensor lies, what fits, and how fast it will be.
  *
- * Pure data in, immutable plan out: no I/O, no clock, no threads, so that it can plan for a machine that is not there. The
- * same inputs give the same plan. README.md has the formulas. */
+ * Pure data in, immutable plan out: no I/O, no clock, no threads, so that it can plan for a machine that is not there.
+ * The same inputs give the same plan. README.md has the formulas. */
 #pragma once
 #include "gguf/model.h"
 #include "hw/hardware.h"
@@ -90,8 +90,8 @@ typedef struct hyp_plan {
 enum { HYP_PLAN_PAGE_TABLE_SHARE = 256 };
 
 /* Plan `model` on `hardware`. `*ret` is freed with hyp_plan_free(); it refers to neither input. Thread-safe.
- * Errors: HYP_ENOMEM (the budget is too small: the hint names the least; or no memory), HYP_EUNSUPPORTED (the forced mode has
- * nothing to stream in this model). */
+ * Errors: HYP_ENOMEM (the budget is too small: the hint names the least; or no memory), HYP_EUNSUPPORTED (the forced
+ * mode has nothing to stream in this model). */
 HYP_NODISCARD int hyp_plan_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request,
                                 hyp_plan **ret, hyp_err *err);
 void hyp_plan_free(hyp_plan *plan);
@@ -108,8 +108,8 @@ typedef struct hyp_plan_run {
     uint64_t cache_bytes;
 } hyp_plan_run;
 
-/* What the cost model says of `run`: the prediction of hyp_plan_make(), for other lengths, batches and frames. `model` and
- * `hardware` are those that were planned for. Thread-safe. Errors: HYP_ENOMEM. */
+/* What the cost model says of `run`: the prediction of hyp_plan_make(), for other lengths, batches and frames. `model`
+ * and `hardware` are those that were planned for. Thread-safe. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_plan_predict(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan *plan,
                                    const hyp_plan_run *run, hyp_prediction *ret, hyp_err *err);
 
@@ -118,5 +118,6 @@ const char *hyp_tier_name(hyp_tier tier);
 /* "compute", "memory", "disk". */
 const char *hyp_limit_name(hyp_limit limit);
 
-/* Does a streaming mode (HYP_MODE_EXPERTS, HYP_MODE_FFN) stream this tensor? The engine cuts units by the same rule. Pure. */
+/* Does a streaming mode (HYP_MODE_EXPERTS, HYP_MODE_FFN) stream this tensor? The engine cuts units by the same rule.
+ * Pure. */
 bool hyp_plan_is_streamed(const hyp_tensor *tensor, hyp_mode mode);

@@ -5,17 +5,18 @@
 #include "plan/plan_priv.h"
 #include <math.h>
 
-/* Share of the missing experts that are read before their layer's router has run: 0.39 to 0.47 of the missing bytes, with
- * caches of 40 to 80 % of the experts. The next layer's router names more of them rightly (0.83 there, 0.53 to 0.79 in real
- * models), but some reads come too late, or find no frame worth giving up. */
+/* Share of the missing experts that are read before their layer's router has run: 0.39 to 0.47 of the missing bytes,
+ * with caches of 40 to 80 % of the experts. The next layer's router names more of them rightly (0.83 there, 0.53 to
+ * 0.79 in real models), but some reads come too late, or find no frame worth giving up. */
 static const double read_ahead_share = 0.43;
 
-/* What reading costs the computation itself, however early it was: frames are mapped, and touched for the first time through
- * page faults. Streaming 7B models computed 0.07 to 0.1 s longer for each GB read. */
+/* What reading costs the computation itself, however early it was: frames are mapped, and touched for the first time
+ * through page faults. Streaming 7B models computed 0.07 to 0.1 s longer for each GB read. */
 static const double map_s_per_byte = 0.08e-9;
 
-/* A dense ring knows its order, and its reads never wait for a decision; but they take processor time while all processors
- * compute. On two cores a token took the reads and half of the computation: 0.47 and 0.50 (1.5B at two budgets), 0.6 (7B). */
+/* A dense ring knows its order, and its reads never wait for a decision; but they take processor time while all
+ * processors compute. On two cores a token took the reads and half of the computation: 0.47 and 0.50 (1.5B at two
+ * budgets), 0.6 (7B). */
 static const double ring_idle_share = 0.5;
 
 void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *hardware, double *ret_wait,
@@ -29,14 +30,15 @@ void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *ha
     for (size_t l = 0; l < cost->n_layers; l++)
         base += cost->layers[l].base_s[0], bulk += cost->layers[l].bulk_s[0];
     if (base + bulk <= 0) return;
-    /* What was not read ahead: the computation waits for the first matrix of the experts; the disk waits while attention and
-     * the router compute, and while the last matrix does. */
+    /* What was not read ahead: the computation waits for the first matrix of the experts; the disk waits while
+     * attention and the router compute, and while the last matrix does. */
     *ret_wait = HYP_MIN(*ret_wait + (1 - read_ahead_share) / cost->n_parts, 1.0);
     *ret_idle = (1 - read_ahead_share) * (base + bulk / cost->n_parts) / (base + bulk);
 }
 
-/* What the kernel's page cache leaves to be read for a token when `ram` bytes of it remain. A dense model is read in the same
- * order again and again, which a recency list serves not at all; with experts, what every token touches stays. */
+/* What the kernel's page cache leaves to be read for a token when `ram` bytes of it remain. A dense model is read in
+ * the same order again and again, which a recency list serves not at all; with experts, what every token touches stays.
+ */
 static double mmap_misses(const draft *d, uint64_t ram, double *ret_hit) {
     double common = 0, bulk = 0, touched = 0, left = (double)ram;
     for (size_t l = 0; l < d->cost.n_layers; l++) {
@@ -55,7 +57,8 @@ static double mmap_misses(const draft *d, uint64_t ram, double *ret_hit) {
     return touched * (1 - *ret_hit);
 }
 
-/* The activations of a batch's further tokens on their way to the devices and back: the first one's are in compute_s. */
+/* The activations of a batch's further tokens on their way to the devices and back: the first one's are in compute_s.
+ */
 static double crossings_s(const draft *d, double further) {
     double sum = 0;
     uint8_t before = 0;

@@ -7,8 +7,8 @@ typedef struct hyp_accuracy {
     uint64_t n_foretold, n_used, n_right;
 } hyp_accuracy;
 
-/* Count one visit: `foretold` and `used` are distinct experts, in any order. A visit for which nothing was foretold counts
- * against recall. */
+/* Count one visit: `foretold` and `used` are distinct experts, in any order. A visit for which nothing was foretold
+ * counts against recall. */
 void hyp_accuracy_add(hyp_accuracy *accuracy, const uint32_t *foretold, size_t n_foretold, const uint32_t *used,
                       size_t n_used);
 

@@ -2,8 +2,8 @@
  * together, which of the next layer follow. Kept between runs.
  *
  * Memory is bounded and small (about 40 bytes an expert): frequencies decay, and of partners and followers each expert
- * keeps the few most frequent (Misra and Gries' counters, halved when one is full). The file is untrusted: one that does
- * not fit is ignored with a note, for all it holds can be learned again. One owner. */
+ * keeps the few most frequent (Misra and Gries' counters, halved when one is full). The file is untrusted: one that
+ * does not fit is ignored with a note, for all it holds can be learned again. One owner. */
 #pragma once
 #include "base/err.h"
 
@@ -19,15 +19,17 @@ typedef struct hyp_coact_shape {
 HYP_NODISCARD int hyp_coact_new(const hyp_coact_shape *shape, hyp_coact **ret, hyp_err *err);
 void hyp_coact_free(hyp_coact *coact);
 
-/* Statistics from the file at `path`, or empty ones when it is missing, and also when it is corrupt, of another version or
- * another model: then `note` (may be NULL) says so and 0 is returned all the same. Errors: those of hyp_coact_new(). */
+/* Statistics from the file at `path`, or empty ones when it is missing, and also when it is corrupt, of another version
+ * or another model: then `note` (may be NULL) says so and 0 is returned all the same. Errors: those of hyp_coact_new().
+ */
 HYP_NODISCARD int hyp_coact_load(const char *path, const hyp_coact_shape *shape, hyp_coact **ret, hyp_err *note,
                                  hyp_err *err);
 
 /* Write the file whole or not at all. Call at exit, not while generating. Errors: HYP_EIO, HYP_ENOMEM. */
 HYP_NODISCARD int hyp_coact_save(const hyp_coact *coact, const char *path, hyp_err *err);
 
-/* Where the statistics of the model `digest` are kept in the user's cache folder. Errors: those of hyp_paths_cache_dir(). */
+/* Where the statistics of the model `digest` are kept in the user's cache folder. Errors: those of
+ * hyp_paths_cache_dir(). */
 HYP_NODISCARD int hyp_coact_path(const char *digest, char *ret_path, size_t size, hyp_err *err);
 
 /* `layer` used `experts[0..n)`, distinct, `counts[i]` tokens each (NULL: 1), in a batch of `n_tokens`. Layers come in
@@ -58,6 +60,6 @@ typedef struct hyp_coact_unit {
     float frequency;
 } hyp_coact_unit;
 
-/* The experts worth having in memory at the start, the most used first: at most `max`, none that was never used. Returns
- * how many were written. */
+/* The experts worth having in memory at the start, the most used first: at most `max`, none that was never used.
+ * Returns how many were written. */
 size_t hyp_coact_warm_list(const hyp_coact *coact, hyp_coact_unit *ret, size_t max);

@@ -1,10 +1,10 @@
 /* lookahead.h - which experts the next layer will probably choose: its router applied to this layer's router input.
  *
- * The residual stream changes little from one layer to the next, so the next router, given what this one was given, names
- * most of the experts it will name for the true input. The input is normed with this layer's FFN norm; the ratio of the
- * two layers' norm weights, where known, is folded into the router's weights when they are set. The gating function does
- * not matter for who is chosen (softmax and sigmoid are monotone), except where a bias is added after it for selection
- * alone (DeepSeek's score correction). Pure arithmetic; thread rule: one owner. */
+ * The residual stream changes little from one layer to the next, so the next router, given what this one was given,
+ * names most of the experts it will name for the true input. The input is normed with this layer's FFN norm; the ratio
+ * of the two layers' norm weights, where known, is folded into the router's weights when they are set. The gating
+ * function does not matter for who is chosen (softmax and sigmoid are monotone), except where a bias is added after it
+ * for selection alone (DeepSeek's score correction). Pure arithmetic; thread rule: one owner. */
 #pragma once
 #include "base/err.h"
 

@@ -1,8 +1,8 @@
 /* trace.h - a record of routing: which experts every layer of every pass used, and which had been foretold.
  *
- * A pass is one evaluation of the model over a batch: one token in decoding, many in prefill. Layers are the streamed ones,
- * numbered densely in the order of computation. The file is compact (about one byte an expert used), versioned, and says
- * by its last record whether it is whole; a file whose writer died is read up to its last whole visit. */
+ * A pass is one evaluation of the model over a batch: one token in decoding, many in prefill. Layers are the streamed
+ * ones, numbered densely in the order of computation. The file is compact (about one byte an expert used), versioned,
+ * and says by its last record whether it is whole; a file whose writer died is read up to its last whole visit. */
 #pragma once
 #include "base/err.h"
 
@@ -29,14 +29,14 @@ typedef struct hyp_trace_writer hyp_trace_writer;
 HYP_NODISCARD int hyp_trace_create(const char *path, const hyp_trace_info *info, hyp_trace_writer **ret, hyp_err *err);
 
 /* `layer` uses `experts[0..n)`, distinct, in any order, `counts[i]` tokens each (NULL: 1), in a batch of `n_tokens`. A
- * layer not above the one before begins a new pass, of so many tokens; later layers of it may have fewer (a last layer that
- * computes outputs alone). Only appends to a buffer, which is written out by the megabyte; a
- * failure is kept for hyp_trace_close(). */
+ * layer not above the one before begins a new pass, of so many tokens; later layers of it may have fewer (a last layer
+ * that computes outputs alone). Only appends to a buffer, which is written out by the megabyte; a failure is kept for
+ * hyp_trace_close(). */
 void hyp_trace_used(hyp_trace_writer *writer, uint32_t layer, uint32_t n_tokens, const uint32_t *experts,
                     const uint32_t *counts, size_t n);
 
-/* Before `layer` was reached, `experts[0..n)` had been foretold for it, the surest first. Call before hyp_trace_used() of
- * that layer; of several calls for a visit the last holds. */
+/* Before `layer` was reached, `experts[0..n)` had been foretold for it, the surest first. Call before hyp_trace_used()
+ * of that layer; of several calls for a visit the last holds. */
 void hyp_trace_foretold(hyp_trace_writer *writer, uint32_t layer, const uint32_t *experts, size_t n);
 
 /* Write what is left and the end mark, and free. NULL is fine. Errors: HYP_EIO, also of earlier writes. */

@@ -1,7 +1,7 @@
 /* wire_priv.h - private to src/predict: little-endian fields and variable-length integers in byte strings.
  *
- * A reader never passes its end: what is missing or malformed reads as 0 and sets `bad`, which sticks; `cut` says that it
- * was missing, not malformed. */
+ * A reader never passes its end: what is missing or malformed reads as 0 and sets `bad`, which sticks; `cut` says that
+ * it was missing, not malformed. */
 #pragma once
 #include "base/text.h"
 

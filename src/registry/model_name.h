@@ -12,8 +12,8 @@ typedef struct hyp_name {
     bool tagged;                     /* the text had a tag */
 } hyp_name;
 
-/* Parse a name. `model` and `tag` match [A-Za-z0-9_][A-Za-z0-9_.-]* and have at most 80 characters; host and namespace are
- * held to the same alphabet (the host may have a port), so no name can leave a folder that it is appended to.
+/* Parse a name. `model` and `tag` match [A-Za-z0-9_][A-Za-z0-9_.-]* and have at most 80 characters; host and namespace
+ * are held to the same alphabet (the host may have a port), so no name can leave a folder that it is appended to.
  * Errors: HYP_EINVAL. */
 HYP_NODISCARD int hyp_name_parse(const char *text, hyp_name *ret, hyp_err *err);
 
@@ -28,5 +28,6 @@ bool hyp_name_same_model(const hyp_name *a, const hyp_name *b);
 /* Turn any text (a file's name without its ending) into a valid `model` part: other characters become '-'. */
 void hyp_name_sanitize(const char *text, size_t n, char ret[HYP_NAME_PART_MAX + 1]);
 
-/* Where the quantisation begins that ends a file's stem ("Qwen3-8B-Q4_K_M": the index of "Q4_K_M"), or 0 when none does. */
+/* Where the quantisation begins that ends a file's stem ("Qwen3-8B-Q4_K_M": the index of "Q4_K_M"), or 0 when none
+ * does. */
 size_t hyp_name_quant_suffix(const char *stem);

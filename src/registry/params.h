@@ -1,4 +1,5 @@
-/* params.h - a request's generation options: one table of names, types and fields, from which parsing and errors come. */
+/* params.h - a request's generation options: one table of names, types and fields, from which parsing and errors come.
+ */
 #pragma once
 #include "base/json.h"
 

@@ -1,8 +1,8 @@
 /* registry.h - the models that can be run, by name: GGUF files given, and what other tools keep on this machine.
  *
- * Nothing is copied: Ollama's manifests, the Hugging Face cache, LM Studio's and llama.cpp's folders are read where they are.
- * Their content is untrusted: names are held to their alphabet before they become part of a path, manifests are limited in
- * size, what cannot be read is left out.
+ * Nothing is copied: Ollama's manifests, the Hugging Face cache, LM Studio's and llama.cpp's folders are read where
+ * they are. Their content is untrusted: names are held to their alphabet before they become part of a path, manifests
+ * are limited in size, what cannot be read is left out.
  *
  * Entries are immutable, counted by reference and may be read from any thread. The registry itself is thread-safe. */
 #pragma once
@@ -45,23 +45,25 @@ typedef struct hyp_entry {
     void *refs;
 } hyp_entry;
 
-/* The chat template that an alias brings, borrowed; NULL: the file's own counts. Go templates are for /api/generate alone. */
+/* The chat template that an alias brings, borrowed; NULL: the file's own counts. Go templates are for /api/generate
+ * alone. */
 const char *hyp_entry_chat_template(const hyp_entry *entry);
 
-/* Where a file has a template of its own for conversations with tools. (Its templates' names are in tokenizer.chat_templates; the
- * one called "default" is tokenizer.chat_template.) */
+/* Where a file has a template of its own for conversations with tools. (Its templates' names are in
+ * tokenizer.chat_templates; the one called "default" is tokenizer.chat_template.) */
 #define HYP_TOOL_TEMPLATE_KEY "tokenizer.chat_template.tool_use"
 
 hyp_entry *hyp_entry_ref(hyp_entry *entry);
 void hyp_entry_unref(hyp_entry *entry); /* accepts NULL */
 
-/* `path`: a GGUF file, a folder of them, or a name that other tools' stores know; NULL: all that is found on this machine.
- * Errors: HYP_ENOTFOUND (no such file, folder or name; no model in it), HYP_EFORMAT (the one file is no model). */
+/* `path`: a GGUF file, a folder of them, or a name that other tools' stores know; NULL: all that is found on this
+ * machine. Errors: HYP_ENOTFOUND (no such file, folder or name; no model in it), HYP_EFORMAT (the one file is no
+ * model). */
 HYP_NODISCARD int hyp_registry_open(const char *path, hyp_registry **ret, hyp_err *err);
 void hyp_registry_close(hyp_registry *registry);
 
-/* Every entry, sorted by name, files that came or went since considered. The caller unrefs each and frees the array with
- * hyp_registry_free_list(). Errors: HYP_ENOMEM. */
+/* Every entry, sorted by name, files that came or went since considered. The caller unrefs each and frees the array
+ * with hyp_registry_free_list(). Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_registry_list(hyp_registry *registry, hyp_entry ***ret, size_t *ret_n, hyp_err *err);
 void hyp_registry_free_list(hyp_entry **list, size_t n);
 
@@ -69,8 +71,8 @@ void hyp_registry_free_list(hyp_entry **list, size_t n);
  * The caller unrefs `*ret`. Errors: HYP_ENOTFOUND, HYP_EINVAL (not a name). */
 HYP_NODISCARD int hyp_registry_find(hyp_registry *registry, const char *name, hyp_entry **ret, hyp_err *err);
 
-/* Aliases, in memory. `add` takes what it needs by copying; an existing alias is replaced. Errors: HYP_EINVAL (the name, or it
- * is a file's), HYP_ENOTFOUND, HYP_ENOMEM. remove: HYP_EUNSUPPORTED for a real file. */
+/* Aliases, in memory. `add` takes what it needs by copying; an existing alias is replaced. Errors: HYP_EINVAL (the
+ * name, or it is a file's), HYP_ENOTFOUND, HYP_ENOMEM. remove: HYP_EUNSUPPORTED for a real file. */
 typedef struct hyp_alias {
     const char *name, *from;
     const char *system, *template_text, *messages; /* or NULL: as `from` has them */

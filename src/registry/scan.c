@@ -1,9 +1,9 @@
 /* scan.c - where models lie on a machine: plain folders, and the stores of other tools. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/paths.h"
 #include "base/platform.h"
 #include "base/text.h"
-#include "base/json.h"
 #include "registry/registry_priv.h"
 
 #include <dirent.h>

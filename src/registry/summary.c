@@ -1,8 +1,8 @@
 /* summary.c - what a listing tells of a model, and the file that remembers it between runs. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/paths.h"
 #include "chat/template.h"
-#include "base/json.h"
 #include "registry/registry_priv.h"
 
 #include <gguf.h>

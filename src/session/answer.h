@@ -1,4 +1,5 @@
-/* answer.h - from the bytes of tokens to a job's events: whole characters, stop strings, reasoning and tool calls apart.
+/* answer.h - from the bytes of tokens to a job's events: whole characters, stop strings, reasoning and tool calls
+ * apart.
  *
  * Bytes are held back while they could still become a stop string or are part of a character. Compute thread only. */
 #pragma once
@@ -21,7 +22,8 @@ typedef struct answer {
 /* Begin the answer to `job` as `plan` says, whose tools are taken. `a` must stay where it is. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int answer_open(answer *a, hyp_job *job, answer_plan *plan, hyp_err *err);
 
-/* The next token's bytes, with its logprob (moved out of, or NULL). Returns true once a stop string has ended the answer. */
+/* The next token's bytes, with its logprob (moved out of, or NULL). Returns true once a stop string has ended the
+ * answer. */
 bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob);
 
 /* No more tokens come: deliver what was held back. */

@@ -1,7 +1,7 @@
 /* backend.h - what the scheduler needs from an engine: the narrow waist between serving and computing.
  *
- * backend_engine.c fills it with the real engine; the wire tests fill it with a scripted one, so that every route, error and
- * race of the server can be tried without a model. Types are the engine's own.
+ * backend_engine.c fills it with the real engine; the wire tests fill it with a scripted one, so that every route,
+ * error and race of the server can be tried without a model. Types are the engine's own.
  *
  * Threads: everything is called from the compute thread alone, but for `interrupt` and `get_stats`. */
 #pragma once

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-/* A text is pooled whole, so an embedding model's batch holds a whole context; beyond this one its buffers grow large. */
+/* A text is pooled whole, so an embedding model's batch holds a whole context; beyond this one its buffers grow large.
+ */
 enum { MAX_EMBED_BATCH = 8192 };
 
 typedef struct loaded {
@@ -68,8 +69,8 @@ static int open_engine(void *self, const hyp_backend_open *request, void **ret_m
     }
     fill_info(l, ret_info);
     if (request->embeddings) {
-        /* libllama rounds a context up, but position embeddings have no more rows than the model was trained with; and what is
-         * pooled must be computed in one piece, or an encoder ends the process. */
+        /* libllama rounds a context up, but position embeddings have no more rows than the model was trained with; and
+         * what is pooled must be computed in one piece, or an encoder ends the process. */
         ret_info->context_tokens = HYP_MIN(ret_info->context_tokens, config.context_tokens);
         ret_info->max_batch = hyp_engine_get_info(l->engine)->batch_tokens;
     }

@@ -1,7 +1,7 @@
 /* conversation.h - messages, tools and what is asked of the answer, as every codec hands them to the chat templates. */
 #pragma once
-#include "chat/template.h"
 #include "base/json.h"
+#include "chat/template.h"
 
 typedef struct hyp_message_call {
     char *id, *name, *arguments; /* arguments: a JSON object's text */
@@ -37,17 +37,19 @@ HYP_NODISCARD HYP_NONNULL(4) int hyp_conversation_add(hyp_conversation *c, const
 HYP_NODISCARD HYP_NONNULL(4) int hyp_conversation_add_first(hyp_conversation *c, const char *role, const char *content,
                                                             hyp_err *err);
 
-/* Append Ollama's messages: missing content, ids and arguments are accepted, arguments are objects. Errors: HYP_EFORMAT. */
+/* Append Ollama's messages: missing content, ids and arguments are accepted, arguments are objects. Errors:
+ * HYP_EFORMAT. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_add_ollama(hyp_conversation *c, yyjson_val *messages, hyp_err *err);
 /* Append OpenAI's: content may be a list of parts, arguments are strings, tool results carry tool_call_id. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_add_openai(hyp_conversation *c, yyjson_val *messages, hyp_err *err);
 
 /* Take the tools (a JSON array; empty counts as none). Errors: HYP_EFORMAT. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *err);
-/* Render with this Jinja template, copied, instead of the model's own; NULL leaves things as they are. Errors: HYP_ENOMEM. */
+/* Render with this Jinja template, copied, instead of the model's own; NULL leaves things as they are. Errors:
+ * HYP_ENOMEM. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_template(hyp_conversation *c, const char *text, hyp_err *err);
-/* Take Ollama's `format`: "json", a schema object, or empty. Errors: HYP_EFORMAT ("invalid format: ..."), also for schemas
- * that no grammar can express. */
+/* Take Ollama's `format`: "json", a schema object, or empty. Errors: HYP_EFORMAT ("invalid format: ..."), also for
+ * schemas that no grammar can express. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err *err);
 /* Take Ollama's `think`: a bool or "low", "medium", "high", "max". Errors: HYP_EFORMAT. */
 HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_think(hyp_conversation *c, yyjson_val *think, hyp_err *err);

@@ -1,14 +1,14 @@
 /* job.h - one unit of work between an HTTP request and the scheduler.
  *
- * The HTTP thread fills a job and submits it; from then on what it asks for is immutable. The compute thread answers with
- * events through a bounded queue; the HTTP thread takes them out as its client reads. A job is counted by reference: the
- * request holds one, the scheduler another.
+ * The HTTP thread fills a job and submits it; from then on what it asks for is immutable. The compute thread answers
+ * with events through a bounded queue; the HTTP thread takes them out as its client reads. A job is counted by
+ * reference: the request holds one, the scheduler another.
  *
  * Threads: fields under "asked" are read by anyone after submission; the queue is behind hyp_job_...() functions. */
 #pragma once
-#include "session/conversation.h"
 #include "registry/params.h"
 #include "registry/registry.h"
+#include "session/conversation.h"
 
 #include <stdatomic.h>
 
@@ -102,9 +102,9 @@ void hyp_job_unref(hyp_job *job); /* accepts NULL */
 
 /* --- the consumer's side (HTTP thread) --- */
 
-/* `notify` is called from any thread, with the queue's lock held: it must not call back. NULL stops that; once this returned no
- * call is under way. `each`: whenever an event arrived; else at the end, and when a good part of the queue is filled: who gathers a
- * whole answer need not wake for every token. */
+/* `notify` is called from any thread, with the queue's lock held: it must not call back. NULL stops that; once this
+ * returned no call is under way. `each`: whenever an event arrived; else at the end, and when a good part of the queue
+ * is filled: who gathers a whole answer need not wake for every token. */
 void hyp_job_set_notify(hyp_job *job, bool each, void (*notify)(void *arg), void *arg);
 
 /* The next event, or NULL when there is none yet. The caller frees it. After DONE or ERROR nothing follows. */
@@ -115,7 +115,8 @@ void hyp_job_cancel(hyp_job *job);
 
 /* --- the producer's side --- */
 
-/* Append; takes `event` whatever happens. Ignored once the job has ended. NULL stands for "out of memory": the job fails. */
+/* Append; takes `event` whatever happens. Ignored once the job has ended. NULL stands for "out of memory": the job
+ * fails. */
 void hyp_job_push(hyp_job *job, hyp_event *event);
 /* End with an error. */
 void hyp_job_fail(hyp_job *job, int status, const char *format, ...) HYP_PRINTF(3, 4);

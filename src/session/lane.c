@@ -1,7 +1,7 @@
 /* lane.c - loading and unloading the model of a lane. */
 #include "base/mem.h"
-#include "session/scheduler_priv.h"
 #include "base/times.h"
+#include "session/scheduler_priv.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "session/prompt.h"
 
 #include "base/mem.h"
-#include "chat/grammar.h"
 #include "base/times.h"
+#include "chat/grammar.h"
 
 #include <string.h>
 
@@ -86,8 +86,8 @@ static int tokenize_rendered(const renderer *r, const hyp_str *text, hyp_token *
                                  err);
 }
 
-/* The last complete render's generation prompt may open the answer ("<think>\n"): the part after the last role header is
- * what the output parser must know. */
+/* The last complete render's generation prompt may open the answer ("<think>\n"): the part after the last role header
+ * is what the output parser must know. */
 static int note_stable(const renderer *r, const hyp_str *full, answer_plan *p, hyp_err *err) {
     hyp_str bare = {0};
     int code = render(r, false, &bare, err);
@@ -147,7 +147,8 @@ static int attempt(const renderer *r, answer_plan *p, hyp_str *text, hyp_err *er
     return code;
 }
 
-/* Mark the `n` oldest messages that may be dropped; the results of dropped calls go with them. Returns how many were. */
+/* Mark the `n` oldest messages that may be dropped; the results of dropped calls go with them. Returns how many were.
+ */
 static size_t mark_dropped(const renderer *r, size_t n) {
     const hyp_conversation *c = r->job->conversation;
     size_t marked = 0;
@@ -161,8 +162,8 @@ static size_t mark_dropped(const renderer *r, size_t n) {
     return marked;
 }
 
-/* Find the fewest of the oldest messages without which the prompt fits: bisection, since every try renders and tokenises.
- * On return `p` is the last try; it may still be too long when nothing more can be dropped. */
+/* Find the fewest of the oldest messages without which the prompt fits: bisection, since every try renders and
+ * tokenises. On return `p` is the last try; it may still be too long when nothing more can be dropped. */
 static int drop_oldest(const renderer *r, size_t limit, answer_plan *p, hyp_str *text, hyp_err *err) {
     size_t too_few = 0, enough = mark_dropped(r, SIZE_MAX), tried = SIZE_MAX;
     int code = attempt(r, p, text, err);
@@ -227,8 +228,8 @@ static int keep_tool(answer_plan *p, const char *name, hyp_err *err) {
     return HYP_OK; /* the codec has refused unknown names */
 }
 
-/* Calls are bound to the tools' schemas from their first character on, where the format has a grammar. Where the model must
- * call it may still think before, unless the request says that it shall not. */
+/* Calls are bound to the tools' schemas from their first character on, where the format has a grammar. Where the model
+ * must call it may still think before, unless the request says that it shall not. */
 static int constrain_calls(answer_plan *p, const hyp_conversation *c, const char *template_text, hyp_err *err) {
     bool required = c->tool_choice != NULL && strcmp(c->tool_choice, "auto") != 0;
     bool named = required && strcmp(c->tool_choice, "required") != 0;

@@ -1,4 +1,5 @@
-/* prompt.h - from what a job asks to the tokens to evaluate: template, tokeniser, and what to leave out when it is too long. */
+/* prompt.h - from what a job asks to the tokens to evaluate: template, tokeniser, and what to leave out when it is too
+ * long. */
 #pragma once
 #include "chat/output.h"
 #include "session/backend.h"

@@ -2,8 +2,8 @@
 
 #include "base/mem.h"
 #include "base/platform.h"
-#include "session/scheduler_priv.h"
 #include "base/times.h"
+#include "session/scheduler_priv.h"
 
 #include <errno.h>
 #include <string.h>
@@ -237,8 +237,8 @@ void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message) {
     snprintf(s->last_words, sizeof s->last_words, "%s", message);
     s->last_status = status;
     hyp_scheduler_close(s);
-    /* Between two decodes the compute thread does it itself. Within one it waits for the thread that we are on, or is it: what
-     * belongs to it is ours then. */
+    /* Between two decodes the compute thread does it itself. Within one it waits for the thread that we are on, or is
+     * it: what belongs to it is ours then. */
     double end_s = hyp_text_now_s() + WITHIN_A_DECODE_S;
     bool own = pthread_equal(pthread_self(), s->thread);
     while (!own && !atomic_load(&s->ended) && hyp_text_now_s() < end_s)

@@ -1,8 +1,9 @@
 /* scheduler.h - the one thread that computes, and the bounded queue before it.
  *
- * Jobs wait in order. Up to `n_parallel` of them work in slots, whose tokens are decoded together in one batch; the others
- * wait, and beyond `max_queue` waiting jobs new ones are refused. One text model and one embedding model are loaded at most;
- * a job for another model waits until the slots are empty, and jobs behind it wait with it, so that none starves. */
+ * Jobs wait in order. Up to `n_parallel` of them work in slots, whose tokens are decoded together in one batch; the
+ * others wait, and beyond `max_queue` waiting jobs new ones are refused. One text model and one embedding model are
+ * loaded at most; a job for another model waits until the slots are empty, and jobs behind it wait with it, so that
+ * none starves. */
 #pragma once
 #include "session/backend.h"
 #include "session/job.h"
@@ -23,12 +24,12 @@ void hyp_scheduler_stop(hyp_scheduler *s);
 /* Fail every job from now on (a shutdown begins), without waiting. Any thread. */
 void hyp_scheduler_close(hyp_scheduler *s);
 
-/* Fail every job, working or waiting, with `status` and `message`, for the process is about to die: a backend's function will not
- * return. Only from the thread within which it dies, the compute thread or one that it waits for. */
+/* Fail every job, working or waiting, with `status` and `message`, for the process is about to die: a backend's
+ * function will not return. Only from the thread within which it dies, the compute thread or one that it waits for. */
 void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message);
 
-/* Queue a job; the scheduler takes a reference of its own. Any thread. Errors, with the HTTP status to answer in `*ret_status`:
- * HYP_EBUSY (the queue is full), HYP_ECANCELED (closed: the message says why). */
+/* Queue a job; the scheduler takes a reference of its own. Any thread. Errors, with the HTTP status to answer in
+ * `*ret_status`: HYP_EBUSY (the queue is full), HYP_ECANCELED (closed: the message says why). */
 HYP_NODISCARD int hyp_scheduler_submit(hyp_scheduler *s, hyp_job *job, int *ret_status, hyp_err *err);
 
 /* The context a model is served with: what it was trained for, at most the server's limit. */

@@ -153,7 +153,8 @@ slot *slots_take(slots *s, const hyp_token *prompt, size_t n) {
         if (oldest == NULL || c->used_ns < oldest->used_ns) oldest = c;
     }
     if (own == NULL) return NULL;
-    /* Going on in `own` loses what lies beyond the shared part. When that is most of it, it is another conversation's. */
+    /* Going on in `own` loses what lies beyond the shared part. When that is most of it, it is another conversation's.
+     */
     bool foreign = own_shared < own->n_tokens / 2;
     slot *take = foreign ? oldest : own;
     size_t take_shared = reusable(s, take, HYP_MIN(common(take, prompt, n), limit));

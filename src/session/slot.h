@@ -1,8 +1,8 @@
 /* slot.h - one sequence of the context: what it remembers, and the job it works on.
  *
  * A slot keeps its tokens between requests. A request that begins with what a slot holds evaluates only the rest; what
- * lies beyond the common part is cut off, or, where the model cannot be cut (recurrent state, a sliding window), the last
- * checkpoint before it is restored. Compute thread only. */
+ * lies beyond the common part is cut off, or, where the model cannot be cut (recurrent state, a sliding window), the
+ * last checkpoint before it is restored. Compute thread only. */
 #pragma once
 #include "session/answer.h"
 #include "session/backend.h"
@@ -68,16 +68,16 @@ void slots_checkpoint(slots *s, slot *which);
 /* Cut a slot's memory down to its first `n` tokens, or to the nearest state before that can be had. */
 void slots_rewind(slots *s, slot *which, size_t n);
 
-/* Make room in the middle of an answer: of the slot's memory keep the first `n_keep` tokens, forget the `n` after them, move up the
- * rest. Where the model cannot do that, what is kept and the token that is next become the slot's prompt, to be evaluated anew.
- * n_keep + n < n_tokens. False without memory: the slot's own is then empty. */
+/* Make room in the middle of an answer: of the slot's memory keep the first `n_keep` tokens, forget the `n` after them,
+ * move up the rest. Where the model cannot do that, what is kept and the token that is next become the slot's prompt,
+ * to be evaluated anew. n_keep + n < n_tokens. False without memory: the slot's own is then empty. */
 HYP_NODISCARD bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n);
 
 /* Empty a slot's memory, whatever is in it. */
 void slots_forget(slots *s, slot *which);
 
-/* End the slot's work: sampler, prompt and job are let go; memory stays as far as it is exact, so that what a later request finds
- * there changes no answer. */
+/* End the slot's work: sampler, prompt and job are let go; memory stays as far as it is exact, so that what a later
+ * request finds there changes no answer. */
 void slot_release(slots *s, slot *which);
 
 size_t slots_busy(const slots *s);

@@ -1,7 +1,7 @@
 /* step.c - one round of computing: gather what every slot has to evaluate, decode it together, sample, hand out. */
 #include "base/mem.h"
-#include "session/scheduler_priv.h"
 #include "base/times.h"
+#include "session/scheduler_priv.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* step_embed.c - one round of embeddings: as many whole inputs as fit a batch, each a sequence of its own.
  *
- * A round takes inputs up to ROUND_TOKENS together, one at least, so that texts that wait for their next token wait for about
- * one prompt's batch. */
+ * A round takes inputs up to ROUND_TOKENS together, one at least, so that texts that wait for their next token wait for
+ * about one prompt's batch. */
 #include "base/mem.h"
-#include "session/scheduler_priv.h"
 #include "base/times.h"
+#include "session/scheduler_priv.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* gain.c - what packing would gain, before it is done: the disk's rate for reads of a part's size against its rate for reads of a
- * unit's size, each as many in flight as a layer's missing experts are, put into the plan's own model of a token. */
+/* gain.c - what packing would gain, before it is done: the disk's rate for reads of a part's size against its rate for
+ * reads of a unit's size, each as many in flight as a layer's missing experts are, put into the plan's own model of a
+ * token. */
 #include "base/mem.h"
 #include "sidecar/sidecar_priv.h"
 
@@ -100,7 +101,8 @@ int hyp_sidecar_predict(const hyp_model *model, const hyp_sidecar *layout, const
     g.depth_then = (uint32_t)HYP_MIN(then + 0.5, DEPTH);
     g.bytes_per_s_now = hyp_sidecar_rate(points, n_points, (double)g.read_bytes_now, g.depth_now);
     g.bytes_per_s_then = hyp_sidecar_rate(points, n_points, (double)g.read_bytes_then, g.depth_then);
-    /* What the plan takes the disk's rate to be stands for the reads of now, so that both speeds compare with the plan's. */
+    /* What the plan takes the disk's rate to be stands for the reads of now, so that both speeds compare with the
+     * plan's. */
     g.tok_per_s_then = g.tok_per_s_now;
     if (g.streams && g.bytes_per_s_now > 0)
         g.tok_per_s_then = decode_rate(

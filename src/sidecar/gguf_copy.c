@@ -1,6 +1,6 @@
-/* gguf_copy.c - a model as one GGUF file whose tensors begin at pages: first what every token needs, then layer by layer what is
- * streamed, side by side. Within a tensor nothing moves (the format has no place to say so), so every byte of every tensor is
- * the same and any llama.cpp computes the same.
+/* gguf_copy.c - a model as one GGUF file whose tensors begin at pages: first what every token needs, then layer by
+ * layer what is streamed, side by side. Within a tensor nothing moves (the format has no place to say so), so every
+ * byte of every tensor is the same and any llama.cpp computes the same.
  *
  * The file is a function of the model alone: an unfinished one is compared with what it should hold and continued. */
 #include "base/mem.h"

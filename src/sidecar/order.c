@@ -1,5 +1,5 @@
-/* order.c - which experts should be neighbours: those that one token uses together, so that a layer's experts come in fewer
- * and longer reads. */
+/* order.c - which experts should be neighbours: those that one token uses together, so that a layer's experts come in
+ * fewer and longer reads. */
 #include "sidecar/sidecar.h"
 
 #include "base/mem.h"

@@ -1,14 +1,14 @@
 /* sidecar.h - a packed copy of a model's streamed weights beside the model, laid out for reading.
  *
  * In a GGUF file an expert's gate, up and down matrices stand in three tensors far apart, so that one
- * expert costs two or three reads. The sidecar holds the same pages once more, unit after unit: one expert, one read. It is
- * only ever a copy: whatever is wrong with it, the model's own files are still there and are read instead.
+ * expert costs two or three reads. The sidecar holds the same pages once more, unit after unit: one expert, one read.
+ * It is only ever a copy: whatever is wrong with it, the model's own files are still there and are read instead.
  *
  * The file (little-endian; docs/sidecar.md): a head of 128 bytes, the model's files, one record a run (the pages of one
- * expert's slice of one tensor), then the runs' pages without gaps in the order of the records. Where a run stands follows
- * from the lengths before it, so every byte of the file is accounted for. It is bound to the model by the model's digest (the
- * files' sizes, a hash of their headers and of samples of their tensors) and by each file's size and time of last change;
- * each run has a checksum, which is compared the first time it is read.
+ * expert's slice of one tensor), then the runs' pages without gaps in the order of the records. Where a run stands
+ * follows from the lengths before it, so every byte of the file is accounted for. It is bound to the model by the
+ * model's digest (the files' sizes, a hash of their headers and of samples of their tensors) and by each file's size
+ * and time of last change; each run has a checksum, which is compared the first time it is read.
  *
  * A hyp_sidecar is immutable once made; any thread may read it. */
 #pragma once
@@ -67,8 +67,9 @@ typedef struct hyp_sidecar_layer {
 /* Errors: HYP_EUNSUPPORTED (nothing in this model is streamed), HYP_ENOMEM. The caller frees `*ret`. */
 HYP_NODISCARD int hyp_sidecar_layers(const hyp_model *model, hyp_sidecar_layer **ret, uint32_t *ret_n, hyp_err *err);
 
-/* Order by the trace at `trace_path`, which must be the model's; with NULL by the statistics kept in the user's cache folder,
- * and where there are none by number. Errors: HYP_EINVAL (another model's trace), HYP_ENOMEM, those of hyp_trace_read(). */
+/* Order by the trace at `trace_path`, which must be the model's; with NULL by the statistics kept in the user's cache
+ * folder, and where there are none by number. Errors: HYP_EINVAL (another model's trace), HYP_ENOMEM, those of
+ * hyp_trace_read(). */
 HYP_NODISCARD int hyp_sidecar_rank(const hyp_model *model, const char *trace_path, hyp_sidecar_ranking *ret,
                                    hyp_err *err);
 void hyp_sidecar_ranking_free(hyp_sidecar_ranking *ranking);
@@ -84,16 +85,16 @@ HYP_NODISCARD int hyp_sidecar_layout(const hyp_model *model, const hyp_sidecar_r
 
 /* --- the format: format.c --- */
 
-/* Read the head of a sidecar of `file_bytes` bytes, of which `n` are at `data`: untrusted, every number is checked. A partial
- * one has complete = false. Errors: HYP_EFORMAT (corrupt, truncated, not a sidecar), HYP_EUNSUPPORTED (another version),
- * HYP_ENOMEM. */
+/* Read the head of a sidecar of `file_bytes` bytes, of which `n` are at `data`: untrusted, every number is checked. A
+ * partial one has complete = false. Errors: HYP_EFORMAT (corrupt, truncated, not a sidecar), HYP_EUNSUPPORTED (another
+ * version), HYP_ENOMEM. */
 HYP_NODISCARD int hyp_sidecar_parse(const void *data, size_t n, uint64_t file_bytes, hyp_sidecar **ret, hyp_err *err);
 
 /* The head as it stands in a file: `*ret` of data_offset bytes, freed by the caller. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_sidecar_encode(const hyp_sidecar *sidecar, uint8_t **ret, hyp_err *err);
 
-/* Is this the copy of `model` as it is now, for pages of `page_bytes`? Errors: HYP_EINVAL (stale: the message says what is
- * different), HYP_EIO. */
+/* Is this the copy of `model` as it is now, for pages of `page_bytes`? Errors: HYP_EINVAL (stale: the message says what
+ * is different), HYP_EIO. */
 HYP_NODISCARD int hyp_sidecar_match(const hyp_sidecar *sidecar, const hyp_model *model, uint32_t page_bytes,
                                     hyp_err *err);
 
@@ -117,8 +118,8 @@ typedef struct hyp_sidecar_look {
     hyp_err why;                      /* when STALE or CORRUPT */
 } hyp_sidecar_look;
 
-/* Look at `path`, or with NULL beside the model, in the user's cache folder, and where hyp_sidecar_write() last put one for
- * this model elsewhere. Reads the head, not the pages. `ret` is freed with hyp_sidecar_look_done(). */
+/* Look at `path`, or with NULL beside the model, in the user's cache folder, and where hyp_sidecar_write() last put one
+ * for this model elsewhere. Reads the head, not the pages. `ret` is freed with hyp_sidecar_look_done(). */
 void hyp_sidecar_find(const hyp_model *model, const char *path, hyp_sidecar_look *ret);
 void hyp_sidecar_look_done(hyp_sidecar_look *look);
 
@@ -126,13 +127,13 @@ void hyp_sidecar_look_done(hyp_sidecar_look *look);
 const char *hyp_sidecar_state_name(hyp_sidecar_state state);
 const char *hyp_sidecar_order_name(hyp_sidecar_order order);
 
-/* May `path` be written for `model`? Not over one of the model's own files, a device or a pipe; and over another file than a
- * packed copy, good or bad, only with `any_file`. Errors: HYP_EINVAL. */
+/* May `path` be written for `model`? Not over one of the model's own files, a device or a pipe; and over another file
+ * than a packed copy, good or bad, only with `any_file`. Errors: HYP_EINVAL. */
 HYP_NODISCARD int hyp_sidecar_check_target(const hyp_model *model, const char *path, bool any_file, hyp_err *err);
 
-/* Where to write the sidecar of `model`: `out` if given (in it, if it is a folder), else beside the model, else, where that
- * folder cannot be written to, in the user's cache folder. Errors: HYP_EIO (`out` names a folder that cannot be written to, or
- * nothing can), HYP_ELIMIT. */
+/* Where to write the sidecar of `model`: `out` if given (in it, if it is a folder), else beside the model, else, where
+ * that folder cannot be written to, in the user's cache folder. Errors: HYP_EIO (`out` names a folder that cannot be
+ * written to, or nothing can), HYP_ELIMIT. */
 HYP_NODISCARD int hyp_sidecar_place(const hyp_model *model, const char *out, char ret[HYP_SIDECAR_PATH_SIZE],
                                     hyp_err *err);
 
@@ -148,12 +149,12 @@ typedef struct hyp_sidecar_gain {
     bool too_large;                           /* the parts alone are reads as long as the disk needs */
 } hyp_sidecar_gain;
 
-/* The rate of scattered direct reads of `size` bytes, `depth` in flight, between and beyond what `points[0..n)` measured; 0 when
- * they do not tell. Pure. */
+/* The rate of scattered direct reads of `size` bytes, `depth` in flight, between and beyond what `points[0..n)`
+ * measured; 0 when they do not tell. Pure. */
 double hyp_sidecar_rate(const hyp_probe_point *points, size_t n, double size, double depth);
 
-/* What the sidecar `layout` of `model` would change on `hardware`, whose disk is known by `points` (0 of them: not measured).
- * Pure. Errors: HYP_ENOMEM. That no plan is possible is no error. */
+/* What the sidecar `layout` of `model` would change on `hardware`, whose disk is known by `points` (0 of them: not
+ * measured). Pure. Errors: HYP_ENOMEM. That no plan is possible is no error. */
 HYP_NODISCARD int hyp_sidecar_predict(const hyp_model *model, const hyp_sidecar *layout, const hyp_hardware *hardware,
                                       const hyp_probe_point *points, size_t n_points, const hyp_plan_request *request,
                                       hyp_sidecar_gain *ret, hyp_err *err);
@@ -185,16 +186,18 @@ typedef struct hyp_sidecar_space {
 } hyp_sidecar_space;
 HYP_NODISCARD int hyp_sidecar_space_of(const char *path, uint64_t bytes, hyp_sidecar_space *ret, hyp_err *err);
 
-/* Write the sidecar: the space first, then the pages, then all of them read back and compared with the checksums of what was
- * read from the model (and with the model again, where an earlier call had written them), then renamed into place. When it is
- * stopped, at any point and in any way, PATH.partial is left and the next call goes on with it. Blocks for as long as reading
- * and writing take. Errors: HYP_ENOMEM (memory; or too little space: the message says how much is needed, free, and where),
- * HYP_EIO, HYP_ECANCELED (by `progress`), HYP_EBUSY (another process is writing it). */
+/* Write the sidecar: the space first, then the pages, then all of them read back and compared with the checksums of
+ * what was read from the model (and with the model again, where an earlier call had written them), then renamed into
+ * place. When it is stopped, at any point and in any way, PATH.partial is left and the next call goes on with it.
+ * Blocks for as long as reading and writing take. Errors: HYP_ENOMEM (memory; or too little space: the message says how
+ * much is needed, free, and where), HYP_EIO, HYP_ECANCELED (by `progress`), HYP_EBUSY (another process is writing it).
+ */
 HYP_NODISCARD int hyp_sidecar_write(const hyp_sidecar_job *job, hyp_sidecar_written *ret, hyp_err *err);
 
-/* Write the model once more as one GGUF file at `path`: metadata as it is, general.alignment 4096, no parts, the streamed
- * tensors of each layer side by side. Every tensor's bytes are compared after writing. A file begun earlier is compared and
- * continued. `layout`, `any_order` and `io` of the job are not used. Errors: as above, HYP_EUNSUPPORTED. */
+/* Write the model once more as one GGUF file at `path`: metadata as it is, general.alignment 4096, no parts, the
+ * streamed tensors of each layer side by side. Every tensor's bytes are compared after writing. A file begun earlier is
+ * compared and continued. `layout`, `any_order` and `io` of the job are not used. Errors: as above, HYP_EUNSUPPORTED.
+ */
 /* `*ret`: the size of the file that hyp_sidecar_write_gguf() would write. Errors: HYP_ENOMEM, HYP_EUNSUPPORTED. */
 HYP_NODISCARD int hyp_sidecar_gguf_bytes(const hyp_model *model, uint64_t *ret, hyp_err *err);
 HYP_NODISCARD int hyp_sidecar_write_gguf(const hyp_sidecar_job *job, hyp_sidecar_written *ret, hyp_err *err);

@@ -45,8 +45,8 @@ void sidecar_remember_place(const hyp_model *model, const char *path);
 /* Errors: HYP_ENOMEM, which says how much is needed, how much is free, and where. */
 HYP_NODISCARD int sidecar_check_space(const char *path, uint64_t bytes, hyp_err *err);
 
-/* Open PATH.partial for reading and writing, created when missing, and lock it. `partial` gets its name. Errors: HYP_EBUSY,
- * HYP_EIO, HYP_ELIMIT. */
+/* Open PATH.partial for reading and writing, created when missing, and lock it. `partial` gets its name. Errors:
+ * HYP_EBUSY, HYP_EIO, HYP_ELIMIT. */
 HYP_NODISCARD int sidecar_open_partial(const char *path, char partial[HYP_SIDECAR_PATH_SIZE], int *ret_fd,
                                        hyp_err *err);
 

@@ -1,5 +1,5 @@
-/* space.c - files that are written for minutes: room for them first, an unfinished one under a name of its own, and a finish
- * that a reader sees whole or not at all. */
+/* space.c - files that are written for minutes: room for them first, an unfinished one under a name of its own, and a
+ * finish that a reader sees whole or not at all. */
 #include "base/mem.h"
 #include "base/text.h"
 #include "sidecar/sidecar_priv.h"

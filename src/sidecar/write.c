@@ -1,8 +1,9 @@
 /* write.c - writing a sidecar: begin or go on, copy, read back and compare, finish.
  *
- * While it is unfinished, the file's head says "partial" and how many runs are done; that number is raised only after the
- * pages and checksums it speaks of are on the device, so that a crash at any point costs at most what came after the last
- * checkpoint. What an earlier call left is believed as far as it goes, and compared with the model at the end. */
+ * While it is unfinished, the file's head says "partial" and how many runs are done; that number is raised only after
+ * the pages and checksums it speaks of are on the device, so that a crash at any point costs at most what came after
+ * the last checkpoint. What an earlier call left is believed as far as it goes, and compared with the model at the end.
+ */
 #include "base/hash.h"
 #include "base/mem.h"
 #include "sidecar/sidecar_priv.h"

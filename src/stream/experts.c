@@ -1,7 +1,8 @@
-/* experts.c - a mixture of experts: the router's choice is demanded as soon as it is made, the next layer's is foretold.
+/* experts.c - a mixture of experts: the router's choice is demanded as soon as it is made, the next layer's is
+ * foretold.
  *
- * The node of chosen ids is learnt from the MUL_MAT_ID that takes it as src[2]; before the first graph its usual name serves.
- * Foretelling never changes a result: it only moves reads forward. */
+ * The node of chosen ids is learnt from the MUL_MAT_ID that takes it as src[2]; before the first graph its usual name
+ * serves. Foretelling never changes a result: it only moves reads forward. */
 #include "stream/routers.h"
 #include "stream/stream_priv.h"
 
@@ -13,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Router inputs of a wide batch that are looked at: more tell little that these do not, and cost a matrix product each. */
+/* Router inputs of a wide batch that are looked at: more tell little that these do not, and cost a matrix product each.
+ */
 enum { MAX_LOOKAHEAD_ROWS = 16 };
 
 /* The routers' copy may take this share of the frames' budget: beyond it the cache is worth more. */
@@ -158,7 +160,8 @@ static uint32_t fetch_inputs(stream_experts *x, const struct ggml_tensor *input,
     return rows;
 }
 
-/* A prediction costs a matrix product in which the other threads wait: only where it can lead to a read, or is recorded. */
+/* A prediction costs a matrix product in which the other threads wait: only where it can lead to a read, or is
+ * recorded. */
 static bool is_worth_foretelling(const hyp_stream *s, uint32_t layer) {
     const stream_experts *x = &s->experts;
     if (layer >= s->units.n_layers) return false;
@@ -166,7 +169,8 @@ static bool is_worth_foretelling(const hyp_stream *s, uint32_t layer) {
     return (x->n_tokens > 1 || hyp_gate_on(&x->gate)) && !hyp_pager_layer_held(s->pager, layer);
 }
 
-/* The `m` experts that `next` will probably choose: what its router makes of the inputs of `layer`'s. 0: it cannot tell. */
+/* The `m` experts that `next` will probably choose: what its router makes of the inputs of `layer`'s. 0: it cannot
+ * tell. */
 static uint32_t ask_router(stream_experts *x, uint32_t layer, uint32_t next, uint32_t m, uint32_t *ret) {
     const struct ggml_tensor *input = x->inputs[layer];
     if (x->lookahead == NULL || !hyp_lookahead_has(x->lookahead, next)) return 0;
@@ -199,9 +203,9 @@ static void prefetch_foretold(hyp_stream *s) {
     warm_up(s);
 }
 
-/* For a single token, where the disk is what tokens wait for: when nothing of the next layer has to be read, it would stand
- * idle while this layer computes. So the layer after it is foretold too, by its router and the same inputs: less surely, but into
- * time that nobody else wants. (Where computing is the limit, the prediction itself cost 2 %.) */
+/* For a single token, where the disk is what tokens wait for: when nothing of the next layer has to be read, it would
+ * stand idle while this layer computes. So the layer after it is foretold too, by its router and the same inputs: less
+ * surely, but into time that nobody else wants. (Where computing is the limit, the prediction itself cost 2 %.) */
 static void prefetch_further(hyp_stream *s, uint32_t layer) {
     stream_experts *x = &s->experts;
     const uint32_t further = layer + 2;
@@ -313,7 +317,8 @@ static bool all_ready(hyp_stream *s, uint8_t mask) {
     return true;
 }
 
-/* Ids chosen on a device reach the experts as the scheduler's copy, named "BACKEND#NAME#N". Writes NAME, or `name` itself. */
+/* Ids chosen on a device reach the experts as the scheduler's copy, named "BACKEND#NAME#N". Writes NAME, or `name`
+ * itself. */
 static const char *name_before_copy(const char *name, char ret[GGML_MAX_NAME]) {
     const char *first = strchr(name, '#'), *last = strrchr(name, '#');
     if (first == NULL || last == first)
@@ -323,8 +328,8 @@ static const char *name_before_copy(const char *name, char ret[GGML_MAX_NAME]) {
     return ret;
 }
 
-/* A node over streamed weights is about to run: have its part there. Stop after it if another part is still being read, so
- * that this one computes meanwhile. */
+/* A node over streamed weights is about to run: have its part there. Stop after it if another part is still being read,
+ * so that this one computes meanwhile. */
 static bool before_matrix(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
     stream_experts *x = &s->experts;
     char ids[GGML_MAX_NAME];

@@ -55,7 +55,8 @@ static char *bytes_of(const hyp_model *model, const hyp_tensor *t) {
     return NULL;
 }
 
-/* All elements of a tensor as floats; the caller frees. NULL when the type cannot be read, or the file, or memory is short. */
+/* All elements of a tensor as floats; the caller frees. NULL when the type cannot be read, or the file, or memory is
+ * short. */
 static float *floats_of(const hyp_model *model, const hyp_tensor *t) {
     if (t == NULL) return NULL;
     size_t row = (size_t)t->ne[0], rows = (size_t)(t->ne[1] * t->ne[2] * t->ne[3]);

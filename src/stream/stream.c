@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A packed copy of this model, if there is one: then `ret` says what stands where in it. The caller frees `*ret_runs`. */
+/* A packed copy of this model, if there is one: then `ret` says what stands where in it. The caller frees `*ret_runs`.
+ */
 static int find_sidecar(hyp_stream *s, const hyp_stream_config *config, hyp_pager_packed *ret,
                         hyp_packed_run **ret_runs, hyp_err *err) {
     if (config->no_sidecar) return HYP_OK;

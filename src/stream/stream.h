@@ -1,10 +1,11 @@
-/* stream.h - feeding a graph with weights that are not all in memory: ggml's evaluation callback on one side, the pager on
- * the other.
+/* stream.h - feeding a graph with weights that are not all in memory: ggml's evaluation callback on one side, the pager
+ * on the other.
  *
- * ggml asks about every node before it runs (ask = true); answering true makes the graph run up to and including that node
- * and then call back with its value. Between the two no node computes, so the pager may move pages. What matters is
- * recognised by what a node does, not by an architecture's name:
- *   - a MUL_MAT_ID over routed experts names in src[2] the node that holds the chosen ids: stop there, demand those experts;
+ * ggml asks about every node before it runs (ask = true); answering true makes the graph run up to and including that
+ * node and then call back with its value. Between the two no node computes, so the pager may move pages. What matters
+ * is recognised by what a node does, not by an architecture's name:
+ *   - a MUL_MAT_ID over routed experts names in src[2] the node that holds the chosen ids: stop there, demand those
+ * experts;
  *   - a MUL_MAT over a streamed FFN matrix names its layer: wait for it, and after the layer's last part give it back;
  *   - the node before a dense layer's first matrix: stop there, so that attention computes while the layer is read.
  * A graph not yet known merely faults from the file: slower, never wrong.
@@ -31,9 +32,8 @@ typedef struct hyp_stream_config {
     bool no_sidecar;
 } hyp_stream_config;
 
-/* Cut the model into units and build the pager. Nothing is read yet. `*ret_least_bytes` is the least budget for frames, set
- * on failure too. Errors: those of hyp_units_make() and
- * hyp_pager_open(). */
+/* Cut the model into units and build the pager. Nothing is read yet. `*ret_least_bytes` is the least budget for frames,
+ * set on failure too. Errors: those of hyp_units_make() and hyp_pager_open(). */
 HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes,
                                  hyp_err *err);
 void hyp_stream_free(hyp_stream *stream);

@@ -1,13 +1,13 @@
 /* stream_priv.h - what stream.c (the callback) and its two ways of streaming share. */
 #pragma once
-#include "stream/node_names.h"
-#include "stream/stream.h"
 #include "pager/ring.h"
 #include "predict/accuracy.h"
 #include "predict/coact.h"
 #include "predict/gate.h"
 #include "predict/lookahead.h"
 #include "predict/trace.h"
+#include "stream/node_names.h"
+#include "stream/stream.h"
 
 #include <ggml.h>
 
@@ -83,7 +83,8 @@ void stream_experts_close(hyp_stream *s);
 uint64_t stream_experts_routers_bytes(const hyp_stream *s, uint64_t budget_bytes);
 int stream_experts_start(hyp_stream *s, hyp_err *err);
 
-/* Any node, before it runs: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL. */
+/* Any node, before it runs: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL.
+ */
 bool stream_experts_before(hyp_stream *s, struct ggml_tensor *node, const hyp_unit_ref *ref);
 /* A token was decoded. */
 void stream_experts_report(hyp_stream *s, double seconds);

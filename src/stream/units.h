@@ -28,9 +28,9 @@ typedef struct hyp_units {
     uint64_t largest_step_bytes;           /* frame bytes that one token needs at once in one layer */
 } hyp_units;
 
-/* Cut `model` as `plan` (mode HYP_MODE_EXPERTS or HYP_MODE_FFN) has placed it: what is on a device or left to the page cache is
- * in no unit. `page_bytes` rounds frames. The caller frees with hyp_units_free().
- * Errors: HYP_EUNSUPPORTED (nothing on the host can be streamed in that mode), HYP_ENOMEM. */
+/* Cut `model` as `plan` (mode HYP_MODE_EXPERTS or HYP_MODE_FFN) has placed it: what is on a device or left to the page
+ * cache is in no unit. `page_bytes` rounds frames. The caller frees with hyp_units_free(). Errors: HYP_EUNSUPPORTED
+ * (nothing on the host can be streamed in that mode), HYP_ENOMEM. */
 HYP_NODISCARD int hyp_units_make(const hyp_model *model, const hyp_plan *plan, uint64_t page_bytes, hyp_units *ret,
                                  hyp_err *err);
 void hyp_units_free(hyp_units *units);

@@ -1,10 +1,10 @@
 /* fuzz_request.c - what clients send: any bytes as a request's body, name, template, duration, Origin and Host. */
-#include "session/conversation.h"
-#include "registry/gotemplate.h"
+#include "base/times.h"
 #include "http/access.h"
+#include "registry/gotemplate.h"
 #include "registry/model_name.h"
 #include "registry/params.h"
-#include "base/times.h"
+#include "session/conversation.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* fuzz_sidecar.c - any bytes as the head of a packed copy: parsing must return, and what it accepts must hold together. The
- * first byte says whether the checksum of the tables is put right first, or no mutation would ever get past it. */
+/* fuzz_sidecar.c - any bytes as the head of a packed copy: parsing must return, and what it accepts must hold together.
+ * The first byte says whether the checksum of the tables is put right first, or no mutation would ever get past it. */
 #include "base/hash.h"
 #include "sidecar/sidecar.h"
 

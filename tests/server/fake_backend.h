@@ -1,10 +1,9 @@
 /* fake_backend.h - an engine that follows a script: the server's wire tests run on it, without a model.
  *
- * Tokens are bytes and a few control tokens. What is answered depends only on the tokens that a sequence holds, so a wrong
- * prefix, a lost token or a mixed-up slot shows as a wrong answer; positions and batches are checked like libllama does.
- * The command is the last user message (or, raw, the text before the last "=>"):
- *   say TEXT      answer TEXT; \xHH is a byte, \n a line, {TOKENS} how many tokens the sequence was given
- *   count N       answer "1 2 ... N"
+ * Tokens are bytes and a few control tokens. What is answered depends only on the tokens that a sequence holds, so a
+ * wrong prefix, a lost token or a mixed-up slot shows as a wrong answer; positions and batches are checked like
+ * libllama does. The command is the last user message (or, raw, the text before the last "=>"): say TEXT      answer
+ * TEXT; \xHH is a byte, \n a line, {TOKENS} how many tokens the sequence was given count N       answer "1 2 ... N"
  *   forever       never end
  *   slow MS TEXT  answer TEXT, every token taking MS milliseconds
  *   fail          the computation breaks

@@ -1,11 +1,11 @@
 /* fake_server.c - the real server over the scripted engine, for the wire tests.
  *
  * usage: fake_server FOLDER [NAME=VALUE...]
- *   key, host, origins: strings; context, parallel, queue, keep_alive_s, load_ms, decode_us, max_batch, body, checkpoints: numbers;
- *   timeout, sign: seconds. Prints the port, serves until SIGTERM. */
-#include "fake_backend.h"
+ *   key, host, origins: strings; context, parallel, queue, keep_alive_s, load_ms, decode_us, max_batch, body,
+ * checkpoints: numbers; timeout, sign: seconds. Prints the port, serves until SIGTERM. */
 #include "api/server.h"
 #include "base/times.h"
+#include "fake_backend.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* test_bench_measure.c - which runs are made, in what order and with what options: the program is a script that keeps a log. */
+/* test_bench_measure.c - which runs are made, in what order and with what options: the program is a script that keeps a
+ * log. */
 #include "../test.h"
 #include "base/mem.h"
 #include "base/paths.h"

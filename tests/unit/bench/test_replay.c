@@ -39,7 +39,8 @@ static bool uses(const hyp_trace *t, size_t visit, uint32_t unit) {
     return false;
 }
 
-/* The cached unit that is not used by `visit` and was used longest ago, or is needed last; n_units when there is none. */
+/* The cached unit that is not used by `visit` and was used longest ago, or is needed last; n_units when there is none.
+ */
 static uint32_t naive_victim(const hyp_trace *t, size_t visit, uint32_t n_units, const bool *cached, const size_t *last,
                              bool belady) {
     uint32_t victim = n_units;
@@ -155,7 +156,8 @@ static void uniform_routing_keeps_a_fixed_share(void **state) {
     hyp_trace_free(t);
 }
 
-/* On no kind of routing clearly worse than the better of LRU and LFU, on most clearly better; never better than Belady. */
+/* On no kind of routing clearly worse than the better of LRU and LFU, on most clearly better; never better than Belady.
+ */
 static void ours_holds_up_on_every_kind_of_routing(void **state) {
     (void)state;
     const struct {
@@ -198,7 +200,8 @@ static void the_clock_counts_stalls_and_prefetches(void **state) {
     hyp_trace_layer layers[] = {{0, 2, 1000}, {1, 2, 1000}};
     uint16_t experts[] = {0, 0, 1, 1, 1, 1, 1};
     uint32_t counts[] = {1, 1, 1, 1, 0, 1, 1};
-    /* Token 0 uses expert 0 of both layers; token 1 uses expert 1 of both, the second one foretold; token 2 the same. */
+    /* Token 0 uses expert 0 of both layers; token 1 uses expert 1 of both, the second one foretold; token 2 the same.
+     */
     hyp_trace_visit visits[] = {{0, 0, 1, 1, 0, 0, 1}, {0, 1, 1, 1, 0, 1, 2}, {1, 0, 1, 1, 0, 2, 3},
                                 {1, 1, 1, 1, 1, 3, 4}, {2, 0, 1, 1, 0, 5, 6}, {2, 1, 1, 1, 0, 6, 7}};
     hyp_trace t = {.info = {.n_layers = 2, .n_used = 1, .layers = layers},

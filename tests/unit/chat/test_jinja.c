@@ -1,8 +1,8 @@
 /* The Jinja engine against what Python's jinja2 renders (tests/chat/generate.py wrote tests/chat/expected), and its
  * limits. */
 #include "../test.h"
-#include "jinja/jinja.h"
 #include "corpus.h"
+#include "jinja/jinja.h"
 
 #include <dirent.h>
 

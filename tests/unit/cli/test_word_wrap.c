@@ -10,7 +10,8 @@
 
 enum { ROWS = 40, MOST_COLUMNS = 80, CELL = 8 };
 
-/* What a terminal makes of text, "\n", and the two sequences that erase a word. It wraps when a character no longer fits. */
+/* What a terminal makes of text, "\n", and the two sequences that erase a word. It wraps when a character no longer
+ * fits. */
 typedef struct screen {
     int columns, row, column;
     char cells[ROWS][MOST_COLUMNS][CELL];

@@ -38,8 +38,8 @@ static int free_vocabulary(void **state) {
 
 typedef enum outcome { FREE, BOUND, REFUSED, GIVEN_UP } outcome;
 
-/* What becomes of an answer that goes like this: FREE, the word never came; BOUND, the grammar allowed all of it; REFUSED, it would
- * have been kept from going on; GIVEN_UP, the word's own token went on wrongly. */
+/* What becomes of an answer that goes like this: FREE, the word never came; BOUND, the grammar allowed all of it;
+ * REFUSED, it would have been kept from going on; GIVEN_UP, the word's own token went on wrongly. */
 static outcome feed(hyp_lazy *lazy, const char *text) {
     llama_token tokens[4096];
     int n = llama_tokenize(vocab, text, (int)strlen(text), tokens, 4096, false, true);

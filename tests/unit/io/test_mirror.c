@@ -75,8 +75,8 @@ static hyp_io_stats stats_of(const pair *p) {
     return stats;
 }
 
-/* How soon a source is asked again depends on the rates of the moment: after one read of 100 ms, which a disk that others use may
- * take, it is left alone for 6 s. */
+/* How soon a source is asked again depends on the rates of the moment: after one read of 100 ms, which a disk that
+ * others use may take, it is left alone for 6 s. */
 static void read_until_dropped(pair *p, uint32_t source) {
     enum { PATIENCE_S = 90 };
     double start_s = hyp_text_now_s();

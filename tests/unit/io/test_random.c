@@ -1,6 +1,6 @@
 /* test_random.c - random requests under random settings and faults: whatever happens, every request is reaped exactly
- * once, and its content is the file's or its result says why not. HYPURA_TEST_SEED repeats a failing run, HYPURA_TEST_ROUNDS
- * makes it longer. */
+ * once, and its content is the file's or its result says why not. HYPURA_TEST_SEED repeats a failing run,
+ * HYPURA_TEST_ROUNDS makes it longer. */
 #include "base/mem.h"
 #include "fixture.h"
 

@@ -1,6 +1,7 @@
-/* disorder_io.c - an io layer for tests: requests finish in any order and at any time, and until then their buffers hold
- * whatever a device half-way through might have left. Under it, a frame that is shown too early, or given to somebody else
- * while a read into it is under way, shows as a foreign byte. Controlled by the `seed` and `fail_every` of the faults. */
+/* disorder_io.c - an io layer for tests: requests finish in any order and at any time, and until then their buffers
+ * hold whatever a device half-way through might have left. Under it, a frame that is shown too early, or given to
+ * somebody else while a read into it is under way, shows as a foreign byte. Controlled by the `seed` and `fail_every`
+ * of the faults. */
 #include "base/mem.h"
 #include "io/io.h"
 

@@ -3,8 +3,8 @@
 #include "../test.h"
 #include "pager/pager_priv.h"
 
-/* What the pager takes for the system's page in this test: the system's own, or a multiple of it, as on machines with larger
- * ones. A test that is built for another than 4 KiB is linked with --wrap=hyp_platform_page_bytes. */
+/* What the pager takes for the system's page in this test: the system's own, or a multiple of it, as on machines with
+ * larger ones. A test that is built for another than 4 KiB is linked with --wrap=hyp_platform_page_bytes. */
 #ifndef FIXTURE_PAGE
 #define FIXTURE_PAGE 4096
 #endif

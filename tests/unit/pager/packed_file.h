@@ -9,8 +9,8 @@ typedef struct packed_file {
     uint64_t bytes;
 } packed_file;
 
-/* Copy the pages of every streamed unit's extents into a file, unit after unit in a random order when `shuffle`; leave a
- * share of 1 / `skip_every` out (0: none). Sets f->config.packed. */
+/* Copy the pages of every streamed unit's extents into a file, unit after unit in a random order when `shuffle`; leave
+ * a share of 1 / `skip_every` out (0: none). Sets f->config.packed. */
 void packed_file_make(packed_file *pf, fixture *f, const char *name, bool shuffle, uint32_t skip_every);
 
 /* Spoil the byte at `at` of the file. */

@@ -82,8 +82,8 @@ static void test_free_frames_make_room_elsewhere(void **state) {
     done(&t);
 }
 
-/* Frames large enough for huge pages, taken and punched at random, prepared ahead or not: the system's count stays within
- * the budget, and what is written into a frame stays there. */
+/* Frames large enough for huge pages, taken and punched at random, prepared ahead or not: the system's count stays
+ * within the budget, and what is written into a frame stays there. */
 static void take_and_punch_at_random(bool ahead) {
     tray t;
     enum { MIB = 1 << 20, N = 64 };
@@ -124,7 +124,8 @@ static void test_large_frames_ahead(void **state) {
     take_and_punch_at_random(true);
 }
 
-/* What is granted ahead has its memory before anybody touches it, is counted, and goes back when others need the room. */
+/* What is granted ahead has its memory before anybody touches it, is counted, and goes back when others need the room.
+ */
 static void test_prepared_ahead(void **state) {
     (void)state;
     tray t;

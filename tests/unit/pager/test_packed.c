@@ -1,4 +1,5 @@
-/* Reading out of a packed file: fewer reads, the same bytes, and the model's own file when the copy is not what it was. */
+/* Reading out of a packed file: fewer reads, the same bytes, and the model's own file when the copy is not what it was.
+ */
 #include "packed_file.h"
 
 #include <string.h>
@@ -196,8 +197,8 @@ static void a_wide_layer(void **state) {
     packed_file_done(&pf);
 }
 
-/* With a mirror of the model the packed file is still read, from the one disk that has it; a bad block in it takes no disk
- * out of use. */
+/* With a mirror of the model the packed file is still read, from the one disk that has it; a bad block in it takes no
+ * disk out of use. */
 static void a_mirror_has_no_copy_of_it(void **state) {
     (void)state;
     for (int how = 0; how < 2; how++) {

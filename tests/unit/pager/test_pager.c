@@ -188,8 +188,8 @@ static void test_many_extents_in_a_page(void **state) {
     fixture_done(&f);
 }
 
-/* The page that two extents share goes to the one that stays, whichever leaves first, and the frame of the one that left
- * can then be overwritten without harm. */
+/* The page that two extents share goes to the one that stays, whichever leaves first, and the frame of the one that
+ * left can then be overwritten without harm. */
 static void test_shared_edge_is_handed_over(void **state) {
     (void)state;
     for (int first = 0; first < 2; first++)

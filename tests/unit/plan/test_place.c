@@ -60,7 +60,8 @@ static void random_world(world *w, size_t n, size_t devices, bool divisible) {
     p->time_limit_s = 20;
 }
 
-/* --- brute force: every site, every bulk, every choice of dense FFNs; experts fill what is left in the order of use --- */
+/* --- brute force: every site, every bulk, every choice of dense FFNs; experts fill what is left in the order of use
+ * --- */
 static double best_of_all;
 
 static void fill_divisible(const hyp_place_problem *p, hyp_placement *t) {

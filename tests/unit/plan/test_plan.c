@@ -184,7 +184,8 @@ static void a_large_gpu_takes_everything(void **state) {
     hyp_model_free(m);
 }
 
-/* Neither GPU holds the model, both together do: all of it is there, and the faster one is as full as layers can make it. */
+/* Neither GPU holds the model, both together do: all of it is there, and the faster one is as full as layers can make
+ * it. */
 static void unequal_gpus_get_what_they_hold(void **state) {
     (void)state;
     hyp_model *m = test_model(&dense_shape);
@@ -207,7 +208,8 @@ static void unequal_gpus_get_what_they_hold(void **state) {
     hyp_model_free(m);
 }
 
-/* One capacity: what is on the device is taken off the budget; with memory of its own the same device takes everything. */
+/* One capacity: what is on the device is taken off the budget; with memory of its own the same device takes everything.
+ */
 static void unified_memory_counts_once(void **state) {
     (void)state;
     hyp_model *m = test_model(&dense_shape);
@@ -234,7 +236,8 @@ static void unified_memory_counts_once(void **state) {
     hyp_model_free(m);
 }
 
-/* Another machine is worth its network: over a slow one the activations of a batch and the logits of a token take longer. */
+/* Another machine is worth its network: over a slow one the activations of a batch and the logits of a token take
+ * longer. */
 static void a_slow_network_keeps_layers_at_home(void **state) {
     (void)state;
     hyp_model *m = test_model(&dense_shape);

@@ -1,4 +1,5 @@
-/* fixture.h - a small mixture-of-experts model on disk, with weights that differ everywhere, and its sidecar's layout. */
+/* fixture.h - a small mixture-of-experts model on disk, with weights that differ everywhere, and its sidecar's layout.
+ */
 #pragma once
 #include "../gguf/sample.h"
 #include "../test.h"
@@ -6,8 +7,8 @@
 
 enum { PAGE = 4096 };
 
-/* Write a model of 2 layers of 4 experts of 3 streamed parts each, which share pages with their neighbours, as `name`, its
- * weights filled from `seed`, and open it. `*ret_path` is where. */
+/* Write a model of 2 layers of 4 experts of 3 streamed parts each, which share pages with their neighbours, as `name`,
+ * its weights filled from `seed`, and open it. `*ret_path` is where. */
 hyp_model *fixture_model(const char *name, unsigned seed, const char **ret_path);
 
 /* The layout of its sidecar; ranking NULL: by number. */

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* A disk on which a read costs 100 us and 1 ns a byte (10^9 bytes a second), `depth` of them overlapping up to eightfold in
- * what they cost. */
+/* A disk on which a read costs 100 us and 1 ns a byte (10^9 bytes a second), `depth` of them overlapping up to
+ * eightfold in what they cost. */
 static double rate_of(double size, double depth) {
     return size / (100e-6 / fmin(depth, 8) + size * 1e-9);
 }

@@ -19,7 +19,8 @@ static void the_chain_follows_the_pairs(void **state) {
     pairs[2 * N + 0] = pairs[0 * N + 2] = 2;
     pairs[2 * N + 3] = pairs[3 * N + 2] = 2;
     hyp_sidecar_chain(N, uses, pairs, order);
-    /* 1 is used most (as often as 3, and smaller), goes with 2; 2 goes as often with 0 as with 3, and 3 is used more. */
+    /* 1 is used most (as often as 3, and smaller), goes with 2; 2 goes as often with 0 as with 3, and 3 is used more.
+     */
     assert_memory_equal(order, ((uint32_t[]){1, 2, 3, 0}), sizeof order);
     memset(pairs, 0, sizeof pairs);
     hyp_sidecar_chain(N, uses, pairs, order);

@@ -1,6 +1,6 @@
-/* blkdev.h - stands in for the kernel's header of this name (Linux 6.12), which recent liburing headers include and older
- * kernel headers lack; meson.build puts it on the path only then. liburing.h needs this one number, for a call we do not
- * make. */
+/* blkdev.h - stands in for the kernel's header of this name (Linux 6.12), which recent liburing headers include and
+ * older kernel headers lack; meson.build puts it on the path only then. liburing.h needs this one number, for a call we
+ * do not make. */
 #pragma once
 #include <linux/ioctl.h>
 

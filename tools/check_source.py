@@ -10,70 +10,80 @@ import re
 import subprocess
 import sys
 
-# Lower may not include higher, and folders of one level do not include each other. ARCHITECTURE.md draws it.
-LEVELS = [["base"], ["gguf", "hw", "io"], ["predict", "pager", "plan"], ["sidecar"], ["engine"], ["chat", "server", "bench"], ["cli"]]
-# Beyond that: the server speaks in chat templates, and the hardware profile holds what io measured of the drive.
-ALSO = {"server": {"chat"}, "hw": {"io"}}
-# A library's headers belong to the folders that wrap it.
-LIBRARIES = [
-    (r"llama\.h", {"engine"}),
-    (r"ggml[a-z-]*\.h", {"gguf", "hw", "plan", "sidecar", "engine"}),
-    (r"gguf\.h", {"gguf", "sidecar", "engine", "server"}),
-    (r"(highs/)?(interfaces/)?highs_c_api\.h", {"plan"}),
-    (r"liburing\.h", {"io"}),
-    (r"microhttpd\.h", {"server"}),
-    (r"(histedit|editline/readline)\.h", {"cli"}),
-]
+# A library's headers belong to the folders whose row of ARCHITECTURE.md's table names it.
+LIBRARIES = {
+    "llama": r"llama\.h",
+    "ggml": r"ggml[a-z-]*\.h",
+    "gguf": r"gguf\.h",
+    "highs": r"(highs/)?(interfaces/)?highs_c_api\.h",
+    "uring": r"liburing\.h",
+    "microhttpd": r"microhttpd\.h",
+    "editline": r"(histedit|editline/readline)\.h",
+}
+# Processors differ, systems have files of their own (FILE_linux.c, FILE_macos.c).
+PLATFORM = re.compile(r"#\s*(if|ifdef|ifndef|elif)\b.*\b(__APPLE__|__linux__|__MACH__|_WIN32)\b")
 MAX_FILE_LINES = 800
-MAX_FUNCTION_LINES = 80
+MAX_FUNCTION_LINES = 70
 
 
-def level_of(folder):
-    for level, names in enumerate(LEVELS):
-        if folder in names:
-            return level
-    return None
+def read_table(root):
+    """The table of ARCHITECTURE.md as {folder: (allowed folders, libraries)}, and findings about the table itself."""
+    rows, findings = {}, []
+    with open(os.path.join(root, "ARCHITECTURE.md"), encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            row = re.match(r"\| `src/(\w+)` \|[^|]*\|([^|]*)\|([^|]*)\|", line)
+            if not row:
+                continue
+            folder, allowed, libraries = row.group(1), re.findall(r"\w+", row.group(2)), re.findall(r"\w+", row.group(3))
+            findings += ["ARCHITECTURE.md:%d: src/%s may not include src/%s, which does not stand above it" % (number, folder, name)
+                         for name in allowed if name not in rows]
+            findings += ["ARCHITECTURE.md:%d: no library is called %s" % (number, name)
+                         for name in libraries if name not in LIBRARIES]
+            rows[folder] = (set(allowed), set(libraries))
+    if not rows:
+        findings.append("ARCHITECTURE.md:1: its table of folders is not there")
+    return rows, findings
 
 
-def check_include(folder, target, system, headers):
+def check_include(folder, target, system, headers, rows):
     """Why a file of src/`folder` may not include `target`, or None. `headers` are the base names of the headers in git."""
+    allowed, libraries = rows[folder]
     if system:
-        for pattern, folders in LIBRARIES:
-            if re.fullmatch(pattern, target) and folder not in folders:
-                return "<%s> is for src/%s alone" % (target, ", src/".join(sorted(folders)))
+        for name, pattern in LIBRARIES.items():
+            if re.fullmatch(pattern, target) and name not in libraries:
+                return "<%s> is for src/%s alone" % (target, ", src/".join(f for f in rows if name in rows[f][1]))
         return None
     if "/" not in target and target not in headers:
         return None  # the build makes it
-    other = target.split("/")[0] if "/" in target else None
-    if other is None or level_of(other) is None:
+    other = target.split("/")[0]
+    if "/" not in target or other not in rows:
         return '"%s" is not named as "folder/file.h"' % target
     if other == folder:
         return None
     if target.endswith("_priv.h"):
         return '"%s" is private to src/%s' % (target, other)
-    mine, theirs = level_of(folder), level_of(other)
-    if theirs < mine or other in ALSO.get(folder, set()):
-        return None
-    return "src/%s may not include src/%s" % (folder, other)
+    return None if other in allowed else "src/%s may not include src/%s" % (folder, other)
 
 
-def check_file(path, lines, headers):
+def check_file(path, lines, headers, rows):
     """Findings and notes of one C file."""
     findings, notes = [], []
     if len(lines) > MAX_FILE_LINES:
         findings.append("%s:1: %d lines; a file has at most %d" % (path, len(lines), MAX_FILE_LINES))
     parts = path.split("/")
     folder = parts[1] if parts[0] == "src" and len(parts) > 2 else None
-    if folder is not None and level_of(folder) is None:
-        findings.append("%s:1: src/%s is not in the order of folders" % (path, folder))
+    if folder is not None and folder not in rows:
+        findings.append("%s:1: src/%s is not in ARCHITECTURE.md's table" % (path, folder))
         folder = None
     start = None
     for number, line in enumerate(lines, 1):
         include = re.match(r'#\s*include\s+(["<])([^">]+)[">]', line)
         if include and folder is not None:
-            why = check_include(folder, include.group(2), include.group(1) == "<", headers)
+            why = check_include(folder, include.group(2), include.group(1) == "<", headers, rows)
             if why:
                 findings.append("%s:%d: %s" % (path, number, why))
+        if PLATFORM.match(line) and folder is not None and not re.search(r"_(linux|macos)\.c$|/platform[a-z_]*\.h$", path):
+            findings.append("%s:%d: what one system has stands in a file of its own (ARCHITECTURE.md)" % (path, number))
         # clang-format puts a function's last brace, and nothing else's brace after "{", at the start of a line.
         if re.match(r"[A-Za-z_].*\)\s*\{$|\s+.*\)\s*\{$", line) and start is None and not line.startswith((" ", "\t")):
             start = number
@@ -89,13 +99,14 @@ def main():
     listed = subprocess.run(["git", "-C", root, "ls-files", "*.c", "*.h"], stdout=subprocess.PIPE, check=True).stdout.decode()
     paths = listed.split("\n")
     headers = {os.path.basename(path) for path in paths if path.endswith(".h")}
-    findings, notes, n = [], [], 0
+    rows, findings = read_table(root)
+    notes, n = [], 0
     for path in paths:
         full = os.path.join(root, path)
         if not path or not os.path.exists(full):
             continue
         with open(full, encoding="utf-8") as source:
-            found, noted = check_file(path, source.read().split("\n")[:-1], headers)
+            found, noted = check_file(path, source.read().split("\n")[:-1], headers, rows)
         findings += found
         notes += noted
         n += 1

@@ -22,6 +22,16 @@ struct timespec hyp_platform_mtime(const struct stat *st);
 /* Drop what the system's cache holds of these bytes of a file; `bytes` 0: to its end. Returns 0 or an errno. */
 int hyp_platform_drop_cached(int fd, uint64_t offset, uint64_t bytes);
 
+/* Have the data of `fd` on its disk, and of its metadata what reading it back needs. Returns 0, or -1 with errno. */
+int hyp_platform_sync_data(int fd);
+
+/* Reserve room on the disk for the first `bytes` of `fd`, whose size stays what it is, where the system and the file
+ * system can. Returns 0 (also where they cannot) or ENOSPC. */
+int hyp_platform_reserve(int fd, uint64_t bytes);
+
+/* Whether getrusage(2) counts the blocks a process read and its page faults as Linux does. */
+extern const bool HYP_PLATFORM_COUNTS_BLOCKS;
+
 /* A condition for hyp_platform_cond_wait_until(); destroyed by pthread_cond_destroy(). */
 void hyp_platform_cond_init(pthread_cond_t *cond);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 const char *hyp_platform_error_text(int sys, char *buf, size_t size) {
     return strerror_r(sys, buf, size);
@@ -78,3 +79,13 @@ int hyp_platform_wait_signal(const sigset_t *signals, bool *ret_sent) {
     *ret_sent = signal > 0 && info.si_code == SI_USER;
     return signal;
 }
+
+int hyp_platform_sync_data(int fd) {
+    return fdatasync(fd);
+}
+
+int hyp_platform_reserve(int fd, uint64_t bytes) {
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) != 0 && errno == ENOSPC ? ENOSPC : 0;
+}
+
+const bool HYP_PLATFORM_COUNTS_BLOCKS = true;

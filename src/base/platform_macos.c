@@ -103,3 +103,15 @@ int hyp_platform_wait_signal(const sigset_t *signals, bool *ret_sent) {
     *ret_sent = signal != SIGINT;
     return signal;
 }
+
+int hyp_platform_sync_data(int fd) {
+    return fsync(fd);
+}
+
+int hyp_platform_reserve(int fd, uint64_t bytes) {
+    (void)fd;
+    (void)bytes;
+    return 0;
+}
+
+const bool HYP_PLATFORM_COUNTS_BLOCKS = false;

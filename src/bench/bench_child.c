@@ -106,12 +106,9 @@ static int read_report(const hyp_bench_child *child, int status, bool stopped, b
 /* The report counts from the model's opening, and one side may read in loading what the other reads in computing. The
  * kernel counts a process's life, in blocks of 512 bytes. */
 static void count_load(const struct rusage *usage, hyp_bench_run *run) {
-#ifdef __linux__
+    if (!HYP_PLATFORM_COUNTS_BLOCKS) return;
     run->figures[HYP_BENCH_READ] = (double)usage->ru_inblock * 512;
     run->figures[HYP_BENCH_FAULTS] = (double)usage->ru_majflt;
-#else
-    (void)usage, (void)run;
-#endif
 }
 
 static int make_pipe(int ret[2]) {

@@ -4,6 +4,7 @@
  *
  * The file is a function of the model alone: an unfinished one is compared with what it should hold and continued. */
 #include "base/mem.h"
+#include "base/platform.h"
 #include "sidecar/sidecar_priv.h"
 
 #include <errno.h>
@@ -235,11 +236,9 @@ int hyp_sidecar_write_gguf(const hyp_sidecar_job *job, hyp_sidecar_written *ret,
     if (r == HYP_OK) r = prepare_files(&w, err);
     struct stat st = {0};
     if (r == HYP_OK && fstat(w.fd, &st) != 0) r = hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", w.partial);
-#ifdef __linux__
-    /* Room now rather than an error later; the size stays what is written. */
-    if (r == HYP_OK && fallocate(w.fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)w.bytes) != 0 && errno == ENOSPC)
+    /* Room now rather than an error later. */
+    if (r == HYP_OK && hyp_platform_reserve(w.fd, w.bytes) == ENOSPC)
         r = hyp_err_set_sys(err, HYP_ENOMEM, ENOSPC, "cannot make room for %s", w.partial);
-#endif
     if (r == HYP_OK) r = run_blocks(&w, "copying", (uint64_t)st.st_size, err);
     if (r == HYP_OK && ftruncate(w.fd, (off_t)w.bytes) != 0)
         r = hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", w.partial);

@@ -1,6 +1,7 @@
 /* space.c - files that are written for minutes: room for them first, an unfinished one under a name of its own, and a
  * finish that a reader sees whole or not at all. */
 #include "base/mem.h"
+#include "base/platform.h"
 #include "base/text.h"
 #include "sidecar/sidecar_priv.h"
 
@@ -83,12 +84,8 @@ int sidecar_pread(int fd, const char *path, void *data, size_t n, uint64_t at, h
 }
 
 int sidecar_sync(int fd, const char *path, hyp_err *err) {
-#ifdef __APPLE__
-    int r = fsync(fd);
-#else
-    int r = fdatasync(fd);
-#endif
-    return r == 0 ? HYP_OK : hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s to its disk", path);
+    return hyp_platform_sync_data(fd) == 0 ? HYP_OK
+                                           : hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s to its disk", path);
 }
 
 int sidecar_finish(int fd, const char *partial, const char *path, hyp_err *err) {

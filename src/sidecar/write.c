@@ -6,6 +6,7 @@
  */
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/platform.h"
 #include "sidecar/sidecar_priv.h"
 
 #include <errno.h>
@@ -101,11 +102,9 @@ static int begin(writer *w, hyp_err *err) {
     if (r != HYP_OK) return r;
     if (w->n_inherited == 0 && ftruncate(w->fd, 0) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", w->partial);
-#ifdef __linux__
-    /* Room now rather than an error later, and in few pieces. Some file systems cannot. */
-    if (fallocate(w->fd, 0, 0, (off_t)w->side->bytes) != 0 && errno == ENOSPC)
+    /* Room now rather than an error later, and in few pieces. */
+    if (hyp_platform_reserve(w->fd, w->side->bytes) == ENOSPC)
         return hyp_err_set_sys(err, HYP_ENOMEM, ENOSPC, "cannot make room for %s", w->partial);
-#endif
     if (ftruncate(w->fd, (off_t)w->side->bytes) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", w->partial);
     r = sidecar_pwrite(w->fd, w->partial, head, w->side->data_offset, 0, err);

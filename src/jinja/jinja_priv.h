@@ -160,7 +160,6 @@ hj_val hj_buf_str(const hj_buf *b);
 
 /* --- utf8.c --- */
 uint32_t hj_utf8_next(const char *s, size_t n, size_t *ret_bytes); /* an invalid byte is a character of its own value */
-size_t hj_utf8_put(uint32_t cp, char out[4]);
 size_t hj_utf8_count(const char *s, size_t n);
 size_t hj_utf8_offset(const char *s, size_t n, size_t chars); /* byte offset of character number `chars` */
 bool hj_is_space(uint32_t cp);

@@ -2,6 +2,7 @@
 #include "sidecar/sidecar.h"
 
 #include "base/mem.h"
+#include "base/platform.h"
 #include "plan/plan.h"
 #include "sidecar/sidecar_priv.h"
 
@@ -55,11 +56,7 @@ int hyp_sidecar_layers(const hyp_model *model, hyp_sidecar_layer **ret, uint32_t
 int sidecar_examine(const char *path, hyp_sidecar_file *ret, hyp_err *err) {
     struct stat st;
     if (stat(path, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", path);
-#ifdef __APPLE__
-    const struct timespec t = st.st_mtimespec;
-#else
-    const struct timespec t = st.st_mtim;
-#endif
+    const struct timespec t = hyp_platform_mtime(&st);
     *ret = (hyp_sidecar_file){(uint64_t)st.st_size, (int64_t)t.tv_sec * 1000000000 + t.tv_nsec};
     return HYP_OK;
 }

@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,38 +154,12 @@ void hyp_json_close(hyp_json *j, char bracket) {
     j->comma = true;
 }
 
-/* The length of the valid UTF-8 character at `p`, 0 when there is none. RFC 3629: no surrogates, no overlong forms. */
-static size_t valid_character(const unsigned char *p, size_t n) {
-    if (p[0] < 0x80) return 1;
-    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len > n) return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
-void hyp_utf8_repair(hyp_str *out, const char *text, size_t n) {
-    for (size_t i = 0, from = 0; i < n;) {
-        size_t len = valid_character((const unsigned char *)text + i, n - i);
-        i += len > 0 ? len : 1;
-        if (len == 0) {
-            hyp_str_append(out, text + from, i - 1 - from);
-            hyp_str_puts(out, "\xef\xbf\xbd");
-            from = i;
-        } else if (i == n)
-            hyp_str_append(out, text + from, n - from);
-    }
-}
-
 static void put_string(hyp_str *out, const char *text, size_t n) {
     hyp_str_append(out, "\"", 1);
     size_t from = 0;
     for (size_t i = 0; i < n;) {
         unsigned char c = (unsigned char)text[i];
-        size_t len = valid_character((const unsigned char *)text + i, n - i);
+        size_t len = hyp_utf8_length(text + i, n - i);
         if (len > 0 && c >= ' ' && c != '"' && c != '\\') {
             i += len;
             continue;

@@ -56,6 +56,3 @@ void hyp_json_kv_int(hyp_json *j, const char *key, int64_t value);
 void hyp_json_kv_bool(hyp_json *j, const char *key, bool value);
 void hyp_json_kv_real(hyp_json *j, const char *key, double value);
 void hyp_json_kv_null(hyp_json *j, const char *key);
-
-/* Append `text` with what is not UTF-8 replaced by U+FFFD. */
-void hyp_utf8_repair(hyp_str *out, const char *text, size_t n);

@@ -112,38 +112,3 @@ void hyp_str_free(hyp_str *s) {
     free(s->data);
     *s = (hyp_str){0};
 }
-
-size_t hyp_utf8_whole(const char *bytes, size_t n) {
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        unsigned char c = (unsigned char)bytes[n - back];
-        if ((c & 0xc0) == 0x80) continue; /* a continuation byte: look further back for its lead */
-        size_t need = c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-        if (c >= 0xf8) need = 1;
-        return need > back ? n - back : n;
-    }
-    return n;
-}
-
-/* The length of the well-formed character at `p`, or 0. Overlong forms, surrogates and values above U+10FFFF are not.
- */
-static size_t utf8_character(const unsigned char *p, size_t n) {
-    if (p[0] < 0x80) return 1;
-    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
-    if (len == 0 || len > n) return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return overlong || beyond ? 0 : len;
-}
-
-void hyp_str_append_utf8(hyp_str *s, const char *bytes, size_t n) {
-    for (size_t i = 0; i < n;) {
-        size_t len = utf8_character((const unsigned char *)bytes + i, n - i);
-        if (len > 0)
-            hyp_str_append(s, bytes + i, len);
-        else
-            hyp_str_append(s, "\xef\xbf\xbd", 3);
-        i += len > 0 ? len : 1;
-    }
-}

@@ -34,11 +34,3 @@ void hyp_str_append(hyp_str *s, const char *bytes, size_t n);
 void hyp_str_puts(hyp_str *s, const char *text);
 void hyp_str_printf(hyp_str *s, const char *format, ...) HYP_PRINTF(2, 3);
 void hyp_str_free(hyp_str *s);
-
-/* How many leading bytes of `bytes` are whole UTF-8 characters: what follows is the start of a character whose rest is
- * still to come (at most 3 bytes). An invalid byte counts as whole, so that a stream never stalls on it. */
-size_t hyp_utf8_whole(const char *bytes, size_t n);
-
-/* Append `n` bytes of what should be UTF-8, every byte that is not part of a well-formed character (RFC 3629) replaced
- * by U+FFFD: what goes into JSON must be valid whatever a model says. */
-void hyp_str_append_utf8(hyp_str *s, const char *bytes, size_t n);

@@ -16,13 +16,12 @@
 #endif
 #include <time.h>
 
-/* READ_AHEAD_KB: of Linux where nobody changed it; four times that is still worth no word. */
 enum {
     DISK_WATCH_MS = 300,
     DISK_BUSY_PERCENT = 20,
     FREQUENCY_PERCENT = 95,
     DISKSTATS_MAX = 256 << 10,
-    READ_AHEAD_KB = 128
+    READ_AHEAD_KB = 128 /* what Linux sets by itself; no warning up to four times that */
 };
 
 void hyp_bench_warn(hyp_bench_warnings *w, const char *format, ...) {

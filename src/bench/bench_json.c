@@ -1,6 +1,7 @@
 /* bench_json.c - a comparison as JSON; docs/json.md describes it. */
 #include "base/mem.h"
 #include "bench/bench.h"
+#include "gguf/model_json.h"
 
 #include <math.h>
 #include <yyjson.h>
@@ -79,16 +80,8 @@ static bool fill(doc *d, const hyp_bench_config *c, const hyp_bench *bench) {
     val *root = yyjson_mut_obj(d);
     if (root == NULL) return false;
     yyjson_mut_doc_set_root(d, root);
-    const hyp_model *m = c->model;
-    val *model = yyjson_mut_obj_add_obj(d, root, "model");
-    bool good =
-        model != NULL && yyjson_mut_obj_add_str(d, model, "path", m->path) &&
-        yyjson_mut_obj_add_str(d, model, "name", m->name) && yyjson_mut_obj_add_str(d, model, "arch", m->arch) &&
-        yyjson_mut_obj_add_str(d, model, "quant", m->quant) && yyjson_mut_obj_add_uint(d, model, "bytes", m->bytes) &&
-        yyjson_mut_obj_add_uint(d, model, "n_layers", m->n_layers) &&
-        yyjson_mut_obj_add_uint(d, model, "n_experts", m->n_experts) &&
-        yyjson_mut_obj_add_uint(d, model, "n_experts_used", m->n_experts_used) &&
-        yyjson_mut_obj_add_str(d, root, "version", HYP_VERSION) && add_settings(d, root, c, bench);
+    bool good = hyp_model_add_json(d, root, c->model) != NULL &&
+                yyjson_mut_obj_add_str(d, root, "version", HYP_VERSION) && add_settings(d, root, c, bench);
     val *sides = good ? yyjson_mut_obj_add_arr(d, root, "sides") : NULL;
     good = good && add_side(d, sides, &bench->sides[HYP_BENCH_HYPURA], "hypura") &&
            add_side(d, sides, &bench->sides[HYP_BENCH_BASELINE], "llama.cpp mmap");

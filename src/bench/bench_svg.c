@@ -1,8 +1,8 @@
 /* bench_svg.c - a comparison as bars: a panel for each figure with a scale of its own, a bar for each side's median,
  * and a whisker from its least to its most. */
 #include "base/mem.h"
+#include "base/svg.h"
 #include "bench/bench.h"
-#include "bench/svg.h"
 
 #include <math.h>
 
@@ -24,8 +24,7 @@ static double most(const hyp_bench *bench, int figure) {
 static void draw_bar(const hyp_bench_spread *s, int figure, int side, double y, double scale, hyp_str *out) {
     const char *colour = hyp_svg_colours[side];
     double middle = y + BAR / 2.0, low = LEFT + s->min * scale, high = LEFT + s->max * scale;
-    hyp_str_printf(out, "<rect x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n", LEFT, y,
-                   HYP_MAX(s->median * scale, 1.0), BAR, colour);
+    hyp_svg_rect(LEFT, y, HYP_MAX(s->median * scale, 1.0), BAR, colour, out);
     if (s->max > s->min)
         hyp_str_printf(out,
                        "<path d=\"M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8\" stroke=\"#000\" stroke-width=\"1.5\" "
@@ -66,8 +65,7 @@ static void draw_head(const hyp_bench_config *c, const hyp_bench *bench, hyp_str
     double x = 20;
     for (int s = 0; s < HYP_BENCH_N_SIDES; s++) {
         if (bench->sides[s].n == 0) continue;
-        hyp_str_printf(out, "<rect x=\"%.1f\" y=\"40\" width=\"12\" height=\"12\" fill=\"%s\"/>\n", x,
-                       hyp_svg_colours[s]);
+        hyp_svg_rect(x, 40, 12, 12, hyp_svg_colours[s], out);
         hyp_svg_text(x + 18, 50, "fill=\"#222\"", hyp_bench_side_name(bench, s, name, sizeof name), out);
         x += 180;
     }

@@ -2,8 +2,8 @@
  * way of reading. Both share the axes. Colours are Okabe and Ito's, which people with colour-blindness can tell apart;
  * every line is also named beside its end. */
 #include "base/mem.h"
+#include "base/svg.h"
 #include "bench/iobench.h"
-#include "bench/svg.h"
 
 #include <math.h>
 #include <string.h>

@@ -228,8 +228,7 @@ static int allocate(replay *r, hyp_err *err) {
     for (uint32_t l = 0; l < info->n_layers; l++)
         for (uint32_t u = r->first[l]; u < r->first[l + 1]; u++)
             units[u] = (hyp_policy_unit){l, info->layers[l].unit_bytes};
-    return hyp_policy_new((hyp_policy_kind)r->config->policy, units, r->n_units, info->n_layers, r->config->cache_bytes,
-                          &r->policy, err);
+    return hyp_policy_new((hyp_policy_kind)r->config->policy, units, r->n_units, info->n_layers, &r->policy, err);
 }
 
 int hyp_replay_run(const hyp_trace *trace, const hyp_replay_config *config, hyp_replay_result *ret, hyp_err *err) {

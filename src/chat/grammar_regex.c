@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 typedef struct regex {
     hyp_grammar *g;
     const char *s;
@@ -20,11 +22,9 @@ static bool more(const regex *r) {
 }
 
 static uint32_t take_char(regex *r) {
-    unsigned char c = (unsigned char)r->s[r->at++];
-    size_t extra = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
-    uint32_t cp = extra == 0 ? c : c & (0x3fu >> extra);
-    for (; extra > 0 && more(r); extra--)
-        cp = cp << 6 | ((unsigned char)r->s[r->at++] & 0x3f);
+    uint32_t cp = (unsigned char)r->s[r->at];
+    size_t n = hyp_utf8_decode(r->s + r->at, r->n - r->at, &cp);
+    r->at += n > 0 ? n : 1; /* JSON's parser lets nothing else through */
     return cp;
 }
 

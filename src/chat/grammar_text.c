@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 void hyp_grammar_literal(hyp_str *out, const char *s, size_t n) {
     hyp_str_puts(out, "\"");
@@ -43,19 +44,11 @@ void hyp_grammar_repeat(hyp_str *out, uint64_t min, uint64_t max) {
 
 /* --- keys --- */
 
-/* The next character of a UTF-8 text. */
+/* The next character of a text that is not at its end. */
 static uint32_t next_char(const char *s, size_t *ret_n) {
-    const unsigned char *u = (const unsigned char *)s;
-    size_t n = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : u[0] >= 0xc0 ? 2 : 1;
-    uint32_t cp = n == 1 ? u[0] : u[0] & (0xffu >> (n + 1));
-    for (size_t i = 1; i < n; i++) {
-        if ((u[i] & 0xc0) != 0x80) {
-            *ret_n = i;
-            return cp;
-        }
-        cp = cp << 6 | (u[i] & 0x3f);
-    }
-    *ret_n = n;
+    uint32_t cp = (unsigned char)s[0];
+    size_t n = hyp_utf8_decode(s, strnlen(s, 4), &cp);
+    *ret_n = n > 0 ? n : 1; /* JSON's parser lets nothing else through */
     return cp;
 }
 

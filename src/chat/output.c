@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum {
     MAX_CALL_BYTES = 1 << 20, /* a longer call is taken for text */

@@ -24,16 +24,16 @@ bool hyp_template_text_has_thinking(const char *text, size_t n) {
            (has(text, n, "<|channel>") && has(text, n, "thought"));
 }
 
-const char *hyp_template_chatml(void) {
-    return "{%- for message in messages -%}\n"
-           "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}\n"
-           "{%- endfor -%}\n"
-           "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}\n";
-}
+/* The last resort for a model that has no template. */
+static const char chatml[] = "{%- for message in messages -%}\n"
+                             "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}\n"
+                             "{%- endfor -%}\n"
+                             "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}\n";
 
 const hyp_template_caps *hyp_template_get_caps(const hyp_template *tmpl) {
     return &tmpl->caps;
 }
+
 const char *hyp_template_text(const hyp_template *tmpl) {
     return tmpl->text;
 }
@@ -188,7 +188,7 @@ int hyp_template_open(const char *text, hyp_builtin_template_fn builtin, void *a
         *ret = tmpl;
         warning = "the model's chat template is not understood: using libllama's built-in one, without tools";
     } else {
-        int rc = hyp_template_compile(hyp_template_chatml(), strlen(hyp_template_chatml()), NULL, ret, err);
+        int rc = hyp_template_compile(chatml, sizeof chatml - 1, NULL, ret, err);
         if (rc < 0) return rc;
         warning = text != NULL && text[0] != '\0' ? "the model's chat template is not understood: using ChatML"
                                                   : "the model has no chat template: using ChatML";

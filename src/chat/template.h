@@ -57,8 +57,10 @@ HYP_NODISCARD int hyp_template_compile(const char *text, size_t n, const hyp_jin
 /* Accepts NULL. */
 void hyp_template_free(hyp_template *tmpl);
 
-/* The template's capabilities, and its source text (both belong to the template). */
+/* The template's capabilities, which belong to it; for tests: rendering heeds them by itself. */
 const hyp_template_caps *hyp_template_get_caps(const hyp_template *tmpl);
+
+/* Its source text, which belongs to it. */
 const char *hyp_template_text(const hyp_template *tmpl);
 
 /* Append the prompt for `request` to `out`. If the template insists on alternating roles and the conversation does not
@@ -72,9 +74,6 @@ HYP_NODISCARD int hyp_template_render(const hyp_template *tmpl, const hyp_chat_r
 /* `tools` and `thinking` of hyp_template_caps from the text alone, for listing models without compiling. */
 bool hyp_template_text_has_tools(const char *text, size_t n);
 bool hyp_template_text_has_thinking(const char *text, size_t n);
-
-/* The text of the ChatML template, the last resort for a model that has none. Static. */
-const char *hyp_template_chatml(void);
 
 /* How a caller that has libllama lends its built-in templates: render `n` messages of (role, content) for the template
  * text or name `text` and append to `out`. Returns 0, or negative if it knows no such template. */

@@ -2,11 +2,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/json.h"
 #include "cli/plan_view.h"
+#include "cli/print_json.h"
 #include "cli/sidecar_view.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
+#include "gguf/model_json.h"
 
 #include <string.h>
 
@@ -104,7 +105,7 @@ static int print_json(const hyp_model *model, const hyp_machine *machine, const 
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    bool good = hyp_json_add_model(doc, root, model) != NULL && hyp_plan_view_json(doc, root, machine, plan);
+    bool good = hyp_model_add_json(doc, root, model) != NULL && hyp_plan_view_json(doc, root, machine, plan);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "what_if");
     for (size_t i = 0; good && i < N_CHANGES; i++) {
         yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
@@ -118,7 +119,7 @@ static int print_json(const hyp_model *model, const hyp_machine *machine, const 
         good = hyp_sidecar_view_state_json(doc, o, &packed->look) &&
                hyp_sidecar_view_gain_json(doc, yyjson_mut_obj_add_obj(doc, o, "gain"), &packed->gain);
     }
-    int e = good ? hyp_json_print(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }

@@ -1,7 +1,8 @@
 /* inspect_json.c - `hypura inspect --json`; docs/json.md describes the object. */
 #include "cli/inspect.h"
 
-#include "cli/json.h"
+#include "cli/print_json.h"
+#include "gguf/model_json.h"
 
 static bool add_sum(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_inspect_sum *sum) {
     return yyjson_mut_obj_add_uint(doc, object, "tensors", sum->tensors) &&
@@ -85,7 +86,7 @@ int hyp_inspect_print_json(const hyp_model *model, const hyp_inspect_sums *sums,
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    yyjson_mut_val *m = hyp_json_add_model(doc, root, model);
+    yyjson_mut_val *m = hyp_model_add_json(doc, root, model);
     bool good =
         m != NULL && add_details(doc, m, model) && add_roles(doc, root, sums) && add_layers(doc, root, model, sums) &&
         yyjson_mut_obj_add_uint(doc, root, "touched_bytes", sums->total.touched_bytes) && add_plan(doc, root, plan) &&
@@ -93,7 +94,7 @@ int hyp_inspect_print_json(const hyp_model *model, const hyp_inspect_sums *sums,
     yyjson_mut_val *array = good && tensors ? yyjson_mut_obj_add_arr(doc, root, "tensors") : NULL;
     for (size_t i = 0; good && tensors && i < model->n_tensors; i++)
         good = add_tensor(doc, array, model, &model->tensors[i]);
-    int e = good ? hyp_json_print(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }

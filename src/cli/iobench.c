@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/json.h"
+#include "cli/print_json.h"
 #include "cli/save.h"
 #include "cli/terminal.h"
 
@@ -61,7 +61,7 @@ static int print_json(const hyp_iobench *bench, hyp_err *err) {
     yyjson_mut_val *points = good ? yyjson_mut_obj_add_arr(doc, root, "points") : NULL;
     for (size_t i = 0; good && i < r->n_points; i++)
         good = add_point(doc, points, &r->points[i]);
-    int e = good ? hyp_json_print(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }

@@ -4,9 +4,10 @@
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/interrupt.h"
-#include "cli/json.h"
+#include "cli/print_json.h"
 #include "cli/progress.h"
 #include "cli/sidecar_view.h"
+#include "gguf/model_json.h"
 
 #include <string.h>
 
@@ -122,7 +123,7 @@ static int print_json(const task *t, hyp_err *err) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    bool good = hyp_json_add_model(doc, root, t->model) != NULL && yyjson_mut_obj_add_str(doc, root, "path", t->path) &&
+    bool good = hyp_model_add_json(doc, root, t->model) != NULL && yyjson_mut_obj_add_str(doc, root, "path", t->path) &&
                 yyjson_mut_obj_add_str(doc, root, "kind", t->layout != NULL ? "sidecar" : "gguf") &&
                 yyjson_mut_obj_add_uint(doc, root, "bytes", t->bytes) &&
                 yyjson_mut_obj_add_uint(doc, root, "needed_bytes", t->space.needed_bytes) &&
@@ -134,7 +135,7 @@ static int print_json(const task *t, hyp_err *err) {
     if (good && t->layout != NULL)
         good = yyjson_mut_obj_add_str(doc, root, "order", hyp_sidecar_order_name(t->layout->order)) &&
                hyp_sidecar_view_gain_json(doc, yyjson_mut_obj_add_obj(doc, root, "gain"), &t->gain);
-    int r = good ? hyp_json_print(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
     yyjson_mut_doc_free(doc);
     return r;
 }

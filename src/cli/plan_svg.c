@@ -1,6 +1,7 @@
 /* plan_svg.c - the placement as a drawing: a column a layer, attention above, FFN or experts below, coloured by tier.
  */
 #include "base/mem.h"
+#include "base/svg.h"
 #include "base/text.h"
 #include "cli/plan_view.h"
 #include "cli/save.h"
@@ -14,49 +15,31 @@ static const char *site_colour(uint8_t site) {
     return site == 0 ? ram_colour : device_colours[(site - 1) % HYP_ARRAY_LEN(device_colours)];
 }
 
-static void rect(hyp_str *s, double x, double y, double width, double height, const char *colour) {
-    hyp_str_printf(s, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n", x, y, width, height,
-                   colour);
-}
-
-static void label(hyp_str *s, double x, double y, const char *text) {
-    hyp_str_printf(s, "<text x=\"%.1f\" y=\"%.1f\">", x, y);
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '<')
-            hyp_str_puts(s, "&lt;");
-        else if (*c == '>')
-            hyp_str_puts(s, "&gt;");
-        else if (*c == '&')
-            hyp_str_puts(s, "&amp;");
-        else if ((unsigned char)*c >= ' ')
-            hyp_str_append(s, c, 1);
-    }
-    hyp_str_puts(s, "</text>\n");
-}
-
 static void draw_layer(hyp_str *s, const hyp_plan *plan, uint32_t l, double width) {
     double x = LEFT + l * width, inner = width * 0.85, bulk = TOP + ROW + 8;
     bool mapped = plan->mode == HYP_MODE_MMAP;
-    rect(s, x, TOP, inner, ROW, mapped ? page_colour : site_colour(plan->layer_site[l]));
+    hyp_svg_rect(x, TOP, inner, ROW, mapped ? page_colour : site_colour(plan->layer_site[l]), s);
     if (l == plan->n_layers) return; /* the output head has no FFN */
     if (mapped || plan->bulk_site[l] > 0) {
-        rect(s, x, bulk, inner, ROW, mapped ? page_colour : site_colour(plan->bulk_site[l]));
+        hyp_svg_rect(x, bulk, inner, ROW, mapped ? page_colour : site_colour(plan->bulk_site[l]), s);
         return;
     }
     double share = (double)plan->bulk_resident[l];
-    rect(s, x, bulk, inner, ROW * (1 - share), ssd_colour);
-    rect(s, x, bulk + ROW * (1 - share), inner, ROW * share, ram_colour);
+    hyp_svg_rect(x, bulk, inner, ROW * (1 - share), ssd_colour, s);
+    hyp_svg_rect(x, bulk + ROW * (1 - share), inner, ROW * share, ram_colour, s);
 }
 
 static void draw_legend(hyp_str *s, const hyp_machine *machine, const hyp_plan *plan, double y) {
     const char *names[3 + HYP_HARDWARE_MAX_DEVICES] = {"RAM", "SSD", "page cache"};
     const char *colours[3 + HYP_HARDWARE_MAX_DEVICES] = {ram_colour, ssd_colour, page_colour};
     size_t n = 3;
-    for (size_t d = 0; d < plan->n_devices; d++, n++)
-        names[n] = machine->hardware.devices[d].name, colours[n] = site_colour((uint8_t)(d + 1));
+    for (size_t d = 0; d < plan->n_devices; d++, n++) {
+        names[n] = machine->hardware.devices[d].name;
+        colours[n] = site_colour((uint8_t)(d + 1));
+    }
     for (size_t i = 0; i < n; i++) {
-        rect(s, LEFT + (double)i * LEGEND, y, 14, 14, colours[i]);
-        label(s, LEFT + (double)i * LEGEND + 20, y + 12, names[i]);
+        hyp_svg_rect(LEFT + (double)i * LEGEND, y, 14, 14, colours[i], s);
+        hyp_svg_text(LEFT + (double)i * LEGEND + 20, y + 12, "", names[i], s);
     }
 }
 
@@ -74,14 +57,14 @@ int hyp_plan_view_svg(const char *path, const hyp_model *model, const hyp_machin
                    width);
     snprintf(text, sizeof text, "%s: mode %s, %.3g tok/s predicted", model->name, hyp_mode_name(plan->mode),
              plan->prediction.decode_tok_per_s);
-    label(&s, LEFT, 24, text);
-    label(&s, LEFT, 44, plan->reason);
-    label(&s, 10, TOP + ROW / 2.0, "attention");
-    label(&s, 10, TOP + ROW * 1.5 + 8, model->n_experts > 0 ? "experts" : "FFN");
+    hyp_svg_text(LEFT, 24, "", text, &s);
+    hyp_svg_text(LEFT, 44, "", plan->reason, &s);
+    hyp_svg_text(10, TOP + ROW / 2.0, "", "attention", &s);
+    hyp_svg_text(10, TOP + ROW * 1.5 + 8, "", model->n_experts > 0 ? "experts" : "FFN", &s);
     for (uint32_t l = 0; l <= plan->n_layers; l++)
         draw_layer(&s, plan, l, layer);
     draw_legend(&s, machine, plan, TOP + 2 * ROW + 30);
-    hyp_str_puts(&s, "</svg>\n");
+    hyp_svg_end(&s);
     int r = hyp_save_text(path, &s, err);
     hyp_str_free(&s);
     return r;

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/json.h"
+#include "cli/print_json.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "engine/devices.h"
@@ -172,7 +172,7 @@ static int print_json(const hyp_profile *p, bool disk, hyp_err *err) {
                 yyjson_mut_obj_add_real(doc, memory, "bytes_per_s", p->hardware.memory_bytes_per_s);
     good = good && add_rates(doc, root, &p->hardware) && add_devices(doc, root, &p->hardware) &&
            (!disk || add_disk(doc, root, p));
-    int e = good ? hyp_json_print(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }

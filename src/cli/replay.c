@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/json.h"
+#include "cli/print_json.h"
 
 #include <string.h>
 
@@ -145,7 +145,7 @@ static int print_json(const plan *p, hyp_err *err) {
     yyjson_mut_val *array = good ? yyjson_mut_obj_add_arr(doc, root, "policies") : NULL;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES && good; i++)
         if (p->chosen[i]) good = add_result(doc, array, p, i);
-    int r = good ? hyp_json_print(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
     yyjson_mut_doc_free(doc);
     return r;
 }

@@ -1,6 +1,7 @@
 #include "cli/run_report.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "host/process.h"
 
 #include <stdlib.h>
@@ -206,7 +207,7 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
     const hyp_engine_info *info = hyp_engine_get_info(engine);
     char digest[17];
     hyp_str valid = {0};
-    hyp_str_append_utf8(&valid, text->data, text->length);
+    hyp_utf8_repair(&valid, text->data, text->length);
     doc *d = yyjson_mut_doc_new(NULL);
     val *root = d != NULL ? yyjson_mut_obj(d) : NULL;
     if (root == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the report");

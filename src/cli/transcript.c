@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/paths.h"
+#include "base/utf8.h"
 #include "cli/save.h"
 
 #include <string.h>
@@ -74,7 +75,7 @@ void hyp_transcript_free(hyp_transcript *t) {
 /* A copy of `text` in the document, made valid. */
 static yyjson_mut_val *valid_text(yyjson_mut_doc *doc, const char *text) {
     hyp_str clean = {0};
-    hyp_str_append_utf8(&clean, text, strlen(text));
+    hyp_utf8_repair(&clean, text, strlen(text));
     yyjson_mut_val *v = clean.failed ? NULL : yyjson_mut_strncpy(doc, clean.length > 0 ? clean.data : "", clean.length);
     hyp_str_free(&clean);
     return v;

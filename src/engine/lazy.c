@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -95,16 +96,8 @@ static size_t find(const hyp_lazy *l, size_t from, const hyp_trigger **ret) {
     return SIZE_MAX;
 }
 
-/* A token may hold a part of a character: a literal cannot. */
-static bool is_text(const char *s, size_t n) {
-    hyp_str whole = {0};
-    hyp_str_append_utf8(&whole, s, n);
-    bool same = !whole.failed && whole.length == n && (n == 0 || memcmp(whole.data, s, n) == 0);
-    hyp_str_free(&whole);
-    return same;
-}
-
-/* The grammar, with what the first of its tokens holds before it as a literal. NULL when that is not text. */
+/* The grammar, with what the first of its tokens holds before it as a literal. NULL when that is not text: a token may
+ * hold a part of a character, a literal cannot. */
 static struct llama_sampler *begin(const hyp_lazy *l, const struct llama_vocab *vocab, const char *before, size_t n,
                                    const char *lead) {
     hyp_str text = {0};
@@ -120,7 +113,7 @@ static struct llama_sampler *begin(const hyp_lazy *l, const struct llama_vocab *
     }
     hyp_str_printf(&text, "\" %s root\n", lead != NULL ? lead : "");
     struct llama_sampler *s = NULL;
-    if (!text.failed && is_text(before, n)) s = llama_sampler_init_grammar(vocab, text.data, "bound-root");
+    if (!text.failed && hyp_utf8_is_valid(before, n)) s = llama_sampler_init_grammar(vocab, text.data, "bound-root");
     hyp_str_free(&text);
     return s;
 }

@@ -1,6 +1,7 @@
 #include "engine/stops.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

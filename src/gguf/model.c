@@ -3,6 +3,7 @@
 #include "gguf/model.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "gguf/check_priv.h"
 #include "gguf/model_priv.h"
 
@@ -180,17 +181,12 @@ static int read_parts(hyp_model *model, parts *p, hyp_err *err) {
 static char *clean_copy(const char *text, size_t n) {
     char *out = strndup(text, HYP_MIN(n, (size_t)MAX_NAME_BYTES));
     if (out == NULL) return NULL;
-    for (unsigned char *c = (unsigned char *)out; *c != '\0';) {
-        size_t more = *c >= 0xf0 && *c < 0xf5 ? 3 : *c >= 0xe0 && *c < 0xf0 ? 2 : *c >= 0xc2 && *c < 0xe0 ? 1 : 0;
-        bool good = *c >= ' ' && *c != 0x7f && (*c < 0x80 || more > 0);
-        for (size_t i = 1; good && i <= more; i++)
-            good = (c[i] & 0xc0) == 0x80;
-        /* Overlong forms, surrogates, beyond U+10FFFF, and C1 controls, which a terminal may obey. */
-        if (good && ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] > 0x9f) || (*c == 0xf0 && c[1] < 0x90) ||
-                     (*c == 0xf4 && c[1] > 0x8f) || (*c == 0xc2 && c[1] < 0xa0)))
-            good = false;
-        if (good)
-            c += more + 1;
+    for (char *c = out, *end = out + strlen(out); c < end;) {
+        uint32_t character = 0;
+        size_t length = hyp_utf8_decode(c, (size_t)(end - c), &character);
+        /* DEL and the C1 controls too: a terminal may obey them. */
+        if (length > 0 && character >= ' ' && (character < 0x7f || character >= 0xa0))
+            c += length;
         else
             *c++ = '?';
     }

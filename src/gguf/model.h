@@ -86,7 +86,7 @@ hyp_role hyp_role_of(const char *tensor_name);
 
 /* Metadata look-up. `key` may begin with "%s.", which stands for the architecture. Integers of every width, and for
  * _f64 floats too; arrays give their first element (per-layer values: _u64_at). `fallback` when absent or of another
- * kind. */
+ * kind. Only tests need _f64 now. */
 uint64_t hyp_model_meta_u64(const hyp_model *model, const char *key, uint64_t fallback);
 uint64_t hyp_model_meta_u64_at(const hyp_model *model, const char *key, size_t index, uint64_t fallback);
 double hyp_model_meta_f64(const hyp_model *model, const char *key, double fallback);

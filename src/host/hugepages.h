@@ -1,7 +1,5 @@
 /* hugepages.h - large pages for what ggml allocates: repacked weights, KV cache, compute buffers. */
-#ifndef HYPURA_ENGINE_HUGEPAGES_H
-#define HYPURA_ENGINE_HUGEPAGES_H
-
+#pragma once
 #include <stdbool.h>
 
 /* From now on, ask the kernel for huge pages behind every large buffer that ggml allocates. For models that fit:
@@ -9,5 +7,3 @@
  * While a model streams it stays off, because a budget counts what is touched and a huge page is touched whole. Any
  * thread. */
 void hyp_hugepages_enable(bool enable);
-
-#endif

@@ -14,11 +14,11 @@
 /* A matrix of a mid-sized model; a batch wide enough for the arithmetic to dominate. */
 enum { WIDTH = 4096, WIDE_ROWS = 512, WIDE_MATRICES = 8, MAX_MATRICES = 256, NODES = 300, NODE_WIDTH = 2048 };
 
-static uint64_t weight_bytes_of(const hyp_bench *bench) {
+static uint64_t weight_bytes_of(const hyp_bandwidth_probe *bench) {
     return bench->weight_bytes > 0 ? bench->weight_bytes : (uint64_t)192 << 20;
 }
 
-static double seconds_of(const hyp_bench *bench) {
+static double seconds_of(const hyp_bandwidth_probe *bench) {
     return bench->seconds > 0 ? bench->seconds : 0.05;
 }
 
@@ -60,7 +60,7 @@ static double read_once(const uint64_t *words, size_t bytes, size_t n) {
     return started == n ? hyp_text_now_s() - start : 0;
 }
 
-double hyp_bandwidth_memory(const hyp_bench *bench) {
+double hyp_bandwidth_memory(const hyp_bandwidth_probe *bench) {
     /* All of it in turn, so that a piece has left every cache when it is read again. */
     enum { PIECES = 16, ROUNDS = 3 };
     size_t n = (size_t)HYP_MIN(HYP_MAX(bench->threads, 1), MAX_READERS),
@@ -221,12 +221,12 @@ static timing time_graphs(const work *w, size_t n_graphs, int threads, double se
     return (timing){is_calm ? calm[n_calm / 2] : times[n / 10], is_calm};
 }
 
-static void note_disturbance(const hyp_bench *bench) {
+static void note_disturbance(const hyp_bandwidth_probe *bench) {
     if (bench->disturbed != NULL) *bench->disturbed = true;
 }
 
 /* Seconds of one of the first `n_graphs` graphs with a single thread. */
-static double time_alone(const work *w, const hyp_bench *bench, size_t n_graphs) {
+static double time_alone(const work *w, const hyp_bandwidth_probe *bench, size_t n_graphs) {
     w->set_threads(w->backend, 1);
     double seconds = time_graphs(w, n_graphs, 1, seconds_of(bench) / 2).s;
     w->set_threads(w->backend, bench->threads);
@@ -237,7 +237,7 @@ static double time_alone(const work *w, const hyp_bench *bench, size_t n_graphs)
  * is as slow as the thread that was interrupted, and hardly any run is undisturbed. One thread alone is: what all of
  * them together must then reach, as long as memory can feed them, bounds the answer. 0.85 is the least scaling seen on
  * an idle machine. */
-static double time_all_threads(const work *w, const hyp_bench *bench, size_t n_graphs, double bytes) {
+static double time_all_threads(const work *w, const hyp_bandwidth_probe *bench, size_t n_graphs, double bytes) {
     timing together = time_graphs(w, n_graphs, w->set_threads != NULL ? bench->threads : 0, seconds_of(bench));
     double all = together.s;
     if (w->set_threads == NULL || all <= 0 || together.calm) return all;
@@ -249,12 +249,12 @@ static double time_all_threads(const work *w, const hyp_bench *bench, size_t n_g
 }
 
 /* What one token's weights may take of the cache, for hyp_weight_rate's cached rates. */
-static size_t n_cached(const work *w, const hyp_bench *bench, double matrix) {
+static size_t n_cached(const work *w, const hyp_bandwidth_probe *bench, double matrix) {
     return HYP_MIN((size_t)((double)bench->cache_bytes / 4 / matrix), w->n);
 }
 
 /* Rates of one type with weights in `w->buft`. */
-static bool measure(work *w, const hyp_bench *bench, enum ggml_type type, double *ret_bytes_per_s,
+static bool measure(work *w, const hyp_bandwidth_probe *bench, enum ggml_type type, double *ret_bytes_per_s,
                     double *ret_cached_bytes_per_s, double *ret_flop_per_s) {
     double matrix = (double)ggml_row_size(type, WIDTH) * WIDTH, one = 0, cached = 0, wide = 0;
     /* Twice the cache in turn, so that no matrix is still there when its turn comes again. */
@@ -277,7 +277,7 @@ static bool measure(work *w, const hyp_bench *bench, enum ggml_type type, double
     return true;
 }
 
-static int cpu_backend(const hyp_bench *bench, work *ret, hyp_err *err) {
+static int cpu_backend(const hyp_bandwidth_probe *bench, work *ret, hyp_err *err) {
     ggml_backend_dev_t dev = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     ggml_backend_t backend = dev != NULL ? ggml_backend_dev_init(dev, NULL) : NULL;
     if (backend == NULL) return hyp_err_set(err, HYP_EENGINE, "ggml has no CPU backend");
@@ -303,7 +303,7 @@ static ggml_backend_buffer_type_t extra_buft(work *w, enum ggml_type type) {
     return NULL;
 }
 
-int hyp_bandwidth_type(const hyp_bench *bench, int type, hyp_weight_rate *ret, hyp_err *err) {
+int hyp_bandwidth_type(const hyp_bandwidth_probe *bench, int type, hyp_weight_rate *ret, hyp_err *err) {
     work w = {0};
     hyp_weight_rate rate = {.type = type};
     int r = cpu_backend(bench, &w, err);
@@ -336,7 +336,7 @@ int hyp_bandwidth_type(const hyp_bench *bench, int type, hyp_weight_rate *ret, h
 /* Seconds of the graph of NODES nodes. Threads that wait for one another after every node lose a time slice each where
  * others want the processor; meeting costs two threads about as much again as the work of one, which bounds the answer
  * there. */
-static double time_nodes(const work *w, const hyp_bench *bench) {
+static double time_nodes(const work *w, const hyp_bandwidth_probe *bench) {
     timing together = time_graphs(w, 1, HYP_MAX(bench->threads, 1), seconds_of(bench));
     if (together.calm || together.s <= 0) return together.s;
     note_disturbance(bench);
@@ -345,7 +345,7 @@ static double time_nodes(const work *w, const hyp_bench *bench) {
     return alone > 0 ? HYP_MIN(together.s, 4 * alone) : together.s;
 }
 
-int hyp_bandwidth_node(const hyp_bench *bench, double *ret_s, hyp_err *err) {
+int hyp_bandwidth_node(const hyp_bandwidth_probe *bench, double *ret_s, hyp_err *err) {
     work w = {0};
     int r = cpu_backend(bench, &w, err);
     if (r != HYP_OK) return r;
@@ -408,11 +408,12 @@ static double hop_seconds(work *w) {
     return best < 1e8 ? best / 2 : 0;
 }
 
-int hyp_bandwidth_device(const hyp_bench *bench, struct ggml_backend_device *dev, hyp_device *device, hyp_err *err) {
+int hyp_bandwidth_device(const hyp_bandwidth_probe *bench, struct ggml_backend_device *dev, hyp_device *device,
+                         hyp_err *err) {
     work w = {.backend = ggml_backend_dev_init(dev, NULL)};
     if (w.backend == NULL) return hyp_err_set(err, HYP_EENGINE, "ggml cannot start the device %s", device->name);
     w.buft = ggml_backend_dev_buffer_type(dev);
-    hyp_bench here = *bench;
+    hyp_bandwidth_probe here = *bench;
     here.weight_bytes = HYP_MIN(weight_bytes_of(bench), device->free_bytes / 4);
     double rate = 0, cached = 0, flop = 0;
     here.cache_bytes = 0; /* that of the processor */

@@ -111,7 +111,7 @@ static bool has_rate(const hyp_hardware *hw, int type) {
 
 /* Rates of the wanted types that are not known yet. Types that ggml cannot measure here (they need an importance matrix
  * to be written) are planned with the rates of their neighbours. */
-static int measure_types(session *s, const hyp_bench *bench, bool *ret_any, hyp_err *err) {
+static int measure_types(session *s, const hyp_bandwidth_probe *bench, bool *ret_any, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     size_t left = s->request->quick ? 2 : HYP_HARDWARE_MAX_RATES;
     for (int type = 0; type < GGML_TYPE_COUNT && left > 0 && hw->n_rates < HYP_HARDWARE_MAX_RATES; type++) {
@@ -130,7 +130,7 @@ static int measure_types(session *s, const hyp_bench *bench, bool *ret_any, hyp_
     return hw->n_rates > 0 ? HYP_OK : hyp_err_set(err, HYP_EENGINE, "ggml cannot multiply quantised weights here");
 }
 
-static int measure_devices(session *s, const hyp_bench *bench, hyp_err *err) {
+static int measure_devices(session *s, const hyp_bandwidth_probe *bench, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     for (size_t i = 0; i < hw->n_devices; i++) {
         if (!tell(s, hw->devices[i].name)) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
@@ -153,20 +153,20 @@ static void assume_devices(hyp_hardware *hw) {
 }
 
 /* How its processor is measured at length. */
-static hyp_bench bench_of(const session *s) {
+static hyp_bandwidth_probe bench_of(const session *s) {
     uint64_t most = s->profile->memory.available_bytes / 8;
-    return (hyp_bench){.threads = s->profile->hardware.threads,
-                       .weight_bytes = HYP_MIN((uint64_t)160 << 20, most),
-                       .seconds = 0.1,
-                       .cache_bytes = s->profile->cpu.cache_bytes,
-                       .most_bytes = most,
-                       .disturbed = &s->profile->machine_disturbed};
+    return (hyp_bandwidth_probe){.threads = s->profile->hardware.threads,
+                                 .weight_bytes = HYP_MIN((uint64_t)160 << 20, most),
+                                 .seconds = 0.1,
+                                 .cache_bytes = s->profile->cpu.cache_bytes,
+                                 .most_bytes = most,
+                                 .disturbed = &s->profile->machine_disturbed};
 }
 
 static int measure_machine(session *s, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     const bool quick = s->request->quick;
-    hyp_bench bench = bench_of(s);
+    hyp_bandwidth_probe bench = bench_of(s);
     if (quick) bench.weight_bytes = HYP_MIN((uint64_t)48 << 20, bench.most_bytes), bench.seconds = 0.02;
     s->profile->machine_disturbed = false;
     hw->n_rates = 0;
@@ -193,7 +193,7 @@ static int measure_machine(session *s, hyp_err *err) {
 
 /* Types that no earlier model had: add them to what is known. */
 static int measure_more_types(session *s, bool *ret_any, hyp_err *err) {
-    hyp_bench bench = bench_of(s);
+    hyp_bandwidth_probe bench = bench_of(s);
     bench.memory_bytes_per_s = s->profile->hardware.memory_bytes_per_s;
     return measure_types(s, &bench, ret_any, err);
 }

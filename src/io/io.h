@@ -120,7 +120,9 @@ void hyp_io_promote(hyp_io *io, hyp_io_request *request);
 /* Nobody needs this request any more: if it has not started it is reaped with HYP_ECANCELED, else as usual. */
 void hyp_io_cancel(hyp_io *io, hyp_io_request *request);
 
+/* Requests submitted and not reaped yet; for tests. */
 size_t hyp_io_outstanding(const hyp_io *io);
+
 void hyp_io_get_stats(const hyp_io *io, hyp_io_stats *ret);
 hyp_io_backend hyp_io_backend_in_use(const hyp_io *io);
 const char *hyp_io_backend_name(hyp_io_backend backend);

@@ -12,7 +12,8 @@ static void pop_frame(hj_ctx *c) {
     c->frame = c->frame->up;
 }
 
-hj_val hj_capture(hj_ctx *c, const hj_node *body) {
+/* Run the body, return what it wrote. */
+static hj_val capture(hj_ctx *c, const hj_node *body) {
     hj_buf text = {0}, *outer = c->out;
     c->out = &text;
     hj_exec(c, body);
@@ -22,7 +23,7 @@ hj_val hj_capture(hj_ctx *c, const hj_node *body) {
 
 static hj_val capture_in_scope(hj_ctx *c, const hj_node *body, const hj_node *filters) {
     push_frame(c);
-    hj_val text = hj_capture(c, body);
+    hj_val text = capture(c, body);
     pop_frame(c);
     if (filters == NULL) return text;
     hj_val outer = c->hole;
@@ -32,7 +33,7 @@ static hj_val capture_in_scope(hj_ctx *c, const hj_node *body, const hj_node *fi
     return text;
 }
 
-void hj_assign(hj_ctx *c, const hj_node *target, hj_val v) {
+static void assign(hj_ctx *c, const hj_node *target, hj_val v) {
     if (target->type == HJ_N_NAME) {
         hj_frame_set(c, c->frame, target->val.s, v);
         return;
@@ -48,7 +49,7 @@ void hj_assign(hj_ctx *c, const hj_node *target, hj_val v) {
     uint32_t i = 0;
     for (const hj_node *t = target->a; t != NULL; t = t->next, i++) {
         if (i >= items->len) hj_fail(c, HYP_EFORMAT, "not enough values to unpack");
-        hj_assign(c, t, items->items[i]);
+        assign(c, t, items->items[i]);
     }
     if (i != items->len) hj_fail(c, HYP_EFORMAT, "too many values to unpack (expected %u)", i);
     hj_leave(c);
@@ -62,7 +63,7 @@ static const hj_list *loop_items(hj_ctx *c, const hj_node *n) {
     for (uint32_t i = 0; i < all->len; i++) { /* a copy: the body may change the list */
         frame->len = 0;
         if (n->c != NULL) {
-            hj_assign(c, n->a, all->items[i]);
+            assign(c, n->a, all->items[i]);
             if (!hj_truth(hj_eval(c, n->c))) continue;
         }
         hj_push(c, kept.list, all->items[i]);
@@ -82,7 +83,7 @@ static hj_flow exec_for(hj_ctx *c, const hj_node *n) {
         frame->len = 0;
         loop->index0 = i;
         hj_frame_set(c, frame, "loop", (hj_val){.kind = HJ_LOOP, .loop = loop});
-        hj_assign(c, n->a, items->items[i]);
+        assign(c, n->a, items->items[i]);
         flow = hj_exec(c, n->d);
     }
     pop_frame(c);
@@ -119,7 +120,7 @@ static void exec_with(hj_ctx *c, const hj_node *n) {
         c->frame = outer;
         hj_val v = hj_eval(c, set->b);
         c->frame = inner;
-        hj_assign(c, set->a, v);
+        assign(c, set->a, v);
     }
     c->frame = inner;
 }
@@ -137,8 +138,8 @@ static hj_flow exec_node(hj_ctx *c, const hj_node *n) {
     case HJ_N_OUTPUT: hj_put_str(c, c->out, hj_eval(c, n->a)); break;
     case HJ_N_IF: return exec_if(c, n);
     case HJ_N_FOR: return exec_for(c, n);
-    case HJ_N_SET: hj_assign(c, n->a, hj_eval(c, n->b)); break;
-    case HJ_N_SET_BLOCK: hj_assign(c, n->a, capture_in_scope(c, n->d, n->b)); break;
+    case HJ_N_SET: assign(c, n->a, hj_eval(c, n->b)); break;
+    case HJ_N_SET_BLOCK: assign(c, n->a, capture_in_scope(c, n->d, n->b)); break;
     case HJ_N_MACRO: hj_frame_set(c, c->frame, n->val.s, make_macro(c, n)); break;
     case HJ_N_CALL_BLOCK: exec_call_block(c, n); break;
     case HJ_N_FILTER_BLOCK: hj_put_str(c, c->out, capture_in_scope(c, n->d, n->b)); break;
@@ -209,7 +210,7 @@ static hj_val call_macro(hj_ctx *c, const hj_func *f, const hj_args *args) {
     if (keyword(args, "caller", &v)) hj_frame_set(c, frame, "caller", v);
     unsigned loops = c->loop_depth;
     c->loop_depth = 0;
-    hj_val text = hj_capture(c, f->macro->d);
+    hj_val text = capture(c, f->macro->d);
     c->loop_depth = loops;
     c->frame = outer;
     return text;

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 #define FILTER(name) static hj_val name(hj_ctx *c, hj_val v, const hj_args *args)
 #define SIMPLE(name, value)                                                                                            \
@@ -58,7 +59,7 @@ FILTER(f_title) {
     for (size_t i = 0, step; i < s.len; i += step) {
         uint32_t cp = hj_utf8_next(s.s + i, s.len - i, &step);
         char text[4];
-        hj_buf_put(c, &b, text, hj_utf8_put(start ? hj_upper(cp) : hj_lower(cp), text));
+        hj_buf_put(c, &b, text, hyp_utf8_encode(start ? hj_upper(cp) : hj_lower(cp), text));
         start = hj_is_space(cp) || cp == '-' || cp == '(' || cp == '{' || cp == '[' || cp == '<';
     }
     return hj_buf_str(&b);

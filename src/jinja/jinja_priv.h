@@ -160,7 +160,6 @@ hj_val hj_buf_str(const hj_buf *b);
 
 /* --- utf8.c --- */
 uint32_t hj_utf8_next(const char *s, size_t n, size_t *ret_bytes); /* an invalid byte is a character of its own value */
-size_t hj_utf8_put(uint32_t cp, char out[4]);
 size_t hj_utf8_count(const char *s, size_t n);
 size_t hj_utf8_offset(const char *s, size_t n, size_t chars); /* byte offset of character number `chars` */
 bool hj_is_space(uint32_t cp);
@@ -200,7 +199,6 @@ hj_val hj_undef(hj_ctx *c, const char *name, size_t n);
 hj_val hj_seq(hj_ctx *c, int sub, uint32_t reserve);
 hj_val hj_seq_of(hj_list *list, int sub);
 void hj_push(hj_ctx *c, hj_list *list, hj_val v);
-hj_val hj_pair(hj_ctx *c, hj_val a, hj_val b); /* a tuple */
 hj_val hj_dict_new(hj_ctx *c);
 hj_entry *hj_dict_find(hj_ctx *c, const hj_dict *d, hj_val key); /* NULL if absent */
 void hj_dict_set(hj_ctx *c, hj_dict *d, hj_val key, hj_val val);
@@ -274,7 +272,5 @@ hj_val hj_lookup(hj_ctx *c, const char *name, size_t n);
 hj_val hj_eval(hj_ctx *c, const hj_node *n);
 typedef enum { HJ_FLOW_NEXT, HJ_FLOW_BREAK, HJ_FLOW_CONTINUE } hj_flow;
 hj_flow hj_exec(hj_ctx *c, const hj_node *list);
-hj_val hj_capture(hj_ctx *c, const hj_node *body); /* run the body, return what it wrote */
-void hj_assign(hj_ctx *c, const hj_node *target, hj_val v);
 hj_val hj_call(hj_ctx *c, hj_val callee, const hj_args *args);
 hj_args hj_eval_args(hj_ctx *c, const hj_node *list);

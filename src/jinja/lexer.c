@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 typedef struct lexer {
     hj_ctx *c;
@@ -127,11 +128,11 @@ static hj_val unescape(lexer *l, const char *s, size_t n) {
             for (; k < 3 && i + k < n && s[i + k] >= '0' && s[i + k] <= '7'; k++)
                 cp = cp * 8 + (uint32_t)(s[i + k] - '0');
             i += k - 1;
-            w += hj_utf8_put(cp, out + w);
+            w += hyp_utf8_encode(cp, out + w);
         } else if (e == 'x' || e == 'u' || e == 'U') {
             if (!hex_escape(s, n, &i, &cp)) hj_fail(l->c, HYP_EFORMAT, "bad \\%c escape in a string", e);
             char put[4];
-            size_t k = hj_utf8_put(cp, put);
+            size_t k = hyp_utf8_encode(cp, put);
             memcpy(out + w, put, k);
             w += k;
         } else {

@@ -3,6 +3,7 @@
 #include "jinja/jinja_priv.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 int64_t hj_str_find(hj_val s, hj_val needle, size_t from) {
     if (from > s.len) return -1;
@@ -62,7 +63,7 @@ static hj_val map_chars(hj_ctx *c, hj_val s, uint32_t (*change)(uint32_t cp, boo
         else if (to == cp)
             hj_buf_put(c, &b, s.s + i, step);
         else
-            hj_buf_put(c, &b, text, hj_utf8_put(to, text));
+            hj_buf_put(c, &b, text, hyp_utf8_encode(to, text));
     }
     return hj_buf_str(&b);
 }

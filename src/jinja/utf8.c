@@ -1,35 +1,19 @@
 /* utf8.c - characters in UTF-8 text, and the little of Unicode's tables that templates need: white space, what repr()
  * escapes, and the case of Latin, Greek and Cyrillic letters. */
+#include "base/utf8.h"
 #include "jinja/jinja_priv.h"
 
 uint32_t hj_utf8_next(const char *s, size_t n, size_t *ret_bytes) {
     const unsigned char *u = (const unsigned char *)s;
-    *ret_bytes = 1;
-    if (u[0] < 0x80) return u[0];
-    size_t need = u[0] >= 0xf0 && u[0] < 0xf8   ? 4
-                  : u[0] >= 0xe0 && u[0] < 0xf0 ? 3
-                  : u[0] >= 0xc2 && u[0] < 0xe0 ? 2
-                                                : 1;
-    if (need == 1 || need > n) return u[0];
-    uint32_t cp = u[0] & (0xffu >> (need + 1));
-    for (size_t i = 1; i < need; i++) {
-        if ((u[i] & 0xc0) != 0x80) return u[0];
-        cp = cp << 6 | (u[i] & 0x3f);
+    uint32_t cp = u[0];
+    size_t bytes = hyp_utf8_decode(s, n, &cp);
+    if (bytes == 0 && n >= 3 && u[0] == 0xed && (u[1] & 0xe0) == 0xa0 && (u[2] & 0xc0) == 0x80) {
+        /* Half of a surrogate pair, as a literal's "\ud800" makes it: Python's strings hold it as one character. */
+        bytes = 3;
+        cp = 0xd000u | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
     }
-    *ret_bytes = need;
+    *ret_bytes = bytes > 0 ? bytes : 1;
     return cp;
-}
-
-size_t hj_utf8_put(uint32_t cp, char out[4]) {
-    if (cp < 0x80) {
-        out[0] = (char)cp;
-        return 1;
-    }
-    size_t n = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--, cp >>= 6)
-        out[i] = (char)(0x80 | (cp & 0x3f));
-    out[0] = (char)(((0xf00u >> n) & 0xff) | cp);
-    return n;
 }
 
 size_t hj_utf8_count(const char *s, size_t n) {

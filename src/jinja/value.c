@@ -36,7 +36,7 @@ void hj_push(hj_ctx *c, hj_list *list, hj_val v) {
     list->items[list->len++] = v;
 }
 
-hj_val hj_pair(hj_ctx *c, hj_val a, hj_val b) {
+static hj_val pair_of(hj_ctx *c, hj_val a, hj_val b) {
     hj_val pair = hj_seq(c, HJ_SEQ_TUPLE, 2);
     hj_push(c, pair.list, a);
     hj_push(c, pair.list, b);
@@ -124,7 +124,7 @@ hj_val hj_dict_seq(hj_ctx *c, const hj_dict *d, int sub) {
     hj_val v = hj_seq(c, sub, d->len);
     for (uint32_t i = 0; i < d->len; i++) {
         const hj_entry *e = d->entries + i;
-        hj_push(c, v.list, sub == HJ_SEQ_KEYS ? e->key : sub == HJ_SEQ_VALUES ? e->val : hj_pair(c, e->key, e->val));
+        hj_push(c, v.list, sub == HJ_SEQ_KEYS ? e->key : sub == HJ_SEQ_VALUES ? e->val : pair_of(c, e->key, e->val));
     }
     return v;
 }

@@ -237,7 +237,7 @@ static int make_policy(hyp_pager *p, hyp_policy_kind kind, hyp_err *err) {
         const pager_unit *u = &p->units[i];
         units[i] = (hyp_policy_unit){.layer = u->always ? 0 : u->layer, .bytes = u->always ? 0 : u->frame_bytes};
     }
-    return hyp_policy_new(kind, units, p->n_units, p->n_layers, p->frames.budget_bytes, &p->policy, err);
+    return hyp_policy_new(kind, units, p->n_units, p->n_layers, &p->policy, err);
 }
 
 static int make_lists(hyp_pager *p, hyp_err *err) {

@@ -57,5 +57,5 @@ void hyp_arena_prepare(hyp_arena *arena, uint64_t offset, uint64_t bytes);
 /* Give the memory of these pages back to the system. Nobody may show them. False where the system cannot. */
 bool hyp_arena_punch(const hyp_arena *arena, uint64_t offset, uint64_t bytes);
 
-/* Memory the arena takes, as the system counts it. */
+/* Memory the arena takes, as the system counts it; for tests. */
 uint64_t hyp_arena_allocated_bytes(const hyp_arena *arena);

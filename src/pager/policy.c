@@ -20,9 +20,8 @@ static const policy_ops *const kinds[HYP_N_POLICIES] = {
     [HYP_POLICY_LFU] = &policy_lfu_ops,
 };
 
-int hyp_policy_new(hyp_policy_kind kind, const hyp_policy_unit *units, size_t n, uint32_t n_layers,
-                   uint64_t capacity_bytes, hyp_policy **ret, hyp_err *err) {
-    (void)capacity_bytes; /* what a frame is worth shows in what has to be evicted */
+int hyp_policy_new(hyp_policy_kind kind, const hyp_policy_unit *units, size_t n, uint32_t n_layers, hyp_policy **ret,
+                   hyp_err *err) {
     assert(kind < HYP_N_POLICIES && n < UINT32_MAX);
     for (size_t i = 0; i < n; i++)
         assert(units[i].layer < n_layers);

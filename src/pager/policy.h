@@ -22,10 +22,10 @@ typedef struct hyp_policy_unit {
     uint64_t bytes; /* frame bytes */
 } hyp_policy_unit;
 
-/* A table for `n` units over `n_layers` streamed layers with `capacity_bytes` of room. `units` is copied.
- * Errors: HYP_ENOMEM. */
+/* A table for `n` units over `n_layers` streamed layers, however much room there is: what a frame is worth shows in
+ * what has to be evicted. `units` is copied. Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_policy_new(hyp_policy_kind kind, const hyp_policy_unit *units, size_t n, uint32_t n_layers,
-                                 uint64_t capacity_bytes, hyp_policy **ret, hyp_err *err);
+                                 hyp_policy **ret, hyp_err *err);
 void hyp_policy_free(hyp_policy *policy);
 
 /* The computation enters `layer`; going from the last to the first begins a new pass. */

@@ -46,5 +46,5 @@ HYP_NODISCARD int hyp_ring_step(hyp_ring *ring, uint32_t at, uint32_t n_tokens, 
 /* The computation has passed these parts of the unit at the last step's place: their frames serve what comes next. */
 void hyp_ring_pass(hyp_ring *ring, uint8_t part_mask);
 
-/* Units held now, whole or in part, the current one among them. */
+/* Units held now, whole or in part, the current one among them; for tests. */
 uint32_t hyp_ring_held(const hyp_ring *ring);

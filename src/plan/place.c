@@ -43,7 +43,8 @@ double hyp_place_touched(const hyp_place_layer *layer) {
     return touched;
 }
 
-double hyp_place_saved(const hyp_place_layer *layer, uint64_t ram) {
+/* Reads a token that the first `ram` bytes of layer's bulk save, out of hyp_place_touched(). */
+static double place_saved(const hyp_place_layer *layer, uint64_t ram) {
     double saved = 0;
     if (!layer->divisible) return ram >= layer->bulk_bytes ? hyp_place_touched(layer) : 0;
     for (size_t i = 0; i < layer->n_segments && ram > 0; i++) {
@@ -92,7 +93,7 @@ bool hyp_place_evaluate(const hyp_place_problem *problem, hyp_placement *p) {
         }
         p->ram_bytes += p->bulk_ram[i];
         if (site != 0 && layer->bulk_bytes > 0) p->compute_s += 2 * problem->devices[site - 1].hop_s;
-        p->read_bytes += hyp_place_touched(layer) - hyp_place_saved(layer, p->bulk_ram[i]);
+        p->read_bytes += hyp_place_touched(layer) - place_saved(layer, p->bulk_ram[i]);
         p->streams = p->streams || p->bulk_ram[i] < layer->bulk_bytes;
     }
     for (size_t d = 0; d < problem->n_devices; d++) {

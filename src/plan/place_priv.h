@@ -6,8 +6,7 @@
 HYP_NODISCARD int hyp_placement_new(size_t n, hyp_placement *ret, hyp_err *err);
 HYP_NODISCARD int hyp_placement_copy(const hyp_placement *from, hyp_placement *ret, hyp_err *err);
 
-/* Reads a token that the first `ram` bytes of layer's bulk save, out of what reading all of it would cost. */
-double hyp_place_saved(const hyp_place_layer *layer, uint64_t ram);
+/* Reads a token that reading all of the layer's bulk would cost. */
 double hyp_place_touched(const hyp_place_layer *layer);
 
 /* Set bulk_ram of `placement` from its site and bulk_site: everything if it fits, else what saves most reads a byte

@@ -1,6 +1,7 @@
 #include "session/answer.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <string.h>
 #include <sys/random.h>

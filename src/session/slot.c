@@ -39,7 +39,8 @@ void slots_forget(slots *s, slot *which) {
         free(which->checkpoints[--which->n_checkpoints].data);
 }
 
-void slots_rewind(slots *s, slot *which, size_t n) {
+/* Cut a slot's memory down to its first `n` tokens, or to the nearest state before that can be had. */
+static void rewind_to(slots *s, slot *which, size_t n) {
     if (n >= which->n_tokens) return;
     if (n > 0 && s->ops->truncate(s->model, which->seq, (int32_t)n)) {
         which->n_tokens = n;
@@ -88,7 +89,7 @@ static bool evaluate_anew(slots *s, slot *which, size_t n_keep, size_t n) {
     which->n_prompt = n_keep + rest + 1;
     which->n_stable = 0;
     which->next = -1;
-    slots_rewind(s, which, n_keep);
+    rewind_to(s, which, n_keep);
     return true;
 }
 
@@ -160,14 +161,14 @@ slot *slots_take(slots *s, const hyp_token *prompt, size_t n) {
     size_t take_shared = reusable(s, take, HYP_MIN(common(take, prompt, n), limit));
     if (donor != NULL && donor != take && donor_shared > take_shared && copy_prefix(s, donor, take, donor_shared))
         take_shared = donor_shared;
-    slots_rewind(s, take, take_shared);
+    rewind_to(s, take, take_shared);
     take->n_cached = take->n_tokens;
     take->used_ns = hyp_mono_ns();
     return take;
 }
 
 void slot_release(slots *s, slot *which) {
-    slots_rewind(s, which, which->n_exact);
+    rewind_to(s, which, which->n_exact);
     which->n_exact = SIZE_MAX;
     if (which->sampler != NULL) s->ops->sampler_free(which->sampler);
     answer_close(&which->answer);

@@ -65,9 +65,6 @@ bool slot_remember(slot *s, hyp_token token);
 /* Keep the state as it is now, if the model needs that. */
 void slots_checkpoint(slots *s, slot *which);
 
-/* Cut a slot's memory down to its first `n` tokens, or to the nearest state before that can be had. */
-void slots_rewind(slots *s, slot *which, size_t n);
-
 /* Make room in the middle of an answer: of the slot's memory keep the first `n_keep` tokens, forget the `n` after them,
  * move up the rest. Where the model cannot do that, what is kept and the token that is next become the slot's prompt,
  * to be evaluated anew. n_keep + n < n_tokens. False without memory: the slot's own is then empty. */

@@ -198,6 +198,7 @@ HYP_NODISCARD int hyp_sidecar_write(const hyp_sidecar_job *job, hyp_sidecar_writ
  * streamed tensors of each layer side by side. Every tensor's bytes are compared after writing. A file begun earlier is
  * compared and continued. `layout`, `any_order` and `io` of the job are not used. Errors: as above, HYP_EUNSUPPORTED.
  */
+HYP_NODISCARD int hyp_sidecar_write_gguf(const hyp_sidecar_job *job, hyp_sidecar_written *ret, hyp_err *err);
+
 /* `*ret`: the size of the file that hyp_sidecar_write_gguf() would write. Errors: HYP_ENOMEM, HYP_EUNSUPPORTED. */
 HYP_NODISCARD int hyp_sidecar_gguf_bytes(const hyp_model *model, uint64_t *ret, hyp_err *err);
-HYP_NODISCARD int hyp_sidecar_write_gguf(const hyp_sidecar_job *job, hyp_sidecar_written *ret, hyp_err *err);

@@ -91,25 +91,9 @@ static void what_is_written_reads_back(void **state) {
     hyp_str_free(&out);
 }
 
-static void text_is_repaired(void **state) {
-    (void)state;
-    static const char *const cases[][2] = {{"abc", "abc"},
-                                           {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},
-                                           {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-                                           {"a\xf0\x9f\x98\x80z", "a\xf0\x9f\x98\x80z"},
-                                           {"\xf5\x80\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-                                           {"x\xe2\x82", "x\xef\xbf\xbd\xef\xbf\xbd"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        hyp_str out = {0};
-        hyp_utf8_repair(&out, cases[i][0], strlen(cases[i][0]));
-        assert_string_equal(out.data, cases[i][1]);
-        hyp_str_free(&out);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_are_read), cmocka_unit_test(depth_is_limited),
-                                       cmocka_unit_test(fields_are_typed), cmocka_unit_test(what_is_written_reads_back),
-                                       cmocka_unit_test(text_is_repaired)};
+                                       cmocka_unit_test(fields_are_typed),
+                                       cmocka_unit_test(what_is_written_reads_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,18 +43,6 @@ static void bytes_are_formatted(void **state) {
     assert_string_equal(hyp_text_format_count(46700000000, buf, sizeof buf), "46.7 B");
 }
 
-static void utf8_is_kept_whole(void **state) {
-    (void)state;
-    static const struct {
-        const char *bytes;
-        size_t whole;
-    } cases[] = {{"", 0},         {"abc", 3},          {"a\xc3", 1},         {"a\xc3\xa4", 3},
-                 {"\xe2\x82", 0}, {"\xe2\x82\xac", 3}, {"x\xf0\x9f\x98", 1}, {"\xf0\x9f\x98\x80", 4},
-                 {"\x80\x80", 2}, {"\xff", 1},         {"\xf0\x9f", 0}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_int_equal(hyp_utf8_whole(cases[i].bytes, strlen(cases[i].bytes)), cases[i].whole);
-}
-
 static void strings_grow(void **state) {
     (void)state;
     hyp_str s = {0};
@@ -68,26 +56,6 @@ static void strings_grow(void **state) {
     assert_null(s.data);
 }
 
-static void what_is_not_utf8_is_replaced(void **state) {
-    (void)state;
-    static const struct {
-        const char *bytes, *text;
-    } cases[] = {{"", ""},
-                 {"a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
-                 {"x\x80y", "x\xef\xbf\xbdy"},
-                 {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},
-                 {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-                 {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-                 {"ab\xe2\x82", "ab\xef\xbf\xbd\xef\xbf\xbd"},
-                 {"\xff", "\xef\xbf\xbd"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        hyp_str s = {0};
-        hyp_str_append_utf8(&s, cases[i].bytes, strlen(cases[i].bytes));
-        assert_string_equal(s.data != NULL ? s.data : "", cases[i].text);
-        hyp_str_free(&s);
-    }
-}
-
 static void the_last_of_a_character_is_found(void **state) {
     (void)state;
     static const char text[] = "a:b:c";
@@ -98,11 +66,8 @@ static void the_last_of_a_character_is_found(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes_are_parsed),
-                                       cmocka_unit_test(bytes_are_formatted),
-                                       cmocka_unit_test(utf8_is_kept_whole),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes_are_parsed), cmocka_unit_test(bytes_are_formatted),
                                        cmocka_unit_test(strings_grow),
-                                       cmocka_unit_test(what_is_not_utf8_is_replaced),
                                        cmocka_unit_test(the_last_of_a_character_is_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Sorting of model output: every format, every chunking, and what is not quite a call. */
 #include "../test.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "chat/output.h"
 #include "corpus.h"
 

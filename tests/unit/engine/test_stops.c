@@ -1,4 +1,5 @@
 #include "../test.h"
+#include "base/utf8.h"
 #include "engine/stops.h"
 
 #include <stdlib.h>

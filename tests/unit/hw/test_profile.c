@@ -186,7 +186,7 @@ static void types_that_cannot_be_made_are_refused(void **state) {
     (void)state;
     hyp_weight_rate rate;
     hyp_err err = HYP_ERR_NONE;
-    hyp_bench bench = {.threads = 2, .weight_bytes = 1 << 20, .seconds = 0.001};
+    hyp_bandwidth_probe bench = {.threads = 2, .weight_bytes = 1 << 20, .seconds = 0.001};
     assert_int_equal(hyp_bandwidth_type(&bench, GGML_TYPE_IQ2_XXS, &rate, &err), HYP_EENGINE);
     assert_true(err.message[0] != '\0');
 }

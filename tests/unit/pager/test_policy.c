@@ -17,7 +17,7 @@ static hyp_policy *make(hyp_policy_kind kind) {
         units[i] = (hyp_policy_unit){i % N_LAYERS, 4096 * (1 + i % 3)};
     hyp_policy *policy;
     hyp_err err = HYP_ERR_NONE;
-    assert_int_equal(hyp_policy_new(kind, units, N_UNITS, N_LAYERS, 1 << 20, &policy, &err), HYP_OK);
+    assert_int_equal(hyp_policy_new(kind, units, N_UNITS, N_LAYERS, &policy, &err), HYP_OK);
     return policy;
 }
 

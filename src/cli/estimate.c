@@ -135,11 +135,8 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     if (status >= 0) return status;
     int e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = hyp_machine_get(args, model, true, &machine, err);
-    hyp_plan_request request = hyp_machine_request(args);
-    HYP_AUTOFREE float *uses = NULL;
-    if (e == HYP_OK) hyp_machine_add_routing(args, model, &machine, &request, &uses);
-    if (e == HYP_OK) e = hyp_plan_make(model, &machine.hardware, &request, &plan, err);
-    if (e == HYP_OK) ask_what_if(model, &machine, &request, changes);
+    if (e == HYP_OK) e = hyp_machine_plan(args, model, &machine, &plan, err);
+    if (e == HYP_OK) ask_what_if(model, &machine, &plan->request, changes);
     HYP_AUTOFREE packed_copy *copy = calloc(1, sizeof *copy);
     if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory");
     if (e == HYP_OK) e = look_at_packed(args, model, &machine, copy, err);

@@ -52,12 +52,9 @@ static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_
     hyp_plan *plan = NULL;
     hyp_err failure = HYP_ERR_NONE;
     int e = HYP_OK;
-    hyp_plan_request request = hyp_machine_request(args);
-    HYP_AUTOFREE float *uses = NULL;
     if (!args->no_plan) e = hyp_machine_get(args, model, false, &machine, err);
     if (e != HYP_OK) return e;
-    if (!args->no_plan) hyp_machine_add_routing(args, model, &machine, &request, &uses);
-    if (!args->no_plan) (void)!hyp_plan_make(model, &machine.hardware, &request, &plan, &failure);
+    if (!args->no_plan) (void)!hyp_machine_plan(args, model, &machine, &plan, &failure);
     hyp_inspect_plan how = {&machine, plan, failure.code != 0 ? &failure : NULL, packed};
     if (plan != NULL && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)

@@ -6,7 +6,6 @@
 #include "cli/terminal.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
-#include "stream/expert_uses.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -224,12 +223,19 @@ hyp_plan_request hyp_machine_request(const hyp_args *args) {
     return request;
 }
 
-void hyp_machine_add_routing(const hyp_args *args, const hyp_model *model, hyp_machine *machine,
-                             hyp_plan_request *request, float **ret_uses) {
-    *ret_uses = machine->imagined || args->no_memory ? NULL : hyp_uses_known(model);
-    if (*ret_uses == NULL) return;
-    request->expert_uses = *ret_uses;
-    note(machine, "the routing is that of earlier runs");
+hyp_setup_options hyp_machine_setup(const hyp_args *args) {
+    return (hyp_setup_options){.wishes = hyp_machine_request(args),
+                               .devices = hyp_machine_devices(args),
+                               .threads = args->threads,
+                               .no_memory = args->no_memory};
+}
+
+int hyp_machine_plan(const hyp_args *args, const hyp_model *model, hyp_machine *machine, hyp_plan **ret, hyp_err *err) {
+    hyp_setup_options options = hyp_machine_setup(args);
+    options.no_memory = options.no_memory || machine->imagined;
+    int r = hyp_setup_plan(&options, model, &machine->hardware, ret, err);
+    if (r == HYP_OK && (*ret)->expert_uses != NULL) note(machine, "the routing is that of earlier runs");
+    return r;
 }
 
 /* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */
@@ -237,9 +243,6 @@ static int index_of(const char *word, const char *(*name)(int), int n) {
     for (int i = 0; i < n; i++)
         if (strcmp(word, name(i)) == 0) return i;
     return 0;
-}
-static const char *mode_name(int i) {
-    return hyp_mode_name((hyp_mode)i);
 }
 static const char *policy_name(int i) {
     return hyp_policy_name((hyp_policy_kind)i);
@@ -259,15 +262,9 @@ hyp_io_config hyp_machine_io(const hyp_args *args) {
                            .depth = (uint32_t)args->io_depth};
 }
 
-hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices) {
+hyp_engine_config hyp_machine_engine_config(const hyp_args *args) {
     return (hyp_engine_config){
-        .batch_tokens = (uint32_t)args->batch_tokens,
         .threads = args->threads,
-        .no_repack = args->no_repack,
-        .ram_bytes = args->ram_bytes,
-        .vram_bytes = args->vram_bytes,
-        .devices = devices,
-        .mode = (hyp_mode)index_of(args->mode, mode_name, HYP_N_MODES),
         .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
         .no_prefetch = args->no_prefetch,
         .no_memory = args->no_memory,

@@ -3,6 +3,7 @@
 #include "cli/args.h"
 #include "engine/devices.h"
 #include "engine/engine.h"
+#include "engine/setup.h"
 #include "gguf/model.h"
 #include "hw/profile.h"
 #include "plan/plan.h"
@@ -38,16 +39,17 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args);
 /* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
 hyp_plan_request hyp_machine_request(const hyp_args *args);
 
-/* Add what earlier runs learned of the model's routing to `request`, and a note that says so; not to an imagined
- * machine, nor where
- * --no-memory is given. The caller frees `*ret_uses`, to which the request then refers, after planning. */
-void hyp_machine_add_routing(const hyp_args *args, const hyp_model *model, hyp_machine *machine,
-                             hyp_plan_request *request, float **ret_uses);
+/* How a model is to be set up (setup.h) by the options that every command shares. It refers to `args`. */
+hyp_setup_options hyp_machine_setup(const hyp_args *args);
+
+/* Plan `model` on `machine` as `run` would, with what earlier runs learned of its routing, and a note in `machine` that
+ * says so; not of an imagined machine, nor where --no-memory is given. Errors: those of hyp_setup_plan(). */
+HYP_NODISCARD int hyp_machine_plan(const hyp_args *args, const hyp_model *model, hyp_machine *machine, hyp_plan **ret,
+                                   hyp_err *err);
 
 /* How files are read by --io and --io-depth. Pure. */
 hyp_io_config hyp_machine_io(const hyp_args *args);
 
-/* How an engine is to be opened by the options that `run` and `serve` share. The model, the context, progress and what
- * only one of them takes are the caller's to add; `devices` must outlive the opening. Warnings go to standard error.
- * Pure. */
-hyp_engine_config hyp_machine_engine_config(const hyp_args *args, const hyp_device_choice *devices);
+/* How an engine is to be opened by the options that `run` and `serve` share. The model, its setup, the context,
+ * progress and what only one of them takes are the caller's to add. Warnings go to standard error. Pure. */
+hyp_engine_config hyp_machine_engine_config(const hyp_args *args);

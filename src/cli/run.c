@@ -132,21 +132,24 @@ static int make_prompt(const hyp_args *args, hyp_engine *engine, const char *pro
     return r == HYP_OK ? hyp_chat_session_render(session, &said, &settings, 0, &text, ret, ret_n, err) : r;
 }
 
-static int open_engine(const hyp_args *args, const hyp_model *model, hyp_engine **ret, hyp_err *err) {
+static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *ret_setup, hyp_engine **ret,
+                       hyp_err *err) {
     hyp_progress progress;
     hyp_faults faults;
     if (args->io_faults != NULL && hyp_faults_parse(args->io_faults, &faults, err) != HYP_OK) return HYP_EINVAL;
     if (hyp_save_check(args->trace, err) != HYP_OK) return HYP_EINVAL;
     hyp_progress_start(&progress, "loading", args->quiet);
-    const hyp_device_choice devices = hyp_machine_devices(args);
-    hyp_engine_config config = hyp_machine_engine_config(args, &devices);
+    const hyp_setup_options options = hyp_machine_setup(args);
+    hyp_engine_config config = hyp_machine_engine_config(args);
     config.model = model;
+    config.setup = ret_setup;
     config.context_tokens = (uint32_t)args->context_tokens;
     config.trace_path = args->trace;
     config.io.faults = args->io_faults != NULL ? faults.items : NULL;
     config.progress = on_load;
     config.progress_user = &progress;
-    int r = hyp_engine_open(&config, ret, err);
+    int r = hyp_setup_make(&options, model, ret_setup, err);
+    if (r == HYP_OK) r = hyp_engine_open(&config, ret, err);
     hyp_progress_end(&progress);
     if (r == HYP_OK && !args->quiet && hyp_engine_get_info(*ret)->mode != HYP_MODE_RESIDENT)
         fprintf(stderr, "mode %s: %s\n", hyp_mode_name(hyp_engine_get_info(*ret)->mode),
@@ -242,9 +245,10 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     if (status >= 0) return status;
     HYP_CLEANUP(free_model) hyp_model *model = NULL;
     if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
+    HYP_CLEANUP(hyp_setup_clear) hyp_setup setup = {0};
     HYP_CLEANUP(close_engine) hyp_engine *engine = NULL;
     hyp_interrupt_watch(NULL);
-    int r = open_engine(args, model, &engine, err);
+    int r = open_engine(args, model, &setup, &engine, err);
     if (r != HYP_OK) return r == HYP_ECANCELED ? HYP_EXIT_INTERRUPTED : HYP_EXIT_FAILED;
     hyp_interrupt_watch(engine);
     if (prompt == NULL && args->prompt_tokens == 0) {

@@ -87,8 +87,8 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    hyp_engine_config engine = hyp_machine_engine_config(args, &devices);
-    engine.mirrors_may_lack = true; /* several models may be served, and some have no copy */
+    hyp_backend_base base = {hyp_machine_setup(args), hyp_machine_engine_config(args)};
+    base.engine.mirrors_may_lack = true; /* several models may be served, and some have no copy */
     hyp_server_config config = {.model = model,
                                 .host = endpoint.host,
                                 .port = endpoint.port,
@@ -99,7 +99,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
                                 .n_parallel = (uint32_t)args->parallel,
                                 .max_queue = (unsigned)args->max_queue,
                                 .keep_alive_ns = keep_alive_ns,
-                                .backend = hyp_backend_engine(&engine)};
+                                .backend = hyp_backend_engine(&base)};
     hyp_server *server = NULL;
     r = hyp_server_start(&config, &server, err);
     if (r != HYP_OK) return HYP_EXIT_FAILED;

@@ -4,11 +4,11 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "engine/runtime.h"
+#include "engine/setup.h"
 #include "host/hugepages.h"
 #include "host/mapping.h"
 #include "host/process.h"
 #include "hw/memory.h"
-#include "stream/expert_uses.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -55,7 +55,7 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     /* When streaming, the bar shows our own reading. */
     if (!is_streaming(e)) params.progress_callback = on_progress, params.progress_callback_user_data = &progress;
     hyp_offload_apply(&e->offload, &params);
-    params.use_extra_bufts = e->info.mode == HYP_MODE_RESIDENT && !config->no_repack;
+    params.use_extra_bufts = e->info.mode == HYP_MODE_RESIDENT && !e->plan->request.no_repack;
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
     bool lazy = is_streaming(e) || (e->info.mode == HYP_MODE_MMAP && config->model->bytes > e->info.budget_bytes);
     int r = hyp_mapping_begin(config->model, lazy, err);
@@ -200,40 +200,16 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
     return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
 }
 
-/* Plan on the given machine, on this one, or on a modest one with the memory of this. */
-static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
-    hyp_profile_source machine = HYP_PROFILE_DEFAULT, disk = HYP_PROFILE_DEFAULT;
-    int r = HYP_OK;
-    if (config->hardware != NULL)
-        e->hardware = *config->hardware;
-    else if (config->devices != NULL)
-        r = hyp_devices_machine(config->devices, config->model, config->threads, &e->hardware, &machine, &disk, err);
-    else
-        hyp_hardware_default(&e->hardware);
-    hyp_memory memory;
-    if (r == HYP_OK) r = hyp_memory_probe(&memory, err);
-    if (r != HYP_OK) return r;
-    const bool disk_measured = disk != HYP_PROFILE_DEFAULT;
-    e->info.rates_measured = disk_measured && machine != HYP_PROFILE_DEFAULT;
-    e->may_fall_back = config->mode == HYP_MODE_AUTO;
+/* What the plan says of the engine. */
+static int take_setup(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
+    const hyp_setup *setup = config->setup;
+    const bool disk_measured = setup->disk_source != HYP_PROFILE_DEFAULT;
+    e->hardware = setup->hardware;
+    e->plan = setup->plan;
+    e->info.rates_measured = disk_measured && setup->machine_source != HYP_PROFILE_DEFAULT;
+    e->may_fall_back = e->plan->request.mode == HYP_MODE_AUTO;
     if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
-    e->hardware.ram_available_bytes = memory.available_bytes;
-    e->hardware.ram_budget_bytes = hyp_memory_budget(&memory);
-    HYP_AUTOFREE float *uses = config->no_memory ? NULL : hyp_uses_known(config->model);
-    hyp_plan_request request = {
-        .mode = config->mode,
-        .expert_uses = uses,
-        .ram_bytes = config->ram_bytes,
-        .vram_bytes = config->vram_bytes,
-        .context_tokens = config->context_tokens,
-        .n_parallel = config->embeddings ? 1 : config->n_parallel,
-        .batch_tokens = config->batch_tokens,
-        .no_repack = config->no_repack,
-        .swa_full = hyp_engine_keeps_whole_windows(),
-    };
-    r = hyp_plan_make(config->model, &e->hardware, &request, &e->plan, err);
-    if (r != HYP_OK) return r;
-    e->info.mode = e->plan->mode; /* NOLINT(clang-analyzer-core.NullDereference): hyp_plan_make() sets it */
+    e->info.mode = e->plan->mode;
     e->info.budget_bytes = e->plan->budget_bytes;
     snprintf(e->info.reason, sizeof e->info.reason, "%s", e->plan->reason);
     return hyp_offload_make(config->model, &e->hardware, e->plan, &e->offload, err);
@@ -241,7 +217,7 @@ static int make_plan(hyp_engine *e, const hyp_engine_config *config, hyp_err *er
 
 /* What was asked for and cannot be had: an error where the result would be missing, else a warning. */
 static int check_wishes(const hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
-    if (config->vram_bytes > 0 && e->hardware.n_devices == 0 && config->warn != NULL)
+    if (e->plan->request.vram_bytes > 0 && e->hardware.n_devices == 0 && config->warn != NULL)
         config->warn("--vram changes nothing: no device is used beside the CPU", config->warn_user);
     if (config->sidecar_path != NULL && !is_streaming(e) && config->warn != NULL)
         config->warn("the packed copy is not read: in this mode nothing is streamed", config->warn_user);
@@ -292,7 +268,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
         return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel",
                            MAX_PARALLEL);
     int r = hyp_runtime_start(err);
-    if (r == HYP_OK) r = make_plan(e, config, err);
+    if (r == HYP_OK) r = take_setup(e, config, err);
     if (r == HYP_OK) r = check_wishes(e, config, err);
     if (r == HYP_OK) r = hyp_engine_open_mirrors(e, config, err);
     if (r != HYP_OK) return r;
@@ -346,7 +322,6 @@ void hyp_engine_close(hyp_engine *e) {
     if (e->llama != NULL) llama_model_free(e->llama);
     hyp_mirrors_close(&e->mirrors);
     hyp_offload_free(&e->offload);
-    hyp_plan_free(e->plan);
     free(e);
 }
 

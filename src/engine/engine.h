@@ -16,19 +16,14 @@ typedef struct hyp_engine hyp_engine;
 typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, void *user);
 
 typedef struct hyp_engine_config {
-    const hyp_model *model;           /* opened by the caller, who keeps it alive as long as the engine */
-    hyp_mode mode;                    /* HYP_MODE_AUTO: as the plan says */
-    const hyp_hardware *hardware;     /* as measured; copied. NULL: as `devices` says */
-    const hyp_device_choice *devices; /* profile this machine (devices.h) and use these devices. NULL, and no
-                                         `hardware`: a modest machine with this one's memory and no device */
-    uint64_t ram_bytes;      /* budget for weights, cache, KV cache, buffers; 0: what is available less a headroom */
-    uint64_t vram_bytes;     /* of each device at most; 0: what is free */
-    uint32_t context_tokens; /* per sequence */
-    uint32_t n_parallel;     /* sequences; 0 = 1 */
-    uint32_t batch_tokens;   /* widest batch computed at once (ubatch); 0 = 512 */
-    int threads;             /* 0 = one a core */
-    bool embeddings;         /* pooled embeddings instead of logits; the sequences then share context_tokens */
-    hyp_policy_kind policy;  /* of eviction, when experts are streamed */
+    const hyp_model *model;        /* opened by the caller, who keeps it alive as long as the engine */
+    const struct hyp_setup *setup; /* machine and finished plan (setup.h), which is obeyed: mode, placement, widest
+                                      batch. The caller's, who keeps it alive as long as the engine */
+    uint32_t context_tokens;       /* per sequence */
+    uint32_t n_parallel;           /* sequences; 0 = 1 */
+    int threads;                   /* 0 = one a core */
+    bool embeddings;               /* pooled embeddings instead of logits; the sequences then share context_tokens */
+    hyp_policy_kind policy;        /* of eviction, when experts are streamed */
     bool no_prefetch;
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
     const char *trace_path; /* record the routing there, or NULL */
@@ -40,7 +35,6 @@ typedef struct hyp_engine_config {
     bool mirrors_may_lack;
     const char *sidecar_path; /* the packed copy; NULL: where it usually is */
     bool no_sidecar;          /* read the model's own files, whatever lies beside them */
-    bool no_repack;           /* keep the file's weight layout in resident mode too: for comparing digests */
     hyp_engine_progress progress;
     void *progress_user;
     /* Told a line, without a full stop, about what is not as it should be and does no harm: on the compute thread,

@@ -18,7 +18,7 @@ typedef struct engine_guard {
 struct hyp_engine {
     const hyp_model *model;
     hyp_hardware hardware;
-    hyp_plan *plan;
+    const hyp_plan *plan; /* the setup's */
     hyp_offload offload;
     struct llama_model *llama;
     struct llama_context *ctx;

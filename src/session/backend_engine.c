@@ -11,6 +11,7 @@ enum { MAX_EMBED_BATCH = 8192 };
 
 typedef struct loaded {
     hyp_model *model;
+    hyp_setup setup;
     hyp_engine *engine;
 } loaded;
 
@@ -18,6 +19,7 @@ static void close_loaded(void *model) {
     loaded *l = model;
     if (l == NULL) return;
     hyp_engine_close(l->engine);
+    hyp_setup_clear(&l->setup);
     hyp_model_free(l->model);
     free(l);
 }
@@ -48,7 +50,9 @@ static void fill_info(const loaded *l, hyp_backend_info *ret) {
 
 static int open_engine(void *self, const hyp_backend_open *request, void **ret_model, hyp_backend_info *ret_info,
                        hyp_err *err) {
-    hyp_engine_config config = *(const hyp_engine_config *)self;
+    const hyp_backend_base *base = self;
+    hyp_setup_options options = base->setup;
+    hyp_engine_config config = base->engine;
     loaded *l = calloc(1, sizeof *l);
     if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     int r = hyp_model_open(request->path, &l->model, err);
@@ -58,10 +62,14 @@ static int open_engine(void *self, const hyp_backend_open *request, void **ret_m
             request->embeddings ? HYP_MIN(request->context_tokens, (uint32_t)MAX_EMBED_BATCH) : request->context_tokens;
         config.n_parallel = request->n_parallel;
         config.embeddings = request->embeddings;
-        if (request->embeddings) config.batch_tokens = config.context_tokens;
+        options.wishes.context_tokens = config.context_tokens;
+        options.wishes.n_parallel = request->embeddings ? 1 : config.n_parallel;
+        if (request->embeddings) options.wishes.batch_tokens = config.context_tokens;
         config.progress = request->progress;
         config.progress_user = request->progress_user;
-        r = hyp_engine_open(&config, &l->engine, err);
+        config.setup = &l->setup;
+        r = hyp_setup_make(&options, l->model, &l->setup, err);
+        if (r == HYP_OK) r = hyp_engine_open(&config, &l->engine, err);
     }
     if (r != HYP_OK) {
         close_loaded(l);

@@ -1,5 +1,5 @@
 /* api_priv.h - what the codecs share: the server, a parsed request, replies, and answers that stream. Private to
- * src/server.
+ * src/api.
  *
  * A codec is one file: it turns a request into a job and the job's events into the protocol's bytes. */
 #pragma once

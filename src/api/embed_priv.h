@@ -1,4 +1,4 @@
-/* embed_priv.h - what /api/embed, /api/embeddings and /v1/embeddings share. Private to src/server. */
+/* embed_priv.h - what /api/embed, /api/embeddings and /v1/embeddings share. Private to src/api. */
 #pragma once
 #include "api/api_priv.h"
 

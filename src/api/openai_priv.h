@@ -1,4 +1,4 @@
-/* openai_priv.h - what the text routes of OpenAI's /v1 share. Private to src/server. */
+/* openai_priv.h - what the text routes of OpenAI's /v1 share. Private to src/api. */
 #pragma once
 #include "api/api_priv.h"
 

@@ -3,7 +3,7 @@
  *
  * A document holds one list. Values are copied into it, strings in C must outlive it unless said otherwise; without
  * memory what is written is incomplete, never wrong in shape. HTTP threads, each with documents of its own. Private to
- * src/server. */
+ * src/api. */
 #pragma once
 #include "api/api_priv.h"
 

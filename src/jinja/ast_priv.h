@@ -1,4 +1,4 @@
-/* ast_priv.h - tokens and nodes of a template; private to src/chat/jinja. */
+/* ast_priv.h - tokens and nodes of a template; private to src/jinja. */
 #pragma once
 #include "jinja/jinja_priv.h"
 

@@ -1,4 +1,4 @@
-/* jinja_priv.h - what the files of src/chat/jinja share; nobody else includes it. Names here start with hj_.
+/* jinja_priv.h - what the files of src/jinja share; nobody else includes it. Names here start with hj_.
  *
  * Memory: a compilation or a render owns one arena; nothing is freed singly, nothing outlives it.
  * Errors: hj_fail() stores the error and jumps to the one setjmp() of the compilation or render. That is safe because

@@ -204,7 +204,10 @@ static bool add_turn(api *a, yyjson_mut_doc *doc, yyjson_val *turn) {
     if (a->err.code != 0) return api_fail(a);
     if (!assistant && strcmp(role, "user") != 0)
         return api_error(a, 400, "messages: role must be \"user\" or \"assistant\", not \"%.40s\"", role);
-    if (!yyjson_is_arr(content)) return rewrite_put(doc, rewrite_add_message(doc, role), "content", content), true;
+    if (!yyjson_is_arr(content)) {
+        rewrite_put(doc, rewrite_add_message(doc, role), "content", content);
+        return true;
+    }
     yyjson_mut_val *parts = yyjson_mut_arr(doc), *calls = yyjson_mut_arr(doc);
     yyjson_val *thinking = NULL;
     size_t i, n;

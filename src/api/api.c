@@ -108,8 +108,10 @@ hyp_job *api_new_job(api *a, hyp_job_kind kind) {
 }
 
 hyp_conversation *api_new_conversation(api *a, hyp_job *job) {
-    if ((a->entry->summary.capabilities & HYP_CAN_COMPLETE) == 0)
-        return api_error(a, 400, "\"%s\" does not support chat", a->model), NULL;
+    if ((a->entry->summary.capabilities & HYP_CAN_COMPLETE) == 0) {
+        api_error(a, 400, "\"%s\" does not support chat", a->model);
+        return NULL;
+    }
     job->conversation = hyp_conversation_new();
     if (job->conversation == NULL) api_error(a, 500, "out of memory");
     return job->conversation;

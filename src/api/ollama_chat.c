@@ -92,8 +92,10 @@ static bool handle(api *a) {
     if (job == NULL) return false;
     if (yyjson_arr_size(messages) == 0)
         job->kind = hyp_field(f, "keep_alive") != NULL && job->keep_alive_ns == 0 ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
-    else if (!fill(a, job, messages))
-        return hyp_job_unref(job), false;
+    else if (!fill(a, job, messages)) {
+        hyp_job_unref(job);
+        return false;
+    }
     return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_CHAT);
 }
 

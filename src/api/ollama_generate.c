@@ -129,8 +129,10 @@ static bool handle(api *a) {
         return api_error(a, 400, "\"%s\" does not support generate", a->model);
     } else if (empty)
         job->kind = HYP_JOB_LOAD;
-    else if (!fill(a, job, prompt))
-        return hyp_job_unref(job), false;
+    else if (!fill(a, job, prompt)) {
+        hyp_job_unref(job);
+        return false;
+    }
     return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_GENERATE);
 }
 

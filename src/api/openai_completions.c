@@ -58,8 +58,14 @@ static const gen_ops ops = {.chunk = chunk,
 static const char *read_prompt(api *a) {
     yyjson_val *prompt = hyp_field(&a->f, "prompt");
     if (yyjson_is_arr(prompt) && yyjson_arr_size(prompt) == 1) prompt = yyjson_arr_get_first(prompt);
-    if (prompt == NULL) return api_error(a, 400, "prompt is required"), NULL;
-    if (!yyjson_is_str(prompt)) return api_error(a, 400, "prompt must be a string"), NULL;
+    if (prompt == NULL) {
+        api_error(a, 400, "prompt is required");
+        return NULL;
+    }
+    if (!yyjson_is_str(prompt)) {
+        api_error(a, 400, "prompt must be a string");
+        return NULL;
+    }
     return yyjson_get_str(prompt);
 }
 

@@ -34,7 +34,10 @@ static bool add_part(reader *r, yyjson_mut_val *parts, yyjson_val *part) {
     bool refusal = strcmp(type, "refusal") == 0;
     yyjson_val *text = hyp_field(&f, refusal ? "refusal" : "text");
     if (r->a->err.code != 0) return api_fail(r->a);
-    if (strcmp(type, "input_image") == 0) return rewrite_add_image(r->doc, parts), true;
+    if (strcmp(type, "input_image") == 0) {
+        rewrite_add_image(r->doc, parts);
+        return true;
+    }
     if (!refusal && strcmp(type, "input_text") != 0 && strcmp(type, "output_text") != 0 && strcmp(type, "text") != 0)
         return bad_item(r, "content of type", type);
     if (!yyjson_is_str(text)) return api_error(r->a, 400, "input[%zu]: a part without text", r->index);

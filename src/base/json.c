@@ -99,14 +99,20 @@ static void wrong_type(const hyp_fields *f, const char *key, yyjson_val *value, 
 const char *hyp_field_str(const hyp_fields *f, const char *key, const char *fallback) {
     yyjson_val *value = hyp_field(f, key);
     if (value == NULL) return fallback;
-    if (!yyjson_is_str(value)) return wrong_type(f, key, value, "string"), fallback;
+    if (!yyjson_is_str(value)) {
+        wrong_type(f, key, value, "string");
+        return fallback;
+    }
     return yyjson_get_str(value);
 }
 
 bool hyp_field_bool(const hyp_fields *f, const char *key, bool fallback) {
     yyjson_val *value = hyp_field(f, key);
     if (value == NULL) return fallback;
-    if (!yyjson_is_bool(value)) return wrong_type(f, key, value, "bool"), fallback;
+    if (!yyjson_is_bool(value)) {
+        wrong_type(f, key, value, "bool");
+        return fallback;
+    }
     return yyjson_get_bool(value);
 }
 
@@ -114,27 +120,38 @@ int64_t hyp_field_int(const hyp_fields *f, const char *key, int64_t fallback) {
     yyjson_val *value = hyp_field(f, key);
     if (value == NULL) return fallback;
     double number = yyjson_get_num(value);
-    if (!yyjson_is_num(value) || number != floor(number) || fabs(number) > 9e18)
-        return wrong_type(f, key, value, "int"), fallback;
+    if (!yyjson_is_num(value) || number != floor(number) || fabs(number) > 9e18) {
+        wrong_type(f, key, value, "int");
+        return fallback;
+    }
     return yyjson_is_int(value) ? yyjson_get_sint(value) : (int64_t)number;
 }
 
 double hyp_field_real(const hyp_fields *f, const char *key, double fallback) {
     yyjson_val *value = hyp_field(f, key);
     if (value == NULL) return fallback;
-    if (!yyjson_is_num(value)) return wrong_type(f, key, value, "float64"), fallback;
+    if (!yyjson_is_num(value)) {
+        wrong_type(f, key, value, "float64");
+        return fallback;
+    }
     return yyjson_get_num(value);
 }
 
 yyjson_val *hyp_field_array(const hyp_fields *f, const char *key) {
     yyjson_val *value = hyp_field(f, key);
-    if (value != NULL && !yyjson_is_arr(value)) return wrong_type(f, key, value, "[]"), NULL;
+    if (value != NULL && !yyjson_is_arr(value)) {
+        wrong_type(f, key, value, "[]");
+        return NULL;
+    }
     return value;
 }
 
 yyjson_val *hyp_field_object(const hyp_fields *f, const char *key) {
     yyjson_val *value = hyp_field(f, key);
-    if (value != NULL && !yyjson_is_obj(value)) return wrong_type(f, key, value, "map[string]interface {}"), NULL;
+    if (value != NULL && !yyjson_is_obj(value)) {
+        wrong_type(f, key, value, "map[string]interface {}");
+        return NULL;
+    }
     return value;
 }
 

@@ -44,7 +44,10 @@ int hyp_duration_parse(const char *text, int64_t *ret_ns) {
     const char *p = text;
     double sign = *p == '-' ? -1 : 1, sum = 0;
     if (*p == '-' || *p == '+') p++;
-    if (strcmp(p, "0") == 0) return *ret_ns = 0, HYP_OK;
+    if (strcmp(p, "0") == 0) {
+        *ret_ns = 0;
+        return HYP_OK;
+    }
     if (*p == '\0') return HYP_EINVAL;
     while (*p != '\0') {
         sum += one_term(&p);
@@ -60,18 +63,28 @@ static int64_t from_seconds(double seconds) {
 }
 
 int hyp_keep_alive_parse(yyjson_val *v, int64_t fallback_ns, int64_t *ret_ns, hyp_err *err) {
-    if (v == NULL || yyjson_is_null(v)) return *ret_ns = fallback_ns, HYP_OK;
-    if (yyjson_is_num(v)) return *ret_ns = from_seconds(yyjson_get_num(v)), HYP_OK;
+    if (v == NULL || yyjson_is_null(v)) {
+        *ret_ns = fallback_ns;
+        return HYP_OK;
+    }
+    if (yyjson_is_num(v)) {
+        *ret_ns = from_seconds(yyjson_get_num(v));
+        return HYP_OK;
+    }
     if (!yyjson_is_str(v))
         return hyp_err_set(err, HYP_EFORMAT, "invalid keep_alive: a number of seconds or a duration is expected");
     const char *text = yyjson_get_str(v);
     int64_t ns;
-    if (hyp_duration_parse(text, &ns) == HYP_OK) return *ret_ns = ns < 0 ? HYP_FOREVER : ns, HYP_OK;
+    if (hyp_duration_parse(text, &ns) == HYP_OK) {
+        *ret_ns = ns < 0 ? HYP_FOREVER : ns;
+        return HYP_OK;
+    }
     char *end;
     double seconds = strtod(text, &end);
     if (end == text || *end != '\0' || !isfinite(seconds))
         return hyp_err_set(err, HYP_EFORMAT, "time: invalid duration \"%.60s\"", text);
-    return *ret_ns = from_seconds(seconds), HYP_OK;
+    *ret_ns = from_seconds(seconds);
+    return HYP_OK;
 }
 
 static int64_t read_clock(clockid_t id) {

@@ -142,14 +142,20 @@ static unsigned visit_ref(hyp_grammar *g, const char *ref) {
     if (g->n_refs == g->cap_refs) {
         size_t cap = g->cap_refs == 0 ? 8 : g->cap_refs * 2;
         void *refs = realloc(g->refs, cap * sizeof *g->refs);
-        if (refs == NULL) return hyp_grammar_fail(g, HYP_ENOMEM, "out of memory"), 0;
+        if (refs == NULL) {
+            hyp_grammar_fail(g, HYP_ENOMEM, "out of memory");
+            return 0;
+        }
         g->refs = refs;
         g->cap_refs = cap;
     }
     g->refs[g->n_refs].path = ref;
     g->refs[g->n_refs++].rule = rule;
     const char *inner = yyjson_mut_get_str(get(target, "$ref"));
-    if (inner != NULL && strcmp(inner, ref) == 0) return hyp_grammar_fail(g, HYP_EINVAL, "$ref to itself"), 0;
+    if (inner != NULL && strcmp(inner, ref) == 0) {
+        hyp_grammar_fail(g, HYP_EINVAL, "$ref to itself");
+        return 0;
+    }
     hyp_str body = {0};
     hyp_str_printf(&body, "r%u", hyp_grammar_visit(g, target));
     hyp_grammar_define(g, rule, &body);
@@ -222,7 +228,10 @@ static void visit_any_of(hyp_grammar *g, yyjson_mut_val *schema, const char *key
 static unsigned visit_all_of(hyp_grammar *g, yyjson_mut_val *schema) {
     yyjson_mut_val *list = get(schema, "allOf"), *v;
     size_t i, max;
-    if (!yyjson_mut_is_arr(list)) return hyp_grammar_fail(g, HYP_EINVAL, "\"allOf\" must be a list of schemas"), 0;
+    if (!yyjson_mut_is_arr(list)) {
+        hyp_grammar_fail(g, HYP_EINVAL, "\"allOf\" must be a list of schemas");
+        return 0;
+    }
     if (yyjson_mut_arr_size(list) == 1 && !has_siblings(schema, "allOf"))
         return visit_at(g, yyjson_mut_arr_get_first(list), "allOf", 0);
     yyjson_mut_val *merged = without(g, schema, "allOf");
@@ -277,7 +286,10 @@ static unsigned additional_rule(hyp_grammar *g, yyjson_mut_val *schema, const me
     unsigned rule = hyp_grammar_reserve(g);
     hyp_str body = {0};
     HYP_AUTOFREE const char **names = calloc(n + 1, sizeof *names);
-    if (names == NULL) return hyp_grammar_fail(g, HYP_ENOMEM, "out of memory"), 0;
+    if (names == NULL) {
+        hyp_grammar_fail(g, HYP_ENOMEM, "out of memory");
+        return 0;
+    }
     for (size_t i = 0; i < n; i++)
         names[i] = members[i].name;
     hyp_str_puts(&body, "\"\\\"\" ");
@@ -508,8 +520,10 @@ static void visit_body(hyp_grammar *g, yyjson_mut_val *schema, hyp_str *out) {
 
 unsigned hyp_grammar_visit(hyp_grammar *g, yyjson_mut_val *schema) {
     if (g->code != 0) return 0;
-    if (g->depth >= HYP_GRAMMAR_MAX_DEPTH)
-        return hyp_grammar_fail(g, HYP_ELIMIT, "nested more than %d deep", HYP_GRAMMAR_MAX_DEPTH), 0;
+    if (g->depth >= HYP_GRAMMAR_MAX_DEPTH) {
+        hyp_grammar_fail(g, HYP_ELIMIT, "nested more than %d deep", HYP_GRAMMAR_MAX_DEPTH);
+        return 0;
+    }
     unsigned rule = hyp_grammar_reserve(g);
     hyp_str body = {0};
     g->depth++;

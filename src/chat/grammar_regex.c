@@ -54,24 +54,35 @@ static const char *shorthand(char c) {
 /* The character that an escape other than a shorthand stands for, after the backslash. */
 static uint32_t escaped(regex *r) {
     static const char from[] = "nrtfv0", to[] = "\n\r\t\f\v\0";
-    if (!more(r)) return hyp_grammar_fail(r->g, HYP_EINVAL, "\"pattern\" ends in a backslash"), 0;
+    if (!more(r)) {
+        hyp_grammar_fail(r->g, HYP_EINVAL, "\"pattern\" ends in a backslash");
+        return 0;
+    }
     char c = r->s[r->at];
     const char *hit = strchr(from, c);
-    if (hit != NULL && c != '\0') return r->at++, (unsigned char)to[hit - from];
+    if (hit != NULL && c != '\0') {
+        r->at++;
+        return (unsigned char)to[hit - from];
+    }
     if (c == 'x' || c == 'u') {
         size_t digits = c == 'x' ? 2 : 4;
         uint32_t cp = 0;
         for (size_t i = 1; i <= digits; i++) {
             char d = r->at + i < r->n ? r->s[r->at + i] : '?';
             int v = d >= '0' && d <= '9' ? d - '0' : (d | 32) >= 'a' && (d | 32) <= 'f' ? (d | 32) - 'a' + 10 : -1;
-            if (v < 0) return hyp_grammar_fail(r->g, HYP_EINVAL, "\"pattern\" has a bad \\%c escape", c), 0;
+            if (v < 0) {
+                hyp_grammar_fail(r->g, HYP_EINVAL, "\"pattern\" has a bad \\%c escape", c);
+                return 0;
+            }
             cp = cp << 4 | (uint32_t)v;
         }
         r->at += digits + 1;
         return cp;
     }
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '1' && c <= '9'))
-        return hyp_grammar_fail(r->g, HYP_EUNSUPPORTED, "\"pattern\" uses \\%c", c), 0;
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '1' && c <= '9')) {
+        hyp_grammar_fail(r->g, HYP_EUNSUPPORTED, "\"pattern\" uses \\%c", c);
+        return 0;
+    }
     return take_char(r);
 }
 

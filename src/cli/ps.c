@@ -39,7 +39,10 @@ int hyp_command_ps(const hyp_args *args, hyp_err *err) {
 int hyp_command_stop(const hyp_args *args, hyp_err *err) {
     const char *model = args->model != NULL ? args->model : args->n_words > 0 ? args->words[0] : NULL;
     hyp_endpoint endpoint;
-    if (model == NULL) return hyp_err_set(err, HYP_EINVAL, "name the model to stop"), HYP_EXIT_USAGE;
+    if (model == NULL) {
+        hyp_err_set(err, HYP_EINVAL, "name the model to stop");
+        return HYP_EXIT_USAGE;
+    }
     if (hyp_endpoint_read(args, &endpoint, err) != HYP_OK) return HYP_EXIT_USAGE;
     hyp_str body = {0}, reply = {0};
     hyp_json j = {&body, false};

@@ -71,7 +71,10 @@ int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err) 
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGCHLD);
     char *words = mmap(NULL, WORDS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (words == MAP_FAILED) return hyp_err_set(err, HYP_ENOMEM, "no memory to start a process"), HYP_EXIT_FAILED;
+    if (words == MAP_FAILED) {
+        hyp_err_set(err, HYP_ENOMEM, "no memory to start a process");
+        return HYP_EXIT_FAILED;
+    }
     sigprocmask(SIG_BLOCK, &signals, &before);
     for (;;) {
         double start_s = hyp_text_now_s();
@@ -79,7 +82,10 @@ int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err) 
         fflush(NULL);
         pid_t child = start_child(&before, words);
         if (child == 0) return -1;
-        if (child < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot start a process"), HYP_EXIT_FAILED;
+        if (child < 0) {
+            hyp_err_set_sys(err, HYP_EIO, errno, "cannot start a process");
+            return HYP_EXIT_FAILED;
+        }
         int status = wait_for(child, &signals);
         if (WIFEXITED(status)) return WEXITSTATUS(status);
         if (WTERMSIG(status) != SIGABRT) return 128 + WTERMSIG(status);

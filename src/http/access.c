@@ -17,7 +17,10 @@ typedef struct address {
 } address;
 
 static bool parse_address(const char *text, address *ret) {
-    if (inet_pton(AF_INET, text, &ret->v4) == 1) return ret->family = AF_INET, true;
+    if (inet_pton(AF_INET, text, &ret->v4) == 1) {
+        ret->family = AF_INET;
+        return true;
+    }
     if (inet_pton(AF_INET6, text, &ret->v6) != 1) return false;
     ret->family = AF_INET6;
     if (IN6_IS_ADDR_V4MAPPED(&ret->v6)) {

@@ -80,17 +80,27 @@ static bool admit(hyp_request *request) {
         request->origin = origin;
     }
     if (http->on_loopback && !hyp_guard_host_allowed(host)) return refuse(request);
-    if (request->origin != NULL && strcmp(request->method, "OPTIONS") == 0) return http_reply_preflight(request), false;
+    if (request->origin != NULL && strcmp(request->method, "OPTIONS") == 0) {
+        http_reply_preflight(request);
+        return false;
+    }
     int status = find_route(request);
     bool open = status == 200 && request->route->open;
     if (http->config->api_key != NULL && !open &&
         !hyp_guard_key_matches(hyp_request_header(request, "Authorization"), http->config->api_key) &&
         !hyp_guard_bare_key_matches(hyp_request_header(request, "X-Api-Key"), http->config->api_key)) {
         atomic_fetch_add(&request->http->n_refused, 1);
-        return reply_unauthorized(request), false;
+        reply_unauthorized(request);
+        return false;
     }
-    if (status == 404) return hyp_request_reply(request, 404, "text/plain", "404 page not found", SIZE_MAX), false;
-    if (status == 405) return hyp_request_reply(request, 405, "text/plain", "405 method not allowed", SIZE_MAX), false;
+    if (status == 404) {
+        hyp_request_reply(request, 404, "text/plain", "404 page not found", SIZE_MAX);
+        return false;
+    }
+    if (status == 405) {
+        hyp_request_reply(request, 405, "text/plain", "405 method not allowed", SIZE_MAX);
+        return false;
+    }
     return true;
 }
 
@@ -238,7 +248,10 @@ int hyp_http_bind(const char *host, int number, int *ret_fd, hyp_err *err) {
         bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 256) != 0)
         sys = errno;
     freeaddrinfo(list);
-    if (sys == 0) return *ret_fd = fd, HYP_OK;
+    if (sys == 0) {
+        *ret_fd = fd;
+        return HYP_OK;
+    }
     if (fd >= 0) close(fd);
     return bind_failed(host, number, sys, err);
 }

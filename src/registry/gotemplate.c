@@ -50,7 +50,10 @@ static int run(state *s, const char *action, size_t n, const hyp_gotemplate_valu
         s->shown[s->depth] = s->shown[s->depth - 1] && !s->taken[s->depth];
         return HYP_OK;
     }
-    if (n == 3 && memcmp(action, "end", 3) == 0 && s->depth > 0) return s->depth--, HYP_OK;
+    if (n == 3 && memcmp(action, "end", 3) == 0 && s->depth > 0) {
+        s->depth--;
+        return HYP_OK;
+    }
     const char *value = value_of(values, action, n);
     if (value == NULL) return unknown(action, n, err);
     if (shown && strncmp(action, ".Response", n) == 0)

@@ -70,7 +70,10 @@ int hyp_params_copy(hyp_params *ret, const hyp_params *from, hyp_err *err) {
     *ret = *from;
     ret->n_stop = 0;
     for (size_t i = 0; i < from->n_stop; i++)
-        if (add_stop(ret, from->stop[i], err) != HYP_OK) return hyp_params_free(ret), HYP_ENOMEM;
+        if (add_stop(ret, from->stop[i], err) != HYP_OK) {
+            hyp_params_free(ret);
+            return HYP_ENOMEM;
+        }
     return HYP_OK;
 }
 

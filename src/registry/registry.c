@@ -76,7 +76,10 @@ static void entries_free(entries *list) {
 /* Takes the reference. */
 static bool entries_add(entries *list, hyp_entry *entry) {
     hyp_entry **more = realloc(list->items, (list->n + 1) * sizeof *more);
-    if (more == NULL) return hyp_entry_unref(entry), false;
+    if (more == NULL) {
+        hyp_entry_unref(entry);
+        return false;
+    }
     list->items = more;
     list->items[list->n++] = entry;
     return true;
@@ -342,7 +345,8 @@ int hyp_registry_remove_alias(hyp_registry *registry, const char *name, hyp_err 
     if (!entry->alias) {
         r = hyp_err_set(err, HYP_EUNSUPPORTED, "\"%s\" is a file of this machine, which this server does not delete",
                         name);
-        return hyp_entry_unref(entry), r;
+        hyp_entry_unref(entry);
+        return r;
     }
     pthread_mutex_lock(&registry->lock);
     for (size_t i = 0; i < registry->aliases.n; i++)

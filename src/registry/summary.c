@@ -93,8 +93,10 @@ static record *find(summary_cache *cache, const char *path) {
 
 int summary_get(summary_cache *cache, const candidate *c, hyp_model_summary *ret, hyp_err *err) {
     record *known = find(cache, c->path);
-    if (known != NULL && known->bytes == c->bytes && known->modified_ns == c->modified_ns)
-        return *ret = known->summary, HYP_OK;
+    if (known != NULL && known->bytes == c->bytes && known->modified_ns == c->modified_ns) {
+        *ret = known->summary;
+        return HYP_OK;
+    }
     hyp_model *model = NULL;
     int r = hyp_model_open(c->path, &model, err);
     if (r != HYP_OK) return r;
@@ -102,7 +104,10 @@ int summary_get(summary_cache *cache, const candidate *c, hyp_model_summary *ret
     hyp_model_free(model);
     if (known == NULL && (known = append(cache)) == NULL) return HYP_OK; /* only not remembered */
     char *path = known->path != NULL ? known->path : strdup(c->path);
-    if (path == NULL) return cache->n--, HYP_OK;
+    if (path == NULL) {
+        cache->n--;
+        return HYP_OK;
+    }
     *known = (record){path, c->bytes, c->modified_ns, *ret};
     cache->changed = true;
     return HYP_OK;

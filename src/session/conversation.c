@@ -52,7 +52,10 @@ static hyp_message *append(hyp_conversation *c, const char *role, const char *co
     }
     hyp_message *m = &c->messages[c->n];
     *m = (hyp_message){.role = strdup(role), .content = strdup(content)};
-    if (m->role == NULL || m->content == NULL) return message_clear(m), NULL;
+    if (m->role == NULL || m->content == NULL) {
+        message_clear(m);
+        return NULL;
+    }
     c->n++;
     return m;
 }
@@ -109,7 +112,10 @@ static int add_calls(hyp_message *m, yyjson_val *calls, hyp_err *err) {
 static int content_text(const hyp_fields *f, hyp_str *ret, bool *ret_images) {
     yyjson_val *content = hyp_field(f, "content"), *part;
     if (content == NULL) return HYP_OK;
-    if (yyjson_is_str(content)) return hyp_str_append(ret, yyjson_get_str(content), yyjson_get_len(content)), HYP_OK;
+    if (yyjson_is_str(content)) {
+        hyp_str_append(ret, yyjson_get_str(content), yyjson_get_len(content));
+        return HYP_OK;
+    }
     if (!yyjson_is_arr(content))
         return hyp_err_set(f->err, HYP_EFORMAT, "invalid message content type: %s", hyp_json_kind(content));
     size_t i, n;
@@ -148,7 +154,10 @@ static int add_message(hyp_conversation *c, yyjson_val *message, bool openai, hy
     const char *role = hyp_field_str(&f, "role", "");
     if (strcmp(role, "developer") == 0) role = "system"; /* OpenAI's newer name */
     if (r == HYP_OK && err->code == 0 && role[0] == '\0') r = hyp_err_set(err, HYP_EFORMAT, "invalid role: \"\"");
-    if (r != HYP_OK || err->code != 0) return hyp_str_free(&content), err->code;
+    if (r != HYP_OK || err->code != 0) {
+        hyp_str_free(&content);
+        return err->code;
+    }
     hyp_message *m = append(c, role, content.length > 0 ? content.data : "");
     hyp_str_free(&content);
     if (m == NULL) return no_memory(err);
@@ -231,7 +240,10 @@ int hyp_conversation_set_format(hyp_conversation *c, yyjson_val *format, hyp_err
         hyp_err_set(&why, HYP_EFORMAT, "%.80s", text != NULL ? text : "?");
     } else if (hyp_grammar_from_schema(format, &grammar, &why) == HYP_ENOMEM)
         grammar.failed = true;
-    if (grammar.failed) return hyp_str_free(&grammar), no_memory(err);
+    if (grammar.failed) {
+        hyp_str_free(&grammar);
+        return no_memory(err);
+    }
     if (why.code != 0)
         return hyp_err_set(err, HYP_EFORMAT, "invalid format: %.180s; expected \"json\" or a valid JSON Schema object",
                            why.message);
@@ -248,7 +260,10 @@ int hyp_conversation_set_think(hyp_conversation *c, yyjson_val *think, hyp_err *
                  {"max", "high", HYP_THINK_ON}, {"true", NULL, HYP_THINK_ON},       {"false", NULL, HYP_THINK_OFF},
                  {"none", NULL, HYP_THINK_OFF}, {"minimal", "low", HYP_THINK_ON},   {"xhigh", "high", HYP_THINK_ON}};
     if (think == NULL || yyjson_is_null(think)) return HYP_OK;
-    if (yyjson_is_bool(think)) return c->think = yyjson_get_bool(think) ? HYP_THINK_ON : HYP_THINK_OFF, HYP_OK;
+    if (yyjson_is_bool(think)) {
+        c->think = yyjson_get_bool(think) ? HYP_THINK_ON : HYP_THINK_OFF;
+        return HYP_OK;
+    }
     for (size_t i = 0; i < HYP_ARRAY_LEN(words); i++) {
         if (!yyjson_equals_str(think, words[i].word)) continue;
         c->think = words[i].think;

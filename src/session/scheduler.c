@@ -136,7 +136,10 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
     if (blocked[which]) return KEEP_WAITING;
     int64_t load_ns = 0;
     if (!lane_holds(l, job)) {
-        if (lane_busy(l)) return blocked[which] = true, KEEP_WAITING;
+        if (lane_busy(l)) {
+            blocked[which] = true;
+            return KEEP_WAITING;
+        }
         hyp_err err = HYP_ERR_NONE;
         if (lane_load(s, l, job, &err) != HYP_OK) {
             fail(s, job, err.code == HYP_ECANCELED ? 499 : 500, &err);
@@ -144,17 +147,28 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
         }
         load_ns = l->load_ns;
     }
-    if (job->kind == HYP_JOB_LOAD)
-        return finish_simple(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)}), TAKEN;
-    if (job->kind == HYP_JOB_COUNT) return count(s, l, job), TAKEN;
+    if (job->kind == HYP_JOB_LOAD) {
+        finish_simple(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)});
+        return TAKEN;
+    }
+    if (job->kind == HYP_JOB_COUNT) {
+        count(s, l, job);
+        return TAKEN;
+    }
     if (job->kind == HYP_JOB_EMBED) {
-        if (l->embedding != NULL) return blocked[which] = true, KEEP_WAITING;
+        if (l->embedding != NULL) {
+            blocked[which] = true;
+            return KEEP_WAITING;
+        }
         l->embedding = job;
         l->n_embedded = 0;
         l->embed_stats = (hyp_stats){.load_ns = load_ns};
         return TAKEN;
     }
-    if (slots_busy(&l->slots) == l->slots.n) return blocked[which] = true, KEEP_WAITING;
+    if (slots_busy(&l->slots) == l->slots.n) {
+        blocked[which] = true;
+        return KEEP_WAITING;
+    }
     if (!step_begin(s, l, job)) lane_touch(s, l, job);
     return TAKEN;
 }

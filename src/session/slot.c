@@ -80,7 +80,10 @@ void slots_checkpoint(slots *s, slot *which) {
 static bool evaluate_anew(slots *s, slot *which, size_t n_keep, size_t n) {
     size_t rest = which->n_tokens - n_keep - n;
     hyp_token *prompt = malloc((n_keep + rest + 1) * sizeof *prompt);
-    if (prompt == NULL) return slots_forget(s, which), false;
+    if (prompt == NULL) {
+        slots_forget(s, which);
+        return false;
+    }
     memcpy(prompt, which->tokens, n_keep * sizeof *prompt);
     memcpy(prompt + n_keep, which->tokens + n_keep + n, rest * sizeof *prompt);
     prompt[n_keep + rest] = which->next;

@@ -114,14 +114,19 @@ bool step_embed(hyp_scheduler *s, lane *l) {
     if (job == NULL) return false;
     if (hyp_job_has_ended(job)) {
         atomic_fetch_add(&s->cancelled, 1);
-        return release(s, l), true;
+        release(s, l);
+        return true;
     }
-    if (l->n_embedded == job->n_inputs) return embed_done(s, l), true;
+    if (l->n_embedded == job->n_inputs) {
+        embed_done(s, l);
+        return true;
+    }
     if (hyp_job_is_full(job)) return false;
     hyp_err err = HYP_ERR_NONE;
     int r = embed_some(s, l, &err);
     if (r == HYP_OK) return true;
     atomic_fetch_add(&s->failed, 1);
     hyp_job_fail(job, r == HYP_EINVAL || r == HYP_EUNSUPPORTED ? 400 : 500, "%s", err.message);
-    return release(s, l), true;
+    release(s, l);
+    return true;
 }

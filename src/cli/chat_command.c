@@ -1,6 +1,7 @@
 #include "cli/chat_command.h"
 
 #include "base/mem.h"
+#include "engine/sampling.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -43,62 +44,27 @@ void hyp_chat_settings_free(hyp_chat_settings *s) {
     s->n_stops = 0;
 }
 
-typedef enum kind { REAL, INT, INT64 } kind;
+/* The one parameter of a chat that is not the sampler's. Its offset is not used. */
+static const hyp_sampling_row num_predict = {
+    .name = "num_predict", .kind = HYP_SAMPLING_INT, .least = -1, .most = INT_MAX};
 
-static const struct {
-    const char *name;
-    kind kind;
-    size_t offset;
-    double min, max;
-} parameters[] = {
-#define AT(field) offsetof(hyp_chat_settings, field)
-    {"temperature", REAL, AT(sampling.temperature), 0, 100},
-    {"top_k", INT, AT(sampling.top_k), 0, INT_MAX},
-    {"top_p", REAL, AT(sampling.top_p), 0, 1},
-    {"min_p", REAL, AT(sampling.min_p), 0, 1},
-    {"typical_p", REAL, AT(sampling.typical_p), 0, 1},
-    {"repeat_penalty", REAL, AT(sampling.repeat_penalty), 0.01, 100},
-    {"presence_penalty", REAL, AT(sampling.presence_penalty), -100, 100},
-    {"frequency_penalty", REAL, AT(sampling.frequency_penalty), -100, 100},
-    {"repeat_last_n", INT, AT(sampling.repeat_last_n), -1, INT_MAX},
-    {"seed", INT64, AT(sampling.seed), -1, INT_MAX},
-    {"num_predict", INT, AT(max_tokens), -1, INT_MAX},
-#undef AT
-};
-
-static double read_field(const hyp_chat_settings *s, size_t i) {
-    const void *field = (const char *)s + parameters[i].offset;
-    switch (parameters[i].kind) {
-    case REAL: return *(const double *)field;
-    case INT: return *(const int *)field;
-    case INT64: return (double)*(const int64_t *)field;
-    }
-    return 0;
-}
-
-static void write_field(hyp_chat_settings *s, size_t i, double value) {
-    void *field = (char *)s + parameters[i].offset;
-    switch (parameters[i].kind) {
-    case REAL: *(double *)field = value; break;
-    case INT: *(int *)field = (int)value; break;
-    case INT64: *(int64_t *)field = (int64_t)value; break;
-    }
-}
-
-static int set_number(hyp_chat_settings *s, size_t i, const char *value, hyp_str *out, hyp_err *err) {
+static int set_number(hyp_chat_settings *s, const hyp_sampling_row *row, const char *value, hyp_str *out,
+                      hyp_err *err) {
     char *end;
-    double number = strtod(value, &end);
-    bool whole = parameters[i].kind == REAL || (number >= -1e15 && number <= 1e15 && number == (double)(int64_t)number);
+    double number = strtod(value, &end), least = row->least, most = row->most;
+    bool real = row->kind == HYP_SAMPLING_REAL;
+    bool whole = real || (number >= -1e15 && number <= 1e15 && number == (double)(int64_t)number);
     /* Written so that a NaN is refused too. */
-    if (end == value || *skip_blanks(end) != '\0' || !(number >= parameters[i].min && number <= parameters[i].max) ||
-        !whole) {
-        hyp_err_set(err, HYP_EINVAL, "%s cannot be \"%s\"", parameters[i].name, value);
-        hyp_err_hint(err, "%s from %g to %g", parameters[i].kind == REAL ? "a number" : "a whole number",
-                     parameters[i].min, parameters[i].max);
+    if (end == value || *skip_blanks(end) != '\0' || !(number >= least && number <= most) || !whole) {
+        hyp_err_set(err, HYP_EINVAL, "%s cannot be \"%s\"", row->name, value);
+        hyp_err_hint(err, "%s from %g to %g", real ? "a number" : "a whole number", least, most);
         return HYP_EINVAL;
     }
-    write_field(s, i, number);
-    hyp_str_printf(out, "Set parameter '%s' to '%.10g'\n", parameters[i].name, number);
+    if (row == &num_predict)
+        s->max_tokens = (int)number;
+    else
+        hyp_sampling_set(&s->sampling, row, number);
+    hyp_str_printf(out, "Set parameter '%s' to '%.10g'\n", row->name, number);
     return HYP_OK;
 }
 
@@ -121,9 +87,9 @@ static int set_stop(hyp_chat_settings *s, const char *value, hyp_str *out, hyp_e
 static int set_parameter(hyp_chat_settings *s, const char *name, size_t n, const char *value, hyp_str *out,
                          hyp_err *err) {
     if (n == 4 && memcmp(name, "stop", 4) == 0) return set_stop(s, value, out, err);
-    for (size_t i = 0; i < HYP_ARRAY_LEN(parameters); i++)
-        if (strlen(parameters[i].name) == n && memcmp(parameters[i].name, name, n) == 0)
-            return set_number(s, i, value, out, err);
+    const hyp_sampling_row *row = hyp_sampling_find(name, n);
+    if (row == NULL && n == 11 && memcmp(name, "num_predict", 11) == 0) row = &num_predict;
+    if (row != NULL) return set_number(s, row, value, out, err);
     if (n == 7 && memcmp(name, "num_ctx", 7) == 0) {
         hyp_err_set(err, HYP_EINVAL, "the context's length is fixed when the model is loaded");
         hyp_err_hint(err, "start again with --context N");
@@ -179,8 +145,10 @@ int hyp_chat_set(hyp_chat_settings *s, const char *text, hyp_str *out, hyp_err *
 }
 
 void hyp_chat_show_parameters(const hyp_chat_settings *s, hyp_str *out) {
-    for (size_t i = 0; i < HYP_ARRAY_LEN(parameters); i++)
-        hyp_str_printf(out, "  %-18s %.10g\n", parameters[i].name, read_field(s, i));
+    for (size_t i = 0; i < hyp_sampling_n_rows; i++)
+        hyp_str_printf(out, "  %-18s %.10g\n", hyp_sampling_rows[i].name,
+                       hyp_sampling_get(&s->sampling, &hyp_sampling_rows[i]));
+    hyp_str_printf(out, "  %-18s %d\n", num_predict.name, s->max_tokens);
     for (size_t i = 0; i < s->n_stops; i++)
         hyp_str_printf(out, "  %-18s %s\n", "stop", s->stops[i]);
 }

@@ -105,7 +105,8 @@ static int print_json(const hyp_model *model, const hyp_machine *machine, const 
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    bool good = hyp_model_add_json(doc, root, model) != NULL && hyp_plan_view_json(doc, root, machine, plan);
+    bool good = hyp_model_add_json(doc, root, model) != NULL && hyp_plan_view_json(doc, root, machine, plan) &&
+                hyp_plan_view_placement_json(doc, root, model, plan);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "what_if");
     for (size_t i = 0; good && i < N_CHANGES; i++) {
         yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);

@@ -150,6 +150,39 @@ static bool add_tiers(yyjson_mut_doc *doc, yyjson_mut_val *o, const hyp_machine 
     return good;
 }
 
+/* Bytes of layer `layer` by tier; tensors of no layer count to entry n_layers, as in the plan's own arrays. */
+static bool add_layer_tiers(yyjson_mut_doc *doc, yyjson_mut_val *o, const hyp_model *model, const hyp_plan *plan,
+                            uint32_t layer) {
+    uint64_t bytes[HYP_N_TIERS] = {0};
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        uint32_t of = model->tensors[i].layer < 0 ? plan->n_layers : (uint32_t)model->tensors[i].layer;
+        if (of == layer) bytes[plan->tensor_tier[i]] += model->tensors[i].bytes;
+    }
+    yyjson_mut_val *tiers = yyjson_mut_obj_add_obj(doc, o, "tiers");
+    bool good = tiers != NULL;
+    for (int t = 0; good && t < HYP_N_TIERS; t++)
+        if (bytes[t] > 0) good = yyjson_mut_obj_add_uint(doc, tiers, hyp_tier_name((hyp_tier)t), bytes[t]);
+    return good;
+}
+
+bool hyp_plan_view_placement_json(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_model *model,
+                                  const hyp_plan *plan) {
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, object, "placement");
+    bool good = yyjson_mut_obj_add_str(doc, o, "mode", hyp_mode_name(plan->mode)) &&
+                yyjson_mut_obj_add_uint(doc, o, "pinned_bytes", plan->pinned_bytes) &&
+                yyjson_mut_obj_add_uint(doc, o, "cache_bytes", plan->cache_bytes) &&
+                yyjson_mut_obj_add_uint(doc, o, "batch_tokens", plan->ubatch_tokens);
+    yyjson_mut_val *layers = yyjson_mut_obj_add_arr(doc, o, "layers");
+    for (uint32_t l = 0; good && l <= plan->n_layers; l++) {
+        yyjson_mut_val *layer = yyjson_mut_arr_add_obj(doc, layers);
+        good = yyjson_mut_obj_add_uint(doc, layer, "site", plan->layer_site[l]) &&
+               yyjson_mut_obj_add_uint(doc, layer, "bulk_site", plan->bulk_site[l]) &&
+               yyjson_mut_obj_add_real(doc, layer, "bulk_resident", (double)plan->bulk_resident[l]) &&
+               add_layer_tiers(doc, layer, model, plan, l);
+    }
+    return good;
+}
+
 bool hyp_plan_view_json(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_machine *machine, const hyp_plan *plan) {
     yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, object, "plan");
     bool good = yyjson_mut_obj_add_str(doc, o, "mode", hyp_mode_name(plan->mode)) &&

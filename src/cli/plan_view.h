@@ -14,6 +14,11 @@ void hyp_plan_view_speed(const hyp_machine *machine, const hyp_plan *plan);
 /* A rate or a time with three digits, never with an exponent. Returns `buf`. */
 const char *hyp_plan_view_number(double value, char *buf, size_t size);
 
+/* Add the member "placement" to `object`: where each layer of `model` lies, and the output head with what belongs to no
+ * layer last. What `estimate` plans and what `run` executed are written by this. Returns false without memory. */
+bool hyp_plan_view_placement_json(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_model *model,
+                                  const hyp_plan *plan);
+
 /* Add the member "plan" to `object`. The strings stay the plan's. Returns false without memory. */
 bool hyp_plan_view_json(yyjson_mut_doc *doc, yyjson_mut_val *object, const hyp_machine *machine, const hyp_plan *plan);
 

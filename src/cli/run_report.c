@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cli/plan_view.h"
 #include "host/process.h"
 
 #include <stdlib.h>
@@ -229,6 +230,7 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
         add_sidecar(d, root, engine);
     }
     add_bound(d, root, result, info->disk_bytes_per_s);
+    (void)hyp_plan_view_placement_json(d, root, hyp_engine_model(engine), hyp_engine_plan(engine));
     add_prediction(d, root, engine, n_prompt, result);
     if (with_digest) {
         snprintf(digest, sizeof digest, "%016llx", (unsigned long long)result->logits_digest);

@@ -100,6 +100,7 @@ struct gen {
     bool stream;
     bool started;                /* the status is sent */
     bool spoke;                  /* a chunk was made of an event */
+    bool logged;                 /* its line in the log is written */
     int64_t last_sign_ns;        /* monotonic; when the client last got something */
     hyp_str content, thinking;   /* gathered when not streaming */
     hyp_event *kept, *kept_last; /* events with tool calls, logprobs or vectors, when not streaming */

@@ -1,6 +1,7 @@
 /* generation.c - the way of a job's events into a reply, streamed or gathered. */
 #include "api/api_priv.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -53,6 +54,42 @@ static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
     return true;
 }
 
+static hyp_log_field text_field(const char *name, const char *text) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_TEXT, .text = text};
+}
+
+static hyp_log_field int_field(const char *name, int64_t value) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_INT, .integer = value};
+}
+
+static hyp_log_field real_field(const char *name, double value) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_REAL, .real = value};
+}
+
+/* The line that an answered request leaves, once. `why`: how it ended; `stats` NULL: it came to no answer. Never a word
+ * of what was asked or answered. */
+static void log_end(gen *g, int status, const char *why, const char *error, const hyp_stats *stats) {
+    if (g->logged) return;
+    g->logged = true;
+    if (!HYP_LOG_ON(SESSION, INFO)) return;
+    double total_s = (double)(hyp_mono_ns() - g->job->created_ns) * 1e-9;
+    hyp_log_field fields[10] = {text_field("route", hyp_request_path(g->request)), text_field("model", g->job->model),
+                                int_field("status", status), text_field("end", why), real_field("total_s", total_s)};
+    size_t n = 5;
+    if (error != NULL) fields[n++] = text_field("error", error);
+    if (stats != NULL) {
+        fields[n++] = int_field("prompt_tokens", stats->n_prompt);
+        fields[n++] = int_field("reused_tokens", stats->n_cached);
+        fields[n++] = int_field("output_tokens", stats->n_eval);
+    }
+    if (stats != NULL && stats->n_eval > 0) {
+        /* The answer's clock starts with its first token. */
+        fields[n++] = real_field("first_token_s", (double)(stats->total_ns - stats->eval_ns) * 1e-9);
+        fields[n++] = real_field("tok_per_s", (double)stats->n_eval / ((double)HYP_MAX(stats->eval_ns, 1) * 1e-9));
+    }
+    hyp_log_event(HYP_LOG_SESSION, HYP_LOG_INFO, "request", fields, n);
+}
+
 static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
     gen *g = source;
     for (;;) {
@@ -60,6 +97,10 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
         if (event == NULL) return sign_of_life(g, head, out) ? HYP_PULL_MORE : HYP_PULL_WAIT;
         if (!g->started) head->content_type = g->stream ? g->ops->stream_type : g->ops->plain_type;
         if (event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR) {
+            if (event->kind == HYP_EVENT_ERROR)
+                log_end(g, event->status, event->status == 499 ? "cancelled" : "error", event->message, NULL);
+            else
+                log_end(g, 200, event->reason, NULL, &event->stats);
             if (event->kind == HYP_EVENT_ERROR)
                 put_error(g, event, head, out);
             else if (g->stream)
@@ -95,6 +136,7 @@ static void gone(void *source) {
 
 static void detach(void *source) {
     gen *g = source;
+    log_end(g, 499, "cancelled", NULL, NULL);
     hyp_job_set_notify(g->job, false, NULL, NULL);
     hyp_job_cancel(g->job); /* when it has ended, nothing happens */
     hyp_job_unref(g->job);
@@ -139,6 +181,7 @@ static bool submit(api *a, gen *g) {
     hyp_err err = HYP_ERR_NONE;
     int status = 503;
     if (hyp_scheduler_submit(a->server->scheduler, g->job, &status, &err) != HYP_OK) {
+        log_end(g, status, "refused", err.message, NULL);
         detach(g);
         return api_error(a, status, "%s", err.message);
     }
@@ -164,8 +207,10 @@ void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
         if (g != NULL) gen_new_id(route->id_prefix, g->id, sizeof g->id);
         if (g != NULL && route->fill(&a, g))
             submit(&a, g);
-        else if (g != NULL)
+        else if (g != NULL) {
+            g->logged = true; /* refused for what it asks, as http's line says */
             detach(g);
+        }
     }
     api_close(&a);
 }

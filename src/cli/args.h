@@ -37,6 +37,7 @@ typedef struct hyp_args {
     uint64_t disk_rate_bytes; /* 0: not given */
     double compute_time_ms;
     const char *prefetch;
+    const char *log_level, *log_file, *log_format;
     const char *host, *port, *api_key, *keep_alive;
     int parallel, max_queue;
     double read_gb; /* iobench */

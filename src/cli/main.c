@@ -1,11 +1,25 @@
 /* main.c - finds the command, parses its options, prints its failure. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/save.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* What is logged: a server's requests unless told otherwise, then what HYPURA_LOG says, then --log-level. */
+static int open_log(const hyp_args *args, const hyp_command *command, hyp_err *err) {
+    const char *from_env = getenv("HYPURA_LOG");
+    bool json = args->log_format != NULL && strcmp(args->log_format, "json") == 0;
+    int r = hyp_save_check(args->log_file, err);
+    if (r == HYP_OK) r = hyp_log_open(args->log_file, json, err);
+    if (r == HYP_OK && command->bit == HYP_COMMAND_SERVE && !args->quiet) r = hyp_log_set_levels("session:info", err);
+    if (r == HYP_OK && from_env != NULL) r = hyp_log_set_levels(from_env, err);
+    if (r == HYP_OK && args->log_level != NULL) r = hyp_log_set_levels(args->log_level, err);
+    return r;
+}
 
 static int dispatch(int argc, char **argv, hyp_err *err) {
     hyp_args args = {0};
@@ -26,6 +40,7 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
         return HYP_EXIT_USAGE;
     }
     if (hyp_save_check(args.svg, err) != HYP_OK) return HYP_EXIT_FAILED; /* before what takes long */
+    if (!args.help && open_log(&args, command, err) != HYP_OK) return HYP_EXIT_USAGE;
     if (!args.help) return command->run(&args, err);
     args.words[0] = command->name;
     args.n_words = 1;

@@ -1,6 +1,7 @@
 /* engine.c - open, close, decode, and the memory of sequences. How a model larger than memory is fed is stream.c. */
 #include "engine/engine_priv.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "engine/runtime.h"
@@ -385,6 +386,7 @@ static void consider_mmap(hyp_engine *e, double seconds, const hyp_pager_stats *
     if (!hyp_fallback_is_due(&e->fallback, host, fault_rate, &mmap_s)) return;
     snprintf(e->info.reason, sizeof e->info.reason, "streaming gave %.2f tok/s, plain mmap should give %.2f",
              HYP_FALLBACK_TOKENS / e->fallback.seconds, 1 / mmap_s);
+    HYP_LOG(STREAM, INFO, "falling back to mmap: %s", e->info.reason);
     e->info.mode = HYP_MODE_MMAP;
     hyp_stream_free(e->stream);
     e->stream = NULL;

@@ -1,5 +1,6 @@
 #include "engine/runtime.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <ggml-backend.h>
@@ -38,8 +39,28 @@ uint64_t hyp_runtime_host_buffers(void) {
     return bytes;
 }
 
+/* ggml's levels as ours. A line's continuation (CONT) is passed on as debug. */
+static hyp_log_level level_of(enum ggml_log_level level) {
+    switch (level) {
+    case GGML_LOG_LEVEL_ERROR: return HYP_LOG_ERROR;
+    case GGML_LOG_LEVEL_WARN: return HYP_LOG_WARN;
+    case GGML_LOG_LEVEL_INFO: return HYP_LOG_INFO;
+    default: return HYP_LOG_DEBUG;
+    }
+}
+
+/* Pass a piece of libllama's log on, one line a report; dots of its progress bar are none. */
+static void pass_on(hyp_log_level level, const char *text) {
+    if (!hyp_log_is_on(HYP_LOG_LLAMA, level)) return;
+    for (size_t n; *text != '\0'; text += n + (text[n] == '\n')) {
+        n = strcspn(text, "\n");
+        if (n > 0 && strspn(text, ".") < n) hyp_log_write(HYP_LOG_LLAMA, level, "%.*s", (int)n, text);
+    }
+}
+
 static void on_log(enum ggml_log_level level, const char *text, void *user) {
     (void)user;
+    pass_on(level_of(level), text);
     if (level == GGML_LOG_LEVEL_INFO) count_buffer(text);
     if (level != GGML_LOG_LEVEL_ERROR) return;
     pthread_mutex_lock(&lock);

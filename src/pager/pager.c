@@ -1,6 +1,7 @@
 /* pager.c - the operations: demand, wait, release, drop, prefetch. */
 #include "pager/pager_priv.h"
 
+#include "base/log.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -39,6 +40,7 @@ static bool take_frame(hyp_pager *p, uint32_t s, take_mode mode) {
         uint32_t victim = hyp_policy_victim(p->policy);
         if (victim == UINT32_MAX) return false;
         if (mode == TAKE_WORTH && !hyp_policy_worth(p->policy, span->unit, victim)) return false;
+        HYP_LOG(PAGER, DEBUG, "unit %u gives its frames up for unit %u", victim, span->unit);
         if (!evict_unit(p, victim) && !p->units[victim].stuck) return false;
     }
 }

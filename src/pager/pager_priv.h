@@ -28,6 +28,9 @@ typedef enum span_state {
     SPAN_RESIDENT, /* the mapping shows the frame */
 } span_state;
 
+/* For the log; static. */
+const char *span_state_name(span_state state);
+
 typedef struct pager_span {
     uint32_t file;
     uint32_t unit; /* NONE: a run of `always` extents */

@@ -1,6 +1,8 @@
 /* state.c - the state of spans, the pins of units, what the policy hears of both, and finished reads. */
 #include "pager/pager_priv.h"
 
+#include "base/log.h"
+
 #include <assert.h>
 
 /* The policy sees a unit as resident while any part of it holds a frame, and may name it as a victim once no read into
@@ -47,11 +49,18 @@ void span_list_arrived(hyp_pager *p, uint32_t s) {
     p->arrived[p->n_arrived++] = s;
 }
 
+const char *span_state_name(span_state state) {
+    static const char *const names[] = {"on disk", "reading", "arrived", "resident"};
+    return names[state];
+}
+
 void span_set_state(hyp_pager *p, uint32_t s, span_state state) {
     pager_span *span = &p->spans[s];
     span_state old = span->state;
     assert(state == SPAN_ON_DISK ? old != SPAN_ON_DISK : state == (unsigned)old + 1);
     span->state = (uint8_t)state;
+    HYP_LOG(PAGER, TRACE, "span %u of unit %d: %s -> %s", s, span->unit == NONE ? -1 : (int)span->unit,
+            span_state_name(old), span_state_name(state));
     if (span->unit == NONE) return; /* an `always` run keeps its frame */
     if (state == SPAN_ON_DISK && old != SPAN_READING) p->stats.evicted_bytes += span->file_bytes;
     if (old == SPAN_READING) leave_reading(p, s);

@@ -1,4 +1,5 @@
 /* lane.c - loading and unloading the model of a lane. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/times.h"
 #include "session/scheduler_priv.h"
@@ -33,6 +34,7 @@ void lane_unload(hyp_scheduler *s, lane *l) {
     l->model = NULL;
     l->entry = NULL;
     pthread_mutex_unlock(&s->loaded_lock);
+    if (model != NULL) HYP_LOG(SESSION, INFO, "unloading %s", entry->path);
     slots_close(&l->slots);
     hyp_template_free(l->template);
     hyp_template_free(l->tool_template);
@@ -65,7 +67,10 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     void *model = NULL;
     int64_t start = hyp_mono_ns();
     int r = ops->open(s->config.backend.self, &request, &model, &info, err);
-    if (r != HYP_OK) return r;
+    if (r != HYP_OK) {
+        HYP_LOG(SESSION, ERROR, "cannot load %s: %s", job->entry->path, err->message);
+        return r;
+    }
     r = grow_batch(s, info.max_batch, err);
     if (r == HYP_OK && !l->embeddings) {
         r = slots_open(&l->slots, ops, model, info.n_parallel, info.needs_checkpoints, err);
@@ -83,6 +88,8 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
         return r;
     }
     l->load_ns = hyp_mono_ns() - start;
+    HYP_LOG(SESSION, INFO, "loaded %s in %.2f s, mode %s, %u x %u tokens", job->entry->path, (double)l->load_ns * 1e-9,
+            hyp_mode_name(info.mode), info.n_parallel, info.context_tokens);
     l->info = info;
     atomic_fetch_add(&s->loads, 1);
     pthread_mutex_lock(&s->loaded_lock);

@@ -1,0 +1,78 @@
+/* log.h - what the program does, for those who watch it: levels, categories, one line an event.
+ *
+ * Library code reports through HYP_LOG() and never prints; the program chooses what is kept and where it goes. Nothing
+ * is until it does: then a report costs one load and a branch, and its arguments are not evaluated.
+ *
+ * Threads: settings are made before others start; reporting is for any thread, async-signal-unsafe. */
+#pragma once
+#include "base/err.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum hyp_log_level {
+    HYP_LOG_OFF,
+    HYP_LOG_ERROR,
+    HYP_LOG_WARN,
+    HYP_LOG_INFO,
+    HYP_LOG_DEBUG,
+    HYP_LOG_TRACE,
+    HYP_N_LOG_LEVELS
+} hyp_log_level;
+
+typedef enum hyp_log_category {
+    HYP_LOG_IO,
+    HYP_LOG_PAGER,
+    HYP_LOG_PLAN,
+    HYP_LOG_STREAM,
+    HYP_LOG_SESSION,
+    HYP_LOG_HTTP,
+    HYP_LOG_LLAMA,
+    HYP_N_LOG_CATEGORIES
+} hyp_log_category;
+
+extern atomic_uchar hyp_log_levels[HYP_N_LOG_CATEGORIES]; /* private to the macro */
+
+/* Is anything of this category and level kept? Short names: HYP_LOG_ON(PAGER, DEBUG). */
+#define HYP_LOG_ON(category, level)                                                                                    \
+    (__builtin_expect(                                                                                                 \
+        atomic_load_explicit(&hyp_log_levels[HYP_LOG_##category], memory_order_relaxed) >= HYP_LOG_##level, 0))
+
+/* Report one line, without its end: HYP_LOG(PAGER, DEBUG, "gave up unit %u", u). */
+#define HYP_LOG(category, level, ...)                                                                                  \
+    do {                                                                                                               \
+        if (HYP_LOG_ON(category, level)) hyp_log_write(HYP_LOG_##category, HYP_LOG_##level, __VA_ARGS__);              \
+    } while (0)
+
+/* The same of a level known only at run time. */
+bool hyp_log_is_on(hyp_log_category category, hyp_log_level level);
+void hyp_log_write(hyp_log_category category, hyp_log_level level, const char *format, ...) HYP_PRINTF(3, 4);
+
+/* An event with named values: "name=value ..." as text, members of the object as JSON. */
+typedef struct hyp_log_field {
+    const char *name;
+    enum { HYP_LOG_FIELD_TEXT, HYP_LOG_FIELD_INT, HYP_LOG_FIELD_REAL } kind;
+    const char *text; /* TEXT: NULL leaves the field out */
+    int64_t integer;
+    double real; /* REAL: not finite leaves it out */
+} hyp_log_field;
+
+/* Write one event, whatever the levels are: ask HYP_LOG_ON() before. `message` says what happened. */
+void hyp_log_event(hyp_log_category category, hyp_log_level level, const char *message, const hyp_log_field *fields,
+                   size_t n);
+
+const char *hyp_log_level_name(hyp_log_level level);
+const char *hyp_log_category_name(hyp_log_category category);
+
+/* Keep what `spec` says: "LEVEL" for all categories, "CATEGORY:LEVEL" for one, separated by commas, from left to right.
+ * What it does not name stays. Nothing changes on failure. Errors: HYP_EINVAL (an unknown word; the hint lists them).
+ */
+HYP_NODISCARD int hyp_log_set_levels(const char *spec, hyp_err *err);
+
+/* Where lines go: appended to the file `path`, or to standard error (NULL); as JSON objects or as text. Closes an
+ * earlier file. Errors: HYP_EIO. */
+HYP_NODISCARD int hyp_log_open(const char *path, bool json, hyp_err *err);
+
+/* Keep nothing any more and close the file. */
+void hyp_log_close(void);

@@ -349,6 +349,10 @@ void hyp_pager_cancel_prefetches(hyp_pager *p) {
     }
 }
 
+void hyp_pager_prime(hyp_pager *p, uint32_t unit, float weight) {
+    if (unit < p->n_units) hyp_policy_prime(p->policy, unit, weight);
+}
+
 /* --- asking --- */
 
 double hyp_pager_stall_s(const hyp_pager *p) {
@@ -357,10 +361,6 @@ double hyp_pager_stall_s(const hyp_pager *p) {
 
 size_t hyp_pager_n_reading(const hyp_pager *p) {
     return p->n_reading;
-}
-
-hyp_policy *hyp_pager_policy(hyp_pager *p) {
-    return p->policy;
 }
 
 bool hyp_pager_layer_held(const hyp_pager *p, uint32_t layer) {

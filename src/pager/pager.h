@@ -163,7 +163,9 @@ double hyp_pager_measure_faults(const hyp_pager *pager, uint64_t max_bytes, doub
 /* Does every unit of the layer hold its frames (or is being read into them)? Then nothing of it need be foretold. */
 bool hyp_pager_layer_held(const hyp_pager *pager, uint32_t layer);
 
-hyp_policy *hyp_pager_policy(hyp_pager *pager);
+/* What earlier runs know of `unit` (a number of the config's `units`): `weight` >= 0 is its expected uses a pass over
+ * the layers. Seeds the policy's history, so to be called before the first hyp_pager_demand(); reads nothing. */
+void hyp_pager_prime(hyp_pager *pager, uint32_t unit, float weight);
 
 /* From now on read a demand's units `whole`, in the order of the packed file, so that each comes with one read; else
  * (as it begins) all first parts first, so that the first matrix is computed while the rest is read. Which is faster

@@ -40,7 +40,7 @@ void hyp_coact_observe(hyp_coact *coact, uint32_t layer, uint32_t n_tokens, cons
 /* Tokens seen by `layer` over all runs, decayed. 0: nothing is known. */
 double hyp_coact_weight_of_layer(const hyp_coact *coact, uint32_t layer);
 
-/* Expected uses of an expert by a token, within [0, 1]: what hyp_policy_prime() takes. */
+/* Expected uses of an expert by a token, within [0, 1]: what hyp_pager_prime() takes. */
 float hyp_coact_frequency(const hyp_coact *coact, uint32_t layer, uint32_t expert);
 
 /* Predictions: the `m` likeliest experts, the likeliest first, with scores that compare within one answer (`ret_scores`

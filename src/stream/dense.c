@@ -17,7 +17,8 @@ static uint64_t unit_frame_bytes(const hyp_stream *s, const hyp_unit *unit, uint
     return bytes;
 }
 
-int stream_dense_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
+/* Which layers stay: sets `always` in the units before the pager is built. */
+static int dense_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
     uint32_t n = (uint32_t)s->units.n_streamed;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     HYP_AUTOFREE uint64_t *bytes = calloc(n, sizeof *bytes);
@@ -44,13 +45,13 @@ int stream_dense_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *e
     return HYP_OK;
 }
 
-void stream_dense_close(hyp_stream *s) {
+static void dense_close(hyp_stream *s) {
     hyp_ring_free(s->dense.ring);
     hyp_names_free(&s->dense.pre_nodes);
     free(s->dense.place);
 }
 
-int stream_dense_start(hyp_stream *s, hyp_err *err) {
+static int dense_start(hyp_stream *s, hyp_err *err) {
     if (s->dense.n_streamed == 0) return HYP_OK;
     HYP_AUTOFREE uint32_t *units = malloc(sizeof *units * s->dense.n_streamed);
     if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the ring");
@@ -61,6 +62,11 @@ int stream_dense_start(hyp_stream *s, hyp_err *err) {
     return r;
 }
 
+/* A new graph: the last node of the one before does not stand before this one's first. */
+static void dense_begin(hyp_stream *s) {
+    s->dense.last_name[0] = '\0';
+}
+
 static void enter(hyp_stream *s, uint32_t layer, uint32_t n_tokens) {
     hyp_err failure = HYP_ERR_NONE;
     s->layer = layer;
@@ -69,7 +75,7 @@ static void enter(hyp_stream *s, uint32_t layer, uint32_t n_tokens) {
     if (hyp_ring_step(s->dense.ring, s->dense.place[layer], n_tokens, &failure) != HYP_OK) stream_fail(s, &failure);
 }
 
-bool stream_dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
+static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
     bool stop = false;
     if (ref != NULL && s->dense.place[ref->layer] != STREAM_NO_LAYER) {
         hyp_err failure = HYP_ERR_NONE;
@@ -91,9 +97,28 @@ bool stream_dense_before(hyp_stream *s, const struct ggml_tensor *node, const hy
     return stop;
 }
 
-void stream_dense_after(hyp_stream *s, const struct ggml_tensor *node) {
+static void dense_after(hyp_stream *s, const struct ggml_tensor *node) {
     (void)node;
     if (s->dense.ring == NULL || s->layer == STREAM_NO_LAYER || s->parts_passed == 0) return;
     hyp_ring_pass(s->dense.ring, s->parts_passed);
     if (s->parts_passed == s->parts_all) s->layer = STREAM_NO_LAYER;
 }
+
+/* The ring always reads ahead. Nothing is predicted, so there is no accuracy to report. */
+static void dense_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
+    (void)s;
+    ret->whole_units = false;
+    ret->prefetch_on = true;
+    ret->recall = ret->precision = 0;
+}
+
+/* No `end`: the ring keeps what it has read ahead for the next token. */
+const stream_ops stream_dense_ops = {
+    .open = dense_open,
+    .close = dense_close,
+    .start = dense_start,
+    .begin = dense_begin,
+    .before = dense_before,
+    .after = dense_after,
+    .get_stats = dense_get_stats,
+};

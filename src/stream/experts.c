@@ -24,8 +24,15 @@ enum { ROUTERS_SHARE = 24 };
 /* A token that waits for a greater share of its time than one part in so many is bound by the disk. */
 enum { DISK_BOUND_SHARE = 4 };
 
-int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
+/* What the look-ahead's copy of the routers will take out of the budget; 0 when it is not worth it. */
+static uint64_t routers_bytes(const hyp_stream *s, uint64_t budget_bytes) {
+    uint64_t bytes = hyp_routers_bytes(s->model, &s->units);
+    return bytes <= budget_bytes / ROUTERS_SHARE ? bytes : 0;
+}
+
+static int experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
     stream_experts *x = &s->experts;
+    if (s->prefetch) s->routers_bytes = routers_bytes(s, config->budget_bytes);
     x->max_experts = 1;
     for (uint32_t i = 0; i < s->units.n_layers; i++)
         x->max_experts = HYP_MAX(x->max_experts, s->layers[i].n_units);
@@ -58,7 +65,7 @@ int hyp_stream_end_trace(hyp_stream *s, hyp_err *err) {
     return hyp_trace_close(HYP_TAKE(s->experts.trace), err);
 }
 
-void stream_experts_close(hyp_stream *s) {
+static void experts_close(hyp_stream *s) {
     stream_experts *x = &s->experts;
     if (!s->no_memory) remember(s);
     (void)!hyp_trace_close(x->trace, NULL);
@@ -94,9 +101,8 @@ static int load_statistics(hyp_stream *s, hyp_err *err) {
     int r = hyp_coact_load(path, &shape, &x->coact, NULL, err);
     if (r != HYP_OK) return r;
     x->n_warm = hyp_coact_warm_list(x->coact, x->warm, s->units.n_streamed);
-    hyp_policy *policy = hyp_pager_policy(s->pager);
     for (size_t i = 0; i < x->n_warm; i++)
-        hyp_policy_prime(policy, s->layers[x->warm[i].layer].first_unit + x->warm[i].expert, x->warm[i].frequency);
+        hyp_pager_prime(s->pager, s->layers[x->warm[i].layer].first_unit + x->warm[i].expert, x->warm[i].frequency);
     return HYP_OK;
 }
 
@@ -127,18 +133,13 @@ static int start_trace(hyp_stream *s, hyp_err *err) {
     return hyp_trace_create(s->trace_path, &info, &s->experts.trace, err);
 }
 
-int stream_experts_start(hyp_stream *s, hyp_err *err) {
+static int experts_start(hyp_stream *s, hyp_err *err) {
     int r = load_statistics(s, err);
     if (r == HYP_OK && s->prefetch && s->routers_bytes > 0)
         r = hyp_routers_load(s->model, &s->units, &s->experts.routers, &s->experts.lookahead, err);
     if (r == HYP_OK) r = start_trace(s, err);
     if (r == HYP_OK && s->prefetch) warm_up(s);
     return r;
-}
-
-uint64_t stream_experts_routers_bytes(const hyp_stream *s, uint64_t budget_bytes) {
-    uint64_t bytes = hyp_routers_bytes(s->model, &s->units);
-    return bytes <= budget_bytes / ROUTERS_SHARE ? bytes : 0;
 }
 
 /* --- foretelling --- */
@@ -299,7 +300,7 @@ static void route(hyp_stream *s, const struct ggml_tensor *node) {
 }
 
 /* One trial at a time: a token's time tells of one thing. */
-void stream_experts_report(hyp_stream *s, double seconds) {
+static void report(hyp_stream *s, double seconds) {
     stream_experts *x = &s->experts;
     double stalled_s = hyp_pager_stall_s(s->pager);
     x->disk_bound = stalled_s - x->stalled_s > seconds / DISK_BOUND_SHARE;
@@ -307,6 +308,12 @@ void stream_experts_report(hyp_stream *s, double seconds) {
     const bool prefetching = s->prefetch && x->gate.trying, packed = hyp_pager_packed_in_use(s->pager, NULL);
     if (packed && !prefetching) hyp_gate_report(&x->whole, seconds);
     if (prefetching || !packed || !x->whole.trying) hyp_gate_report(&x->gate, seconds);
+}
+
+/* The pins of the last layer go; a single token's time, unless it failed, is what the trials compare. */
+static void experts_end(hyp_stream *s, double seconds, uint32_t n_tokens) {
+    hyp_pager_release(s->pager, NULL, SIZE_MAX);
+    if (n_tokens == 1 && s->failure.code == 0) report(s, seconds);
 }
 
 /* --- the callback --- */
@@ -353,7 +360,7 @@ static bool looks_like_ids(const struct ggml_tensor *node) {
     return node->type == GGML_TYPE_I32 && strncmp(node->name, "ffn_moe_topk", 12) == 0;
 }
 
-bool stream_experts_before(hyp_stream *s, struct ggml_tensor *node, const hyp_unit_ref *ref) {
+static bool experts_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
     stream_experts *x = &s->experts;
     if (ref != NULL) return before_matrix(s, node, ref);
     if (node->op == GGML_OP_MUL_MAT && x->lookahead != NULL) {
@@ -365,9 +372,27 @@ bool stream_experts_before(hyp_stream *s, struct ggml_tensor *node, const hyp_un
            (looks_like_ids(node) || hyp_names_get(&x->id_nodes, node->name) != HYP_NAMES_NONE);
 }
 
-void stream_experts_after(hyp_stream *s, const struct ggml_tensor *node) {
+static void experts_after(hyp_stream *s, const struct ggml_tensor *node) {
     if (node->type == GGML_TYPE_I32) route(s, node);
     /* A layer wider than the cache: what has been computed makes room for what starves. */
     else if (s->layer != STREAM_NO_LAYER)
         hyp_pager_pass(s->pager, s->experts.demand, s->experts.n_demand, s->parts_passed);
 }
+
+static void experts_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
+    const stream_experts *x = &s->experts;
+    ret->whole_units = x->whole.verdict;
+    ret->prefetch_on = x->lookahead != NULL && hyp_gate_on(&x->gate);
+    ret->recall = hyp_accuracy_recall(&x->accuracy);
+    ret->precision = hyp_accuracy_precision(&x->accuracy);
+}
+
+const stream_ops stream_experts_ops = {
+    .open = experts_open,
+    .close = experts_close,
+    .start = experts_start,
+    .before = experts_before,
+    .after = experts_after,
+    .end = experts_end,
+    .get_stats = experts_get_stats,
+};

@@ -90,17 +90,14 @@ int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *
     hyp_stream *s = calloc(1, sizeof *s);
     if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to stream");
     s->model = config->model;
-    s->mode = config->plan->mode;
+    s->ops = config->plan->mode == HYP_MODE_EXPERTS ? &stream_experts_ops : &stream_dense_ops;
     s->prefetch = config->prefetch;
     s->no_memory = config->no_memory;
     s->trace_path = config->trace_path;
     s->layer = STREAM_NO_LAYER;
     int r = hyp_units_make(config->model, config->plan, (uint64_t)sysconf(_SC_PAGESIZE), &s->units, err);
     if (r == HYP_OK) r = make_tables(s, err);
-    if (r == HYP_OK)
-        r = s->mode == HYP_MODE_EXPERTS ? stream_experts_open(s, config, err) : stream_dense_open(s, config, err);
-    if (r == HYP_OK && s->mode == HYP_MODE_EXPERTS && s->prefetch)
-        s->routers_bytes = stream_experts_routers_bytes(s, config->budget_bytes);
+    if (r == HYP_OK) r = s->ops->open(s, config, err);
     if (r == HYP_OK) r = make_pager(s, config, ret_least_bytes, err);
     if (r != HYP_OK) {
         hyp_stream_free(s);
@@ -112,10 +109,7 @@ int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *
 
 void hyp_stream_free(hyp_stream *s) {
     if (s == NULL) return;
-    if (s->mode == HYP_MODE_EXPERTS)
-        stream_experts_close(s);
-    else
-        stream_dense_close(s);
+    s->ops->close(s);
     hyp_pager_close(s->pager);
     hyp_units_free(&s->units);
     hyp_names_free(&s->weights);
@@ -127,7 +121,7 @@ void hyp_stream_free(hyp_stream *s) {
 int hyp_stream_load(hyp_stream *s, bool (*progress)(uint64_t, uint64_t, void *), void *user, hyp_err *err) {
     int r = hyp_pager_load_always(s->pager, progress, user, err);
     if (r != HYP_OK) return r;
-    return s->mode == HYP_MODE_EXPERTS ? stream_experts_start(s, err) : stream_dense_start(s, err);
+    return s->ops->start(s, err);
 }
 
 void stream_fail(hyp_stream *s, const hyp_err *failure) {
@@ -148,29 +142,19 @@ static const hyp_unit_ref *streamed_weight(const hyp_stream *s, const struct ggm
 bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user) {
     hyp_stream *s = user;
     if (s->failure.code != 0) return ask; /* stop at the first opportunity */
-    if (ask) {
-        const hyp_unit_ref *ref = streamed_weight(s, node);
-        return s->mode == HYP_MODE_EXPERTS ? stream_experts_before(s, node, ref) : stream_dense_before(s, node, ref);
-    }
-    if (s->mode == HYP_MODE_EXPERTS)
-        stream_experts_after(s, node);
-    else
-        stream_dense_after(s, node);
+    if (ask) return s->ops->before(s, node, streamed_weight(s, node));
+    s->ops->after(s, node);
     return s->failure.code == 0;
 }
 
 void hyp_stream_begin(hyp_stream *s) {
     s->failure = HYP_ERR_NONE;
     s->layer = STREAM_NO_LAYER;
-    s->dense.last_name[0] = '\0';
+    if (s->ops->begin != NULL) s->ops->begin(s);
 }
 
 int hyp_stream_end(hyp_stream *s, double seconds, uint32_t n_tokens, hyp_err *err) {
-    /* The ring keeps what it has read ahead; experts are unpinned. */
-    if (s->mode == HYP_MODE_EXPERTS) {
-        hyp_pager_release(s->pager, NULL, SIZE_MAX);
-        if (n_tokens == 1 && s->failure.code == 0) stream_experts_report(s, seconds);
-    }
+    if (s->ops->end != NULL) s->ops->end(s, seconds, n_tokens);
     s->layer = STREAM_NO_LAYER;
     return hyp_err_pass(err, &s->failure);
 }
@@ -189,10 +173,7 @@ bool hyp_stream_uses_sidecar(const hyp_stream *s, const char **ret_path, const h
 
 void hyp_stream_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
     hyp_pager_get_stats(s->pager, &ret->pager);
-    ret->whole_units = s->mode == HYP_MODE_EXPERTS && s->experts.whole.verdict;
-    ret->prefetch_on = s->mode == HYP_MODE_FFN || (s->experts.lookahead != NULL && hyp_gate_on(&s->experts.gate));
-    ret->recall = hyp_accuracy_recall(&s->experts.accuracy);
-    ret->precision = hyp_accuracy_precision(&s->experts.accuracy);
+    s->ops->get_stats(s, ret);
 }
 
 void hyp_stream_leave_primary(hyp_stream *s, int sys_errno) {

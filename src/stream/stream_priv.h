@@ -13,7 +13,27 @@
 
 enum { STREAM_NO_LAYER = UINT32_MAX };
 
-/* Experts: the layer under way, and what is foretold of the next. stream_experts.c */
+/* What a way of streaming does, in the order of the calls. All run on the compute thread; those that return no code
+ * keep a failure with stream_fail(). */
+typedef struct stream_ops {
+    /* Make the tables; the units are cut, the pager is not built yet. May set `always` in the units and
+     * `routers_bytes`. Errors: HYP_ENOMEM. What was made before a failure, `close` frees. */
+    int (*open)(hyp_stream *s, const hyp_stream_config *config, hyp_err *err);
+    /* Free the tables; called also when `open` failed or was not reached. The pager, if one was built, still stands. */
+    void (*close)(hyp_stream *s);
+    /* The pager has read what is always needed: begin to fill the rest. Errors: HYP_ENOMEM, HYP_EIO. */
+    int (*start)(hyp_stream *s, hyp_err *err);
+    void (*begin)(hyp_stream *s); /* a decode begins; may be NULL */
+    /* A node is about to run: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL.
+     */
+    bool (*before)(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref);
+    void (*after)(hyp_stream *s, const struct ggml_tensor *node); /* a node that was stopped at has run */
+    /* A decode of `n_tokens` ended after `seconds`, s->failure says how; may be NULL. */
+    void (*end)(hyp_stream *s, double seconds, uint32_t n_tokens);
+    void (*get_stats)(const hyp_stream *s, hyp_stream_stats *ret); /* all members but `pager` */
+} stream_ops;
+
+/* Experts: the layer under way, and what is foretold of the next. experts.c */
 typedef struct stream_experts {
     hyp_names id_nodes;       /* name of a node of chosen ids -> streamed layer, learnt from graphs */
     uint32_t *demand;         /* units demanded in the layer under way */
@@ -45,7 +65,7 @@ typedef struct stream_experts {
     uint32_t n_tokens;       /* of the batch under way */
 } stream_experts;
 
-/* Dense: a ring over the layers that do not fit. stream_dense.c */
+/* Dense: a ring over the layers that do not fit. dense.c */
 typedef struct stream_dense {
     hyp_names pre_nodes; /* names of nodes before a streamed layer's first matrix */
     char last_name[GGML_MAX_NAME];
@@ -56,7 +76,7 @@ typedef struct stream_dense {
 
 struct hyp_stream {
     const hyp_model *model;
-    hyp_mode mode;
+    const stream_ops *ops;
     hyp_units units;
     hyp_pager *pager;
     bool prefetch, no_memory;
@@ -76,24 +96,4 @@ struct hyp_stream {
 /* Keep the first failure of a decode. */
 void stream_fail(hyp_stream *s, const hyp_err *failure);
 
-/* --- each way of streaming --- */
-int stream_experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err);
-void stream_experts_close(hyp_stream *s);
-/* What the look-ahead's copy of the routers will take out of the budget; 0 when it is not worth it. */
-uint64_t stream_experts_routers_bytes(const hyp_stream *s, uint64_t budget_bytes);
-int stream_experts_start(hyp_stream *s, hyp_err *err);
-
-/* Any node, before it runs: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL.
- */
-bool stream_experts_before(hyp_stream *s, struct ggml_tensor *node, const hyp_unit_ref *ref);
-/* A token was decoded. */
-void stream_experts_report(hyp_stream *s, double seconds);
-/* A node that was stopped at has run. */
-void stream_experts_after(hyp_stream *s, const struct ggml_tensor *node);
-
-/* Which layers stay: sets `always` in the units before the pager is built. */
-int stream_dense_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err);
-void stream_dense_close(hyp_stream *s);
-int stream_dense_start(hyp_stream *s, hyp_err *err);
-bool stream_dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref);
-void stream_dense_after(hyp_stream *s, const struct ggml_tensor *node);
+extern const stream_ops stream_experts_ops, stream_dense_ops;

@@ -14,7 +14,7 @@ MODELS = {
     "linear": MOE["linear"],
 }
 WHERE = ("-c", "512", "-t", "1", "--device", "none")
-STEPS = (0.2, 0.6, 1)  # of the way from the least budget to one that holds it all
+SHARES = (0.3, 0.8)  # of what streams, as frames: little, and nearly all
 
 
 def estimate(model, *more):
@@ -28,15 +28,18 @@ class Plan(unittest.TestCase):
     def test_what_is_estimated_is_executed(self):
         for name, args in MODELS.items():
             model = make_model("plan-" + name, *args)
-            roomy = estimate(model)["plan"]
-            least = roomy["least_budget_bytes"] + 4_000_000  # what the real context takes more
-            most = least + 2 * roomy["streamed_bytes"] + 40_000_000
-            budgets = [("--ram", str(int(least + step * (most - least)))) for step in STEPS]
+            mode = ("--mode", "ffn" if name == "llama" else "experts")
+            streaming = estimate(model, *mode)["plan"]
+            least = streaming["least_budget_bytes"] + 4_000_000  # what the real context takes more
+            budgets = [(*mode, "--ram", str(int(least + share * streaming["streamed_bytes"]))) for share in SHARES]
+            budgets.append(("--ram", str(least + 2 * streaming["streamed_bytes"] + 40_000_000)))
             for ram in ((), *budgets):
                 with self.subTest(model=name, ram=ram):
                     before = estimate(model, *ram)["placement"]
                     done = run_json(model, *WHERE, *ram, "--prompt-tokens", "8", "-n", "2", "--temp", "0")
                     self.assertGreater(len(before["layers"]), 1)
+                    if mode[0] in ram:
+                        self.assertEqual(done["mode"], mode[1])
                     self.assertEqual(len(before["layers"]), len(done["placement"]["layers"]))
                     for planned, executed in zip(before["layers"], done["placement"]["layers"]):
                         self.assertEqual(planned, executed)

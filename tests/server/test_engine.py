@@ -58,6 +58,52 @@ class Engine(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout if code == 0 else done.stderr
 
+    def logged(self, *options, env=None):
+        """A generation, a refused request and a shutdown; what the log holds then."""
+        log = os.path.join(self.folder, "log")
+        if os.path.exists(log):
+            os.remove(log)
+        server = Hypura(self.models, {**self.env, **(env or {})}, "--log-file", log, *options)
+        try:
+            done = server.request("POST", "/api/generate", {"model": "llama", "prompt": "secret words", "stream": False,
+                                                            "options": {"num_predict": 5, "seed": 1}})
+            self.assertEqual(done.status, 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+        with open(log, encoding="utf-8") as file:
+            text = file.read()
+        self.assertNotIn("secret", text)
+        return text, json.loads(done.body)
+
+    def test_a_line_for_every_request(self):
+        text, done = self.logged("--log-level", "session:info")
+        line = next(line for line in text.split("\n") if " info session: request " in line)
+        found = dict(re.findall(r"(\w+)=(\S+)", line))
+        self.assertEqual(found["route"], "/api/generate")
+        self.assertEqual(found["model"], "llama")
+        self.assertEqual(found["end"], done["done_reason"])
+        self.assertEqual(int(found["prompt_tokens"]), done["prompt_eval_count"])
+        self.assertEqual(int(found["output_tokens"]), done["eval_count"])
+        self.assertLessEqual(float(found["first_token_s"]), float(found["total_s"]))
+        self.assertIn(" info session: loaded %s/llama.gguf" % self.models, text)
+
+    def test_the_log_for_machines(self):
+        text, done = self.logged("--log-format", "json", env={"HYPURA_LOG": "info,llama:debug"})
+        lines = [json.loads(line) for line in text.strip().split("\n")]
+        request = next(line for line in lines if line["message"] == "request")
+        self.assertEqual(request["status"], 200)
+        self.assertEqual(request["output_tokens"], done["eval_count"])
+        self.assertGreater(request["tok_per_s"], 0)
+        self.assertTrue({"plan", "session", "llama"} <= {line["category"] for line in lines})
+
+    def test_nothing_is_logged_unasked(self):
+        text, _ = self.logged()
+        self.assertEqual(text, "")
+
+    def test_a_wrong_level(self):
+        said = self.hypura("serve", self.models, "--log-level", "pager:loud", code=2)
+        self.assertIn('there is no log level "loud"', said)
+
     @staticmethod
     def ask(server, model, messages, n=6):
         reply = server.post("/v1/chat/completions", {"model": model, "messages": messages, "max_tokens": n, "temperature": 0, "logprobs": True,

@@ -48,22 +48,6 @@ static size_t left(const hyp_output *o) {
     return o->buf.length - o->at;
 }
 
-static bool is_space(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-static size_t leading_space(const char *s, size_t n) {
-    size_t i = 0;
-    while (i < n && is_space(s[i]))
-        i++;
-    return i;
-}
-
-/* 1: `word` is at s[i]; 0: it is not; -1: the text ends inside it. */
-static int at_word(const char *s, size_t n, size_t i, const char *word) {
-    size_t len = strlen(word), have = n - i < len ? n - i : len;
-    return memcmp(s + i, word, have) != 0 ? 0 : have == len ? 1 : -1;
-}
-
 /* --- giving out --- */
 
 static void deliver(hyp_output *o, const char *s, size_t n) {
@@ -76,14 +60,14 @@ static void deliver(hyp_output *o, const char *s, size_t n) {
 
 static void give(hyp_output *o, const char *s, size_t n) {
     if (o->skip_space) {
-        size_t skip = leading_space(s, n);
+        size_t skip = hyp_scan_skip_space(s, n, 0);
         s += skip;
         n -= skip;
     }
     if (n == 0) return;
     o->skip_space = false;
     size_t solid = n;
-    while (solid > 0 && is_space(s[solid - 1]))
+    while (solid > 0 && hyp_scan_is_space(s[solid - 1]))
         solid--;
     if (solid > 0) {
         if (o->state != THINK) o->content_started = true;
@@ -124,7 +108,7 @@ typedef struct hit {
 
 static bool try_markers(const char *s, size_t n, size_t i, const char *const *list, bool open, hit *h) {
     for (; list != NULL && *list != NULL; list++) {
-        int is = at_word(s, n, i, *list);
+        int is = hyp_scan_at_word(s, n, i, *list);
         if (is == 0) continue;
         *h = (hit){.at = i, .marker = is > 0 ? *list : NULL, .open = open};
         return true;
@@ -187,13 +171,13 @@ static size_t bare_start(const hyp_output *o, size_t skip, bool *ret_braced, boo
     *ret_braced = *ret_fenced = false;
     if (o->format.tools != HYP_TOOLS_TAGS) return skip;
     for (size_t i = 0; i < HYP_ARRAY_LEN(fences) && !*ret_fenced; i++) {
-        int is = at_word(s, n, skip, fences[i]);
+        int is = hyp_scan_at_word(s, n, skip, fences[i]);
         if (is < 0) return SIZE_MAX;
         if (is == 0) continue;
         *ret_fenced = true;
         skip += strlen(fences[i]);
     }
-    skip += leading_space(s + skip, n - skip);
+    skip = hyp_scan_skip_space(s, n, skip);
     if (skip == n || (s[skip] == '{' && skip + 1 == n)) return SIZE_MAX;
     *ret_braced = s[skip] == '{' && s[skip + 1] == '{';
     return skip + *ret_braced;
@@ -202,7 +186,7 @@ static size_t bare_start(const hyp_output *o, size_t skip, bool *ret_braced, boo
 /* A bare JSON call where an answer could begin: Llama 3's form, and what models that should use tags write instead.
  * 1: taken; -1: not yet known; 0: none. */
 static int try_bare_call(hyp_output *o, bool final) {
-    size_t skip = leading_space(text(o), left(o)), used = 0;
+    size_t skip = hyp_scan_skip_space(text(o), left(o), 0), used = 0;
     if (skip == left(o) || (text(o)[skip] != '{' && text(o)[skip] != '`')) return 0;
     bool braced, fenced;
     skip = bare_start(o, skip, &braced, &fenced);
@@ -228,8 +212,8 @@ static int try_bare_call(hyp_output *o, bool final) {
 static bool step_content(hyp_output *o, bool final) {
     if (left(o) == 0) return false;
     if (!o->content_started && o->think.open != NULL) {
-        size_t skip = leading_space(text(o), left(o));
-        int is = at_word(text(o), left(o), skip, o->think.open);
+        size_t skip = hyp_scan_skip_space(text(o), left(o), 0);
+        int is = hyp_scan_at_word(text(o), left(o), skip, o->think.open);
         if (is > 0) {
             consume(o, skip + strlen(o->think.open));
             enter(o, THINK);
@@ -244,7 +228,7 @@ static bool step_content(hyp_output *o, bool final) {
     }
     hit h = find_marker(o);
     if (!o->content_started && h.at > 0) { /* what follows leading white space is judged on its own, as above */
-        size_t skip = leading_space(text(o), h.at);
+        size_t skip = hyp_scan_skip_space(text(o), h.at, 0);
         if (skip > 0) h = (hit){.at = skip, .marker = ""};
     }
     if (h.at > 0 || h.marker == NULL) return give_until(o, &h, final);
@@ -303,7 +287,7 @@ static bool step_call(hyp_output *o, bool final) {
 }
 
 static bool step_after_call(hyp_output *o, bool final) {
-    size_t skip = leading_space(text(o), left(o)), n = left(o);
+    size_t skip = hyp_scan_skip_space(text(o), left(o), 0), n = left(o);
     if (skip == n) {
         if (final) consume(o, n);
         return false;
@@ -313,7 +297,7 @@ static bool step_after_call(hyp_output *o, bool final) {
         return true;
     }
     if (o->braced || o->fenced) { /* in this order, each at most once */
-        int is = at_word(text(o), n, skip, o->braced ? "}" : "```");
+        int is = hyp_scan_at_word(text(o), n, skip, o->braced ? "}" : "```");
         if (is < 0 && !final) return false;
         if (is > 0) consume(o, skip + (o->braced ? 1 : 3));
         if (o->braced)
@@ -341,16 +325,16 @@ static bool step_after_call(hyp_output *o, bool final) {
  * say. */
 static int header_like(const char *s, size_t n) {
     static const char role[] = "assistant";
-    size_t skip = leading_space(s, n);
+    size_t skip = hyp_scan_skip_space(s, n, 0);
     if (skip == n) return -1;
-    int is_role = at_word(s, n, skip, role);
+    int is_role = hyp_scan_at_word(s, n, skip, role);
     if (is_role < 0) return -1;
     if (is_role > 0) {
         skip += strlen(role);
-        skip += leading_space(s + skip, n - skip);
+        skip = hyp_scan_skip_space(s, n, skip);
         if (skip == n) return -1;
     }
-    int channel = at_word(s, n, skip, "<|"), to = at_word(s, n, skip, "to=");
+    int channel = hyp_scan_at_word(s, n, skip, "<|"), to = hyp_scan_at_word(s, n, skip, "to=");
     return channel > 0 || to > 0 ? 1 : channel < 0 || to < 0 ? -1 : 0;
 }
 
@@ -361,7 +345,7 @@ static bool recipient(const char *s, size_t n, char *name, size_t size) {
     if (at == NULL) return false;
     at += strlen(to);
     size_t len = 0;
-    while (at + len < s + n && !is_space(at[len]) && at[len] != '<')
+    while (at + len < s + n && !hyp_scan_is_space(at[len]) && at[len] != '<')
         len++;
     if (len == 0 || len >= size) return false;
     memcpy(name, at, len);
@@ -426,7 +410,7 @@ static bool step(hyp_output *o, bool final) {
 bool hyp_output_prompt_thinks(hyp_think_format format, const char *prompt) {
     const char *open = hyp_output_think_markers(format).open;
     size_t n = prompt != NULL ? strlen(prompt) : 0, len = open != NULL ? strlen(open) : 0;
-    while (n > 0 && is_space(prompt[n - 1]))
+    while (n > 0 && hyp_scan_is_space(prompt[n - 1]))
         n--;
     return len > 0 && n >= len && memcmp(prompt + n - len, open, len) == 0;
 }

@@ -50,23 +50,6 @@ static void push(hyp_call_list *list, const char *name, size_t name_len, char *a
 
 /* --- small readers: the position after something, or why not --- */
 
-static bool is_space(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-static size_t skip_space(const char *s, size_t n, size_t i) {
-    while (i < n && is_space(s[i]))
-        i++;
-    return i;
-}
-
-/* Is `word` at s[i]? MORE if the text ends inside it. */
-static hyp_call_status at_word(const char *s, size_t n, size_t i, const char *word) {
-    size_t len = strlen(word), have = n - i < len ? n - i : len;
-    if (memcmp(s + i, word, have) != 0) return HYP_CALL_BAD;
-    return have == len ? HYP_CALL_DONE : HYP_CALL_MORE;
-}
-
 /* Where `word` starts at or after `i`, or NULL. */
 static const char *find(const char *s, size_t n, size_t i, const char *word) {
     return i <= n ? memmem(s + i, n - i, word, strlen(word)) : NULL;
@@ -190,7 +173,7 @@ static bool push_object(yyjson_val *obj, hyp_call_list *list) {
 
 /* One object or a list of them. */
 static hyp_call_status parse_json(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
-    size_t i = skip_space(s, n, 0), end = 0;
+    size_t i = hyp_scan_skip_space(s, n, 0), end = 0;
     hyp_call_status status = json_extent(s, n, i, &end);
     if (status != HYP_CALL_DONE) return status;
     yyjson_doc *doc = read_json(s + i, end - i);
@@ -209,7 +192,7 @@ static hyp_call_status parse_json(const char *s, size_t n, hyp_call_list *list, 
 
 hyp_call_status hyp_call_parse_arguments(const char *s, size_t n, const char *name, size_t name_len,
                                          hyp_call_list *list, size_t *ret_used) {
-    size_t i = skip_space(s, n, 0), end = 0;
+    size_t i = hyp_scan_skip_space(s, n, 0), end = 0;
     if (!is_name(name, name_len)) return HYP_CALL_BAD;
     if (i < n && s[i] != '{') return HYP_CALL_BAD;
     hyp_call_status status = json_extent(s, n, i, &end);
@@ -239,10 +222,10 @@ hyp_call_status hyp_call_parse_bare(const char *s, size_t n, yyjson_val *tools, 
     static const char *const keys[] = {"\"name\"", "\"type\"", "\"function\"", "\"parameters\""};
     if (n == 0) return HYP_CALL_MORE;
     if (s[0] != '{') return HYP_CALL_BAD;
-    size_t i = skip_space(s, n, 1);
+    size_t i = hyp_scan_skip_space(s, n, 1);
     bool possible = i >= n; /* an object that does not start like a call is text, and need not wait for its end */
     for (size_t k = 0; k < HYP_ARRAY_LEN(keys) && !possible; k++)
-        possible = at_word(s, n, i, keys[k]) != HYP_CALL_BAD;
+        possible = hyp_scan_at_word(s, n, i, keys[k]) != HYP_CALL_BAD;
     if (!possible) return HYP_CALL_BAD;
     hyp_call_status status = parse_json(s, n, list, ret_used);
     if (status == HYP_CALL_DONE && list->len > 0 && list->items[list->len - 1].name != NULL) {
@@ -294,9 +277,9 @@ static void trim_line_ends(const char **s, size_t *n) {
 }
 
 static void trim(const char **s, size_t *n) {
-    while (*n > 0 && is_space(**s))
+    while (*n > 0 && hyp_scan_is_space(**s))
         (*s)++, (*n)--;
-    while (*n > 0 && is_space((*s)[*n - 1]))
+    while (*n > 0 && hyp_scan_is_space((*s)[*n - 1]))
         (*n)--;
 }
 
@@ -312,15 +295,15 @@ typedef struct xml_form {
 /* Parameters from s[i] on. Everything up to form->end is there. */
 static hyp_call_status xml_params(const char *s, size_t stop, size_t i, const xml_form *f, yyjson_val *fn,
                                   yyjson_mut_doc *doc, yyjson_mut_val *obj) {
-    for (i = skip_space(s, stop, i); i < stop; i = skip_space(s, stop, i)) {
-        if (at_word(s, stop, i, f->param) != HYP_CALL_DONE) return HYP_CALL_BAD;
+    for (i = hyp_scan_skip_space(s, stop, i); i < stop; i = hyp_scan_skip_space(s, stop, i)) {
+        if (hyp_scan_at_word(s, stop, i, f->param) != HYP_CALL_DONE) return HYP_CALL_BAD;
         size_t key = i + strlen(f->param);
         const char *key_end = find(s, stop, key, f->name_end);
         if (key_end == NULL) return HYP_CALL_BAD;
         size_t at = (size_t)(key_end - s) + strlen(f->name_end);
         if (f->value[0] != '\0') {
-            at = skip_space(s, stop, at);
-            if (at_word(s, stop, at, f->value) != HYP_CALL_DONE) return HYP_CALL_BAD;
+            at = hyp_scan_skip_space(s, stop, at);
+            if (hyp_scan_at_word(s, stop, at, f->value) != HYP_CALL_DONE) return HYP_CALL_BAD;
             at += strlen(f->value);
         }
         const char *end = find(s, stop, at, f->value_end), *val = s + at, *name = s + key;
@@ -372,9 +355,10 @@ static hyp_call_status invoke_body(const char *s, size_t n, yyjson_val *tools, h
     static const char open[] = "<invoke name=\"", close[] = "</minimax:tool_call>";
     size_t used = 0;
     for (;;) {
-        size_t i = skip_space(s, n, used), call_used = 0;
-        hyp_call_status status = i < n ? at_word(s, n, i, open) : HYP_CALL_MORE;
-        if (status == HYP_CALL_BAD && used > 0 && at_word(s, n, i, close) == HYP_CALL_MORE) return HYP_CALL_MORE;
+        size_t i = hyp_scan_skip_space(s, n, used), call_used = 0;
+        hyp_call_status status = i < n ? hyp_scan_at_word(s, n, i, open) : HYP_CALL_MORE;
+        if (status == HYP_CALL_BAD && used > 0 && hyp_scan_at_word(s, n, i, close) == HYP_CALL_MORE)
+            return HYP_CALL_MORE;
         if (status == HYP_CALL_BAD && used > 0) break;
         if (status != HYP_CALL_DONE) return status;
         i += strlen(open);
@@ -392,11 +376,11 @@ static hyp_call_status invoke_body(const char *s, size_t n, yyjson_val *tools, h
 /* What <tool_call> opens: JSON, <function=..>, or GLM's NAME with <arg_key> and <arg_value>. */
 static hyp_call_status tag_body(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
     static const xml_form glm = {"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>"};
-    size_t i = skip_space(s, n, 0);
+    size_t i = hyp_scan_skip_space(s, n, 0);
     if (i >= n) return HYP_CALL_MORE;
     if (s[i] == '{' || s[i] == '[') return parse_json(s, n, list, ret_used);
     if (s[i] == '<') {
-        hyp_call_status status = at_word(s, n, i, "<function=");
+        hyp_call_status status = hyp_scan_at_word(s, n, i, "<function=");
         return status != HYP_CALL_DONE ? status : function_body(s, n, i + strlen("<function="), tools, list, ret_used);
     }
     size_t end = i;
@@ -409,7 +393,7 @@ static hyp_call_status tag_body(const char *s, size_t n, yyjson_val *tools, hyp_
 /* --- the others --- */
 
 static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
-    size_t i = skip_space(s, n, 0), end = i, used = 0;
+    size_t i = hyp_scan_skip_space(s, n, 0), end = i, used = 0;
     if (i >= n) return HYP_CALL_MORE;
     if (s[i] == '[' || s[i] == '{') return parse_json(s, n, list, ret_used);
     while (end < n && s[end] != '{' && s[end] != '[')
@@ -419,7 +403,7 @@ static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list
     size_t name_len = end - i, id_len = 0;
     trim(&name, &name_len);
     if (!is_name(name, name_len)) return HYP_CALL_BAD;
-    hyp_call_status with_id = at_word(s, n, end, "[CALL_ID]"), args = at_word(s, n, end, "[ARGS]");
+    hyp_call_status with_id = hyp_scan_at_word(s, n, end, "[CALL_ID]"), args = hyp_scan_at_word(s, n, end, "[ARGS]");
     if (with_id == HYP_CALL_DONE) {
         id = s + end + strlen("[CALL_ID]");
         hyp_call_status status = find_near(s, n, (size_t)(id - s), "[ARGS]", MAX_NAME, &end);
@@ -444,7 +428,7 @@ static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *lis
     hyp_call_status status = find_near(s, n, 0, sep, MAX_NAME, &at);
     if (status != HYP_CALL_DONE) return status;
     const char *name = s;
-    size_t name_len = at, i = at + strlen(sep), used = 0, args = skip_space(s, n, i);
+    size_t name_len = at, i = at + strlen(sep), used = 0, args = hyp_scan_skip_space(s, n, i);
     if (args >= n) return HYP_CALL_MORE;
     if (s[args] != '{') {
         size_t line = 0;
@@ -452,8 +436,8 @@ static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *lis
         if (status != HYP_CALL_DONE) return status;
         name = s + i;
         name_len = line - i;
-        args = skip_space(s, n, line);
-        hyp_call_status fenced = args < n ? at_word(s, n, args, fence) : HYP_CALL_MORE;
+        args = hyp_scan_skip_space(s, n, line);
+        hyp_call_status fenced = args < n ? hyp_scan_at_word(s, n, args, fence) : HYP_CALL_MORE;
         if (fenced != HYP_CALL_DONE) return fenced;
         args += strlen(fence);
     }

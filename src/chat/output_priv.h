@@ -2,8 +2,7 @@
 #pragma once
 #include "base/text.h"
 #include "chat/output.h"
-
-typedef enum hyp_call_status { HYP_CALL_MORE, HYP_CALL_BAD, HYP_CALL_DONE } hyp_call_status;
+#include "chat/scan_priv.h"
 
 /* Calls found in one body: (name, arguments, id) strings owned by the list. */
 typedef struct hyp_call_list {

@@ -21,11 +21,10 @@ enum {
 typedef enum state { CONTENT, THINK, CALL, AFTER_CALL, HEADER, ARGUMENTS } state;
 
 struct hyp_output {
-    hyp_output_format format;
     yyjson_val *tools; /* NULL: no calls */
     hyp_output_sink sink;
-    const hyp_marker_set *markers;
-    hyp_think_markers think;
+    const hyp_tool_family *family;
+    const hyp_think_family *think;
     state state;
     hyp_str buf;
     size_t at;
@@ -120,9 +119,8 @@ static bool try_markers(const char *s, size_t n, size_t i, const char *const *li
 static hit find_marker(const hyp_output *o) {
     const char *s = text(o);
     size_t n = left(o);
-    const char *const close[] = {o->think.close, NULL};
-    const char *const *ends =
-        o->format.tools == HYP_TOOLS_HARMONY || o->format.think == HYP_THINK_HARMONY ? harmony_ends : NULL;
+    const char *const close[] = {o->think->close, NULL};
+    const char *const *ends = o->family->channels || o->think->channels ? harmony_ends : NULL;
     hit h = {.at = n};
     for (size_t i = 0; i < n; i++) {
         if (s[i] != '<' && s[i] != '[') continue; /* every marker starts with one of them */
@@ -131,8 +129,8 @@ static hit find_marker(const hyp_output *o) {
             if (try_markers(s, n, i, close, false, &h)) return h;
             continue;
         }
-        if (o->tools != NULL && try_markers(s, n, i, o->markers->open, true, &h)) return h;
-        if (try_markers(s, n, i, o->markers->drop, false, &h)) return h;
+        if (o->tools != NULL && try_markers(s, n, i, o->family->open, true, &h)) return h;
+        if (try_markers(s, n, i, o->family->drop, false, &h)) return h;
     }
     return h;
 }
@@ -156,9 +154,8 @@ static bool give_until(hyp_output *o, const hit *h, bool final) {
 static bool step_think(hyp_output *o, bool final) {
     hit h = find_marker(o);
     if (h.at > 0 || h.marker == NULL) return give_until(o, &h, final);
-    bool harmony = o->format.think == HYP_THINK_HARMONY;
-    if (!harmony || strcmp(h.marker, "<|channel|>") != 0) consume(o, strlen(h.marker));
-    enter(o, harmony ? HEADER : CONTENT);
+    if (!o->think->channels || strcmp(h.marker, "<|channel|>") != 0) consume(o, strlen(h.marker));
+    enter(o, o->think->channels ? HEADER : CONTENT);
     return true;
 }
 
@@ -169,7 +166,7 @@ static size_t bare_start(const hyp_output *o, size_t skip, bool *ret_braced, boo
     const char *s = text(o);
     size_t n = left(o);
     *ret_braced = *ret_fenced = false;
-    if (o->format.tools != HYP_TOOLS_TAGS) return skip;
+    if (!o->family->wrapped) return skip;
     for (size_t i = 0; i < HYP_ARRAY_LEN(fences) && !*ret_fenced; i++) {
         int is = hyp_scan_at_word(s, n, skip, fences[i]);
         if (is < 0) return SIZE_MAX;
@@ -211,18 +208,17 @@ static int try_bare_call(hyp_output *o, bool final) {
 
 static bool step_content(hyp_output *o, bool final) {
     if (left(o) == 0) return false;
-    if (!o->content_started && o->think.open != NULL) {
+    if (!o->content_started && o->think->open != NULL) {
         size_t skip = hyp_scan_skip_space(text(o), left(o), 0);
-        int is = hyp_scan_at_word(text(o), left(o), skip, o->think.open);
+        int is = hyp_scan_at_word(text(o), left(o), skip, o->think->open);
         if (is > 0) {
-            consume(o, skip + strlen(o->think.open));
+            consume(o, skip + strlen(o->think->open));
             enter(o, THINK);
             return true;
         }
         if (is < 0 && skip < left(o) && !final) return false;
     }
-    if (!o->content_started && o->tools != NULL &&
-        (o->format.tools == HYP_TOOLS_LLAMA3 || o->format.tools == HYP_TOOLS_TAGS)) {
+    if (!o->content_started && o->tools != NULL && o->family->bare) {
         int taken = try_bare_call(o, final);
         if (taken != 0) return taken > 0;
     }
@@ -234,7 +230,7 @@ static bool step_content(hyp_output *o, bool final) {
     if (h.at > 0 || h.marker == NULL) return give_until(o, &h, final);
     if (h.open) {
         o->open_bytes = strlen(h.marker);
-        o->body_offset = strcmp(h.marker, "<function=") == 0 ? 0 : o->open_bytes;
+        o->body_offset = o->family->inside != NULL && strcmp(h.marker, o->family->inside) == 0 ? 0 : o->open_bytes;
         o->state = CALL;
         return true;
     }
@@ -257,11 +253,11 @@ static void back_to_text(hyp_output *o, size_t n) {
 static hyp_call_status parse_unclosed(hyp_output *o, hyp_call_list *list, size_t *ret_used) {
     hyp_str whole = {0};
     hyp_str_append(&whole, text(o) + o->body_offset, left(o) - o->body_offset);
-    if (o->markers->close[0] != NULL) hyp_str_puts(&whole, o->markers->close[0]);
+    if (o->family->close[0] != NULL) hyp_str_puts(&whole, o->family->close[0]);
     hyp_call_status status = HYP_CALL_BAD;
     hyp_call_list_clear(list);
     if (!whole.failed && whole.data != NULL)
-        status = hyp_call_parse(o->format.tools, whole.data, whole.length, o->tools, list, ret_used);
+        status = o->family->parse(whole.data, whole.length, o->tools, list, ret_used);
     hyp_str_free(&whole);
     if (*ret_used > left(o) - o->body_offset) *ret_used = left(o) - o->body_offset;
     return status;
@@ -271,7 +267,7 @@ static bool step_call(hyp_output *o, bool final) {
     hyp_call_list list = {0};
     size_t used = 0;
     hyp_call_status status =
-        hyp_call_parse(o->format.tools, text(o) + o->body_offset, left(o) - o->body_offset, o->tools, &list, &used);
+        o->family->parse(text(o) + o->body_offset, left(o) - o->body_offset, o->tools, &list, &used);
     bool too_long = left(o) > MAX_CALL_BYTES + SLACK_BYTES;
     if (status == HYP_CALL_MORE && final && !too_long) status = parse_unclosed(o, &list, &used);
     bool wait = status == HYP_CALL_MORE && !too_long && !final;
@@ -292,7 +288,7 @@ static bool step_after_call(hyp_output *o, bool final) {
         if (final) consume(o, n);
         return false;
     }
-    if (o->format.tools == HYP_TOOLS_LLAMA3 && text(o)[skip] == ';') {
+    if (o->family->separator != '\0' && text(o)[skip] == o->family->separator) {
         consume(o, skip + 1);
         return true;
     }
@@ -307,7 +303,7 @@ static bool step_after_call(hyp_output *o, bool final) {
         return true;
     }
     hit h;
-    if (try_markers(text(o), n, skip, o->markers->close, false, &h)) {
+    if (try_markers(text(o), n, skip, o->family->close, false, &h)) {
         if (h.marker == NULL && !final) return false;
         if (h.marker != NULL) {
             consume(o, skip + strlen(h.marker));
@@ -408,7 +404,7 @@ static bool step(hyp_output *o, bool final) {
 /* --- the outside --- */
 
 bool hyp_output_prompt_thinks(hyp_think_format format, const char *prompt) {
-    const char *open = hyp_output_think_markers(format).open;
+    const char *open = hyp_think_family_of(format)->open;
     size_t n = prompt != NULL ? strlen(prompt) : 0, len = open != NULL ? strlen(open) : 0;
     while (n > 0 && hyp_scan_is_space(prompt[n - 1]))
         n--;
@@ -417,7 +413,7 @@ bool hyp_output_prompt_thinks(hyp_think_format format, const char *prompt) {
 
 /* The template may have opened the reasoning, or part of a channel's header, at the end of the prompt. */
 static void start_from_prompt(hyp_output *o, const char *prompt) {
-    if (o->format.think == HYP_THINK_HARMONY) {
+    if (o->think->channels) {
         static const char start[] = "<|start|>", message[] = "<|message|>";
         const char *last = NULL;
         for (const char *s = prompt; s != NULL && (s = strstr(s, start)) != NULL; s += strlen(start))
@@ -428,18 +424,17 @@ static void start_from_prompt(hyp_output *o, const char *prompt) {
         hyp_str_append(&o->buf, last, body != NULL ? (size_t)(body - last) + strlen(message) : strlen(last));
         return;
     }
-    if (hyp_output_prompt_thinks(o->format.think, prompt)) enter(o, THINK);
+    if (hyp_output_prompt_thinks(o->think->format, prompt)) enter(o, THINK);
 }
 
 int hyp_output_new(hyp_output_format format, const char *prompt, yyjson_val *tools, hyp_output_sink sink,
                    hyp_output **ret, hyp_err *err) {
     hyp_output *o = calloc(1, sizeof *o);
     if (o == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    o->format = format;
     o->tools = yyjson_is_arr(tools) && yyjson_arr_size(tools) > 0 ? tools : NULL;
     o->sink = sink;
-    o->markers = hyp_output_markers(format.tools);
-    o->think = hyp_output_think_markers(format.think);
+    o->family = hyp_tool_family_of(format.tools);
+    o->think = hyp_think_family_of(format.think);
     start_from_prompt(o, prompt);
     *ret = o;
     return HYP_OK;

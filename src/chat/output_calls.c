@@ -1,5 +1,5 @@
-/* output_calls.c - the inside of tool calls, format by format. Each reader sees a text that may be cut off anywhere and
- * says whether it is a call, cannot become one, or needs more. */
+/* output_calls.c - the inside of tool calls: the parsers that the rows of family.c name. Each reader sees a text that
+ * may be cut off anywhere and says whether it is a call, cannot become one, or needs more. */
 #include "chat/output_priv.h"
 
 #include <stdlib.h>
@@ -172,7 +172,8 @@ static bool push_object(yyjson_val *obj, hyp_call_list *list) {
 }
 
 /* One object or a list of them. */
-static hyp_call_status parse_json(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_json(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+    (void)tools;
     size_t i = hyp_scan_skip_space(s, n, 0), end = 0;
     hyp_call_status status = json_extent(s, n, i, &end);
     if (status != HYP_CALL_DONE) return status;
@@ -227,7 +228,7 @@ hyp_call_status hyp_call_parse_bare(const char *s, size_t n, yyjson_val *tools, 
     for (size_t k = 0; k < HYP_ARRAY_LEN(keys) && !possible; k++)
         possible = hyp_scan_at_word(s, n, i, keys[k]) != HYP_CALL_BAD;
     if (!possible) return HYP_CALL_BAD;
-    hyp_call_status status = parse_json(s, n, list, ret_used);
+    hyp_call_status status = hyp_call_parse_json(s, n, tools, list, ret_used);
     if (status == HYP_CALL_DONE && list->len > 0 && list->items[list->len - 1].name != NULL) {
         const char *name = list->items[list->len - 1].name;
         if (tool_named(tools, name, strlen(name)) == NULL) return HYP_CALL_BAD;
@@ -350,7 +351,8 @@ static hyp_call_status function_body(const char *s, size_t n, size_t i, yyjson_v
 }
 
 /* <invoke name="NAME"> with <parameter name="..">, after the opening tag; several may follow each other. */
-static hyp_call_status invoke_body(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_invoke(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
+                                      size_t *ret_used) {
     static const xml_form form = {"<parameter name=\"", "\">", "", "</parameter>", "</invoke>"};
     static const char open[] = "<invoke name=\"", close[] = "</minimax:tool_call>";
     size_t used = 0;
@@ -374,11 +376,11 @@ static hyp_call_status invoke_body(const char *s, size_t n, yyjson_val *tools, h
 }
 
 /* What <tool_call> opens: JSON, <function=..>, or GLM's NAME with <arg_key> and <arg_value>. */
-static hyp_call_status tag_body(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_tags(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
     static const xml_form glm = {"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>"};
     size_t i = hyp_scan_skip_space(s, n, 0);
     if (i >= n) return HYP_CALL_MORE;
-    if (s[i] == '{' || s[i] == '[') return parse_json(s, n, list, ret_used);
+    if (s[i] == '{' || s[i] == '[') return hyp_call_parse_json(s, n, tools, list, ret_used);
     if (s[i] == '<') {
         hyp_call_status status = hyp_scan_at_word(s, n, i, "<function=");
         return status != HYP_CALL_DONE ? status : function_body(s, n, i + strlen("<function="), tools, list, ret_used);
@@ -392,10 +394,11 @@ static hyp_call_status tag_body(const char *s, size_t n, yyjson_val *tools, hyp_
 
 /* --- the others --- */
 
-static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_mistral(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
+                                       size_t *ret_used) {
     size_t i = hyp_scan_skip_space(s, n, 0), end = i, used = 0;
     if (i >= n) return HYP_CALL_MORE;
-    if (s[i] == '[' || s[i] == '{') return parse_json(s, n, list, ret_used);
+    if (s[i] == '[' || s[i] == '{') return hyp_call_parse_json(s, n, tools, list, ret_used);
     while (end < n && s[end] != '{' && s[end] != '[')
         end++;
     if (end >= n) return n - i > MAX_NAME ? HYP_CALL_BAD : HYP_CALL_MORE;
@@ -422,7 +425,9 @@ static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list
 }
 
 /* TYPE<sep>NAME\n```json\nARGS\n``` or NAME<sep>ARGS. */
-static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_deepseek(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
+                                        size_t *ret_used) {
+    (void)tools;
     static const char sep[] = "<｜tool▁sep｜>", fence[] = "```json";
     size_t at = 0;
     hyp_call_status status = find_near(s, n, 0, sep, MAX_NAME, &at);
@@ -448,7 +453,8 @@ static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *lis
 }
 
 /* functions.NAME:INDEX<|tool_call_argument_begin|>ARGS */
-static hyp_call_status kimi_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_kimi(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+    (void)tools;
     static const char sep[] = "<|tool_call_argument_begin|>", prefix[] = "functions.";
     const char *id = s;
     size_t at = 0;
@@ -466,21 +472,4 @@ static hyp_call_status kimi_body(const char *s, size_t n, hyp_call_list *list, s
     if (status == HYP_CALL_DONE) list->items[list->len - 1].id = copy(id, id_len);
     *ret_used = args + used;
     return status;
-}
-
-hyp_call_status hyp_call_parse(hyp_tool_format format, const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
-                               size_t *ret_used) {
-    switch (format) {
-    case HYP_TOOLS_TAGS:
-    case HYP_TOOLS_SEED: return tag_body(s, n, tools, list, ret_used);
-    case HYP_TOOLS_MINIMAX: return invoke_body(s, n, tools, list, ret_used);
-    case HYP_TOOLS_MISTRAL: return mistral_body(s, n, list, ret_used);
-    case HYP_TOOLS_DEEPSEEK: return deepseek_body(s, n, list, ret_used);
-    case HYP_TOOLS_KIMI: return kimi_body(s, n, list, ret_used);
-    case HYP_TOOLS_LLAMA3:
-    case HYP_TOOLS_GRANITE:
-    case HYP_TOOLS_COMMAND:
-    case HYP_TOOLS_NEMOTRON: return parse_json(s, n, list, ret_used);
-    default: return HYP_CALL_BAD;
-    }
 }

@@ -9,7 +9,7 @@
 #pragma once
 #include "base/err.h"
 #include "base/text.h"
-#include "chat/output.h"
+#include "chat/family.h"
 
 #include <yyjson.h>
 
@@ -21,13 +21,6 @@ HYP_NODISCARD int hyp_grammar_from_schema(yyjson_val *schema, hyp_str *out, hyp_
 
 /* The grammar of any JSON object, for `format: "json"`. Static. */
 const char *hyp_grammar_json(void);
-
-/* A word (static) whose appearance in the generated text begins a call; with `at_start` only where nothing but white
- * space is before it. */
-typedef struct hyp_tool_trigger {
-    const char *word;
-    bool at_start;
-} hyp_tool_trigger;
 
 /* A grammar for tool calls, to be used lazily: it binds the text that begins with one of the words. With n_triggers 0
  * it binds from the first character. */

@@ -1,5 +1,6 @@
 /* grammar_priv.h - shared by grammar.c (schemas), grammar_text.c (strings and numbers) and grammar_tools.c. */
 #pragma once
+#include "chat/family_priv.h"
 #include "chat/grammar.h"
 
 enum {
@@ -56,14 +57,5 @@ void hyp_grammar_text_without(hyp_str *out, const char *rule, const char *word);
  * expressed. Clears what such a failure left behind. */
 unsigned hyp_grammar_try(hyp_grammar *g, yyjson_mut_val *root, yyjson_mut_val *schema);
 
-/* grammar_xml.c: how a format writes calls in tags, every field an expression but `end_tag`. */
-typedef struct hyp_xml_frame {
-    const char *before, *name, *name_end; /* before the calls; before and after the function's name */
-    const char *key, *key_end;            /* before and after a parameter's name */
-    const char *end_tag;                  /* the text that ends a value */
-    const char *after;                    /* after that */
-    const char *close, *join, *end;       /* after the last parameter; between calls; after the last */
-} hyp_xml_frame;
-
-/* Append the alternatives of one call to `fn`. */
+/* grammar_xml.c: append the alternatives of one call to `fn`. */
 void hyp_grammar_xml_call(hyp_grammar *g, const hyp_xml_frame *f, yyjson_mut_val *fn, hyp_str *out);

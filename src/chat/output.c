@@ -21,11 +21,10 @@ enum {
 typedef enum state { CONTENT, THINK, CALL, AFTER_CALL, HEADER, ARGUMENTS } state;
 
 struct hyp_output {
-    hyp_output_format format;
     yyjson_val *tools; /* NULL: no calls */
     hyp_output_sink sink;
-    const hyp_marker_set *markers;
-    hyp_think_markers think;
+    const hyp_tool_family *family;
+    const hyp_think_family *think;
     state state;
     hyp_str buf;
     size_t at;
@@ -48,22 +47,6 @@ static size_t left(const hyp_output *o) {
     return o->buf.length - o->at;
 }
 
-static bool is_space(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-static size_t leading_space(const char *s, size_t n) {
-    size_t i = 0;
-    while (i < n && is_space(s[i]))
-        i++;
-    return i;
-}
-
-/* 1: `word` is at s[i]; 0: it is not; -1: the text ends inside it. */
-static int at_word(const char *s, size_t n, size_t i, const char *word) {
-    size_t len = strlen(word), have = n - i < len ? n - i : len;
-    return memcmp(s + i, word, have) != 0 ? 0 : have == len ? 1 : -1;
-}
-
 /* --- giving out --- */
 
 static void deliver(hyp_output *o, const char *s, size_t n) {
@@ -76,14 +59,14 @@ static void deliver(hyp_output *o, const char *s, size_t n) {
 
 static void give(hyp_output *o, const char *s, size_t n) {
     if (o->skip_space) {
-        size_t skip = leading_space(s, n);
+        size_t skip = hyp_scan_skip_space(s, n, 0);
         s += skip;
         n -= skip;
     }
     if (n == 0) return;
     o->skip_space = false;
     size_t solid = n;
-    while (solid > 0 && is_space(s[solid - 1]))
+    while (solid > 0 && hyp_scan_is_space(s[solid - 1]))
         solid--;
     if (solid > 0) {
         if (o->state != THINK) o->content_started = true;
@@ -124,7 +107,7 @@ typedef struct hit {
 
 static bool try_markers(const char *s, size_t n, size_t i, const char *const *list, bool open, hit *h) {
     for (; list != NULL && *list != NULL; list++) {
-        int is = at_word(s, n, i, *list);
+        int is = hyp_scan_at_word(s, n, i, *list);
         if (is == 0) continue;
         *h = (hit){.at = i, .marker = is > 0 ? *list : NULL, .open = open};
         return true;
@@ -136,9 +119,8 @@ static bool try_markers(const char *s, size_t n, size_t i, const char *const *li
 static hit find_marker(const hyp_output *o) {
     const char *s = text(o);
     size_t n = left(o);
-    const char *const close[] = {o->think.close, NULL};
-    const char *const *ends =
-        o->format.tools == HYP_TOOLS_HARMONY || o->format.think == HYP_THINK_HARMONY ? harmony_ends : NULL;
+    const char *const close[] = {o->think->close, NULL};
+    const char *const *ends = o->family->channels || o->think->channels ? harmony_ends : NULL;
     hit h = {.at = n};
     for (size_t i = 0; i < n; i++) {
         if (s[i] != '<' && s[i] != '[') continue; /* every marker starts with one of them */
@@ -147,8 +129,8 @@ static hit find_marker(const hyp_output *o) {
             if (try_markers(s, n, i, close, false, &h)) return h;
             continue;
         }
-        if (o->tools != NULL && try_markers(s, n, i, o->markers->open, true, &h)) return h;
-        if (try_markers(s, n, i, o->markers->drop, false, &h)) return h;
+        if (o->tools != NULL && try_markers(s, n, i, o->family->open, true, &h)) return h;
+        if (try_markers(s, n, i, o->family->drop, false, &h)) return h;
     }
     return h;
 }
@@ -172,9 +154,8 @@ static bool give_until(hyp_output *o, const hit *h, bool final) {
 static bool step_think(hyp_output *o, bool final) {
     hit h = find_marker(o);
     if (h.at > 0 || h.marker == NULL) return give_until(o, &h, final);
-    bool harmony = o->format.think == HYP_THINK_HARMONY;
-    if (!harmony || strcmp(h.marker, "<|channel|>") != 0) consume(o, strlen(h.marker));
-    enter(o, harmony ? HEADER : CONTENT);
+    if (!o->think->channels || strcmp(h.marker, "<|channel|>") != 0) consume(o, strlen(h.marker));
+    enter(o, o->think->channels ? HEADER : CONTENT);
     return true;
 }
 
@@ -185,15 +166,15 @@ static size_t bare_start(const hyp_output *o, size_t skip, bool *ret_braced, boo
     const char *s = text(o);
     size_t n = left(o);
     *ret_braced = *ret_fenced = false;
-    if (o->format.tools != HYP_TOOLS_TAGS) return skip;
+    if (!o->family->wrapped) return skip;
     for (size_t i = 0; i < HYP_ARRAY_LEN(fences) && !*ret_fenced; i++) {
-        int is = at_word(s, n, skip, fences[i]);
+        int is = hyp_scan_at_word(s, n, skip, fences[i]);
         if (is < 0) return SIZE_MAX;
         if (is == 0) continue;
         *ret_fenced = true;
         skip += strlen(fences[i]);
     }
-    skip += leading_space(s + skip, n - skip);
+    skip = hyp_scan_skip_space(s, n, skip);
     if (skip == n || (s[skip] == '{' && skip + 1 == n)) return SIZE_MAX;
     *ret_braced = s[skip] == '{' && s[skip + 1] == '{';
     return skip + *ret_braced;
@@ -202,7 +183,7 @@ static size_t bare_start(const hyp_output *o, size_t skip, bool *ret_braced, boo
 /* A bare JSON call where an answer could begin: Llama 3's form, and what models that should use tags write instead.
  * 1: taken; -1: not yet known; 0: none. */
 static int try_bare_call(hyp_output *o, bool final) {
-    size_t skip = leading_space(text(o), left(o)), used = 0;
+    size_t skip = hyp_scan_skip_space(text(o), left(o), 0), used = 0;
     if (skip == left(o) || (text(o)[skip] != '{' && text(o)[skip] != '`')) return 0;
     bool braced, fenced;
     skip = bare_start(o, skip, &braced, &fenced);
@@ -227,30 +208,29 @@ static int try_bare_call(hyp_output *o, bool final) {
 
 static bool step_content(hyp_output *o, bool final) {
     if (left(o) == 0) return false;
-    if (!o->content_started && o->think.open != NULL) {
-        size_t skip = leading_space(text(o), left(o));
-        int is = at_word(text(o), left(o), skip, o->think.open);
+    if (!o->content_started && o->think->open != NULL) {
+        size_t skip = hyp_scan_skip_space(text(o), left(o), 0);
+        int is = hyp_scan_at_word(text(o), left(o), skip, o->think->open);
         if (is > 0) {
-            consume(o, skip + strlen(o->think.open));
+            consume(o, skip + strlen(o->think->open));
             enter(o, THINK);
             return true;
         }
         if (is < 0 && skip < left(o) && !final) return false;
     }
-    if (!o->content_started && o->tools != NULL &&
-        (o->format.tools == HYP_TOOLS_LLAMA3 || o->format.tools == HYP_TOOLS_TAGS)) {
+    if (!o->content_started && o->tools != NULL && o->family->bare) {
         int taken = try_bare_call(o, final);
         if (taken != 0) return taken > 0;
     }
     hit h = find_marker(o);
     if (!o->content_started && h.at > 0) { /* what follows leading white space is judged on its own, as above */
-        size_t skip = leading_space(text(o), h.at);
+        size_t skip = hyp_scan_skip_space(text(o), h.at, 0);
         if (skip > 0) h = (hit){.at = skip, .marker = ""};
     }
     if (h.at > 0 || h.marker == NULL) return give_until(o, &h, final);
     if (h.open) {
         o->open_bytes = strlen(h.marker);
-        o->body_offset = strcmp(h.marker, "<function=") == 0 ? 0 : o->open_bytes;
+        o->body_offset = o->family->inside != NULL && strcmp(h.marker, o->family->inside) == 0 ? 0 : o->open_bytes;
         o->state = CALL;
         return true;
     }
@@ -273,11 +253,11 @@ static void back_to_text(hyp_output *o, size_t n) {
 static hyp_call_status parse_unclosed(hyp_output *o, hyp_call_list *list, size_t *ret_used) {
     hyp_str whole = {0};
     hyp_str_append(&whole, text(o) + o->body_offset, left(o) - o->body_offset);
-    if (o->markers->close[0] != NULL) hyp_str_puts(&whole, o->markers->close[0]);
+    if (o->family->close[0] != NULL) hyp_str_puts(&whole, o->family->close[0]);
     hyp_call_status status = HYP_CALL_BAD;
     hyp_call_list_clear(list);
     if (!whole.failed && whole.data != NULL)
-        status = hyp_call_parse(o->format.tools, whole.data, whole.length, o->tools, list, ret_used);
+        status = o->family->parse(whole.data, whole.length, o->tools, list, ret_used);
     hyp_str_free(&whole);
     if (*ret_used > left(o) - o->body_offset) *ret_used = left(o) - o->body_offset;
     return status;
@@ -287,7 +267,7 @@ static bool step_call(hyp_output *o, bool final) {
     hyp_call_list list = {0};
     size_t used = 0;
     hyp_call_status status =
-        hyp_call_parse(o->format.tools, text(o) + o->body_offset, left(o) - o->body_offset, o->tools, &list, &used);
+        o->family->parse(text(o) + o->body_offset, left(o) - o->body_offset, o->tools, &list, &used);
     bool too_long = left(o) > MAX_CALL_BYTES + SLACK_BYTES;
     if (status == HYP_CALL_MORE && final && !too_long) status = parse_unclosed(o, &list, &used);
     bool wait = status == HYP_CALL_MORE && !too_long && !final;
@@ -303,17 +283,17 @@ static bool step_call(hyp_output *o, bool final) {
 }
 
 static bool step_after_call(hyp_output *o, bool final) {
-    size_t skip = leading_space(text(o), left(o)), n = left(o);
+    size_t skip = hyp_scan_skip_space(text(o), left(o), 0), n = left(o);
     if (skip == n) {
         if (final) consume(o, n);
         return false;
     }
-    if (o->format.tools == HYP_TOOLS_LLAMA3 && text(o)[skip] == ';') {
+    if (o->family->separator != '\0' && text(o)[skip] == o->family->separator) {
         consume(o, skip + 1);
         return true;
     }
     if (o->braced || o->fenced) { /* in this order, each at most once */
-        int is = at_word(text(o), n, skip, o->braced ? "}" : "```");
+        int is = hyp_scan_at_word(text(o), n, skip, o->braced ? "}" : "```");
         if (is < 0 && !final) return false;
         if (is > 0) consume(o, skip + (o->braced ? 1 : 3));
         if (o->braced)
@@ -323,7 +303,7 @@ static bool step_after_call(hyp_output *o, bool final) {
         return true;
     }
     hit h;
-    if (try_markers(text(o), n, skip, o->markers->close, false, &h)) {
+    if (try_markers(text(o), n, skip, o->family->close, false, &h)) {
         if (h.marker == NULL && !final) return false;
         if (h.marker != NULL) {
             consume(o, skip + strlen(h.marker));
@@ -341,16 +321,16 @@ static bool step_after_call(hyp_output *o, bool final) {
  * say. */
 static int header_like(const char *s, size_t n) {
     static const char role[] = "assistant";
-    size_t skip = leading_space(s, n);
+    size_t skip = hyp_scan_skip_space(s, n, 0);
     if (skip == n) return -1;
-    int is_role = at_word(s, n, skip, role);
+    int is_role = hyp_scan_at_word(s, n, skip, role);
     if (is_role < 0) return -1;
     if (is_role > 0) {
         skip += strlen(role);
-        skip += leading_space(s + skip, n - skip);
+        skip = hyp_scan_skip_space(s, n, skip);
         if (skip == n) return -1;
     }
-    int channel = at_word(s, n, skip, "<|"), to = at_word(s, n, skip, "to=");
+    int channel = hyp_scan_at_word(s, n, skip, "<|"), to = hyp_scan_at_word(s, n, skip, "to=");
     return channel > 0 || to > 0 ? 1 : channel < 0 || to < 0 ? -1 : 0;
 }
 
@@ -361,7 +341,7 @@ static bool recipient(const char *s, size_t n, char *name, size_t size) {
     if (at == NULL) return false;
     at += strlen(to);
     size_t len = 0;
-    while (at + len < s + n && !is_space(at[len]) && at[len] != '<')
+    while (at + len < s + n && !hyp_scan_is_space(at[len]) && at[len] != '<')
         len++;
     if (len == 0 || len >= size) return false;
     memcpy(name, at, len);
@@ -424,16 +404,16 @@ static bool step(hyp_output *o, bool final) {
 /* --- the outside --- */
 
 bool hyp_output_prompt_thinks(hyp_think_format format, const char *prompt) {
-    const char *open = hyp_output_think_markers(format).open;
+    const char *open = hyp_think_family_of(format)->open;
     size_t n = prompt != NULL ? strlen(prompt) : 0, len = open != NULL ? strlen(open) : 0;
-    while (n > 0 && is_space(prompt[n - 1]))
+    while (n > 0 && hyp_scan_is_space(prompt[n - 1]))
         n--;
     return len > 0 && n >= len && memcmp(prompt + n - len, open, len) == 0;
 }
 
 /* The template may have opened the reasoning, or part of a channel's header, at the end of the prompt. */
 static void start_from_prompt(hyp_output *o, const char *prompt) {
-    if (o->format.think == HYP_THINK_HARMONY) {
+    if (o->think->channels) {
         static const char start[] = "<|start|>", message[] = "<|message|>";
         const char *last = NULL;
         for (const char *s = prompt; s != NULL && (s = strstr(s, start)) != NULL; s += strlen(start))
@@ -444,18 +424,17 @@ static void start_from_prompt(hyp_output *o, const char *prompt) {
         hyp_str_append(&o->buf, last, body != NULL ? (size_t)(body - last) + strlen(message) : strlen(last));
         return;
     }
-    if (hyp_output_prompt_thinks(o->format.think, prompt)) enter(o, THINK);
+    if (hyp_output_prompt_thinks(o->think->format, prompt)) enter(o, THINK);
 }
 
 int hyp_output_new(hyp_output_format format, const char *prompt, yyjson_val *tools, hyp_output_sink sink,
                    hyp_output **ret, hyp_err *err) {
     hyp_output *o = calloc(1, sizeof *o);
     if (o == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    o->format = format;
     o->tools = yyjson_is_arr(tools) && yyjson_arr_size(tools) > 0 ? tools : NULL;
     o->sink = sink;
-    o->markers = hyp_output_markers(format.tools);
-    o->think = hyp_output_think_markers(format.think);
+    o->family = hyp_tool_family_of(format.tools);
+    o->think = hyp_think_family_of(format.think);
     start_from_prompt(o, prompt);
     *ret = o;
     return HYP_OK;

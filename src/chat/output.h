@@ -1,45 +1,14 @@
 /* output.h - what a model writes, sorted as it streams: reasoning, answer, tool calls.
  *
- * Every family marks these in its own way; hyp_output_format_detect() reads the way from the chat template. Text is fed
- * in pieces of any size; markers are held back until they are whole, characters stay whole, and the result does not
- * depend on where the pieces are cut. A call is delivered when it is complete. What looks like a call but is not one
- * comes out as plain content. */
+ * Every family marks these in its own way (family.h); hyp_output_format_detect() reads the way from the template. Text
+ * is fed in pieces of any size; markers are held back until they are whole, characters stay whole, and the result does
+ * not depend on where the pieces are cut. A call is delivered when it is complete. What looks like a call but is not
+ * one comes out as plain content. */
 #pragma once
 #include "base/err.h"
+#include "chat/family.h"
 
 #include <yyjson.h>
-
-typedef enum hyp_tool_format {
-    HYP_TOOLS_NONE,
-    HYP_TOOLS_TAGS,     /* <tool_call> with JSON (Hermes, Qwen), <function=> (Qwen3-Coder) or <arg_key> (GLM) inside */
-    HYP_TOOLS_LLAMA3,   /* {"name":..,"parameters":..}, perhaps after <|python_tag|> */
-    HYP_TOOLS_MISTRAL,  /* [TOOL_CALLS] with a list, or name[ARGS]{..} */
-    HYP_TOOLS_DEEPSEEK, /* <｜tool▁call▁begin｜> */
-    HYP_TOOLS_HARMONY,  /* channels of gpt-oss */
-    HYP_TOOLS_GRANITE,  /* <|tool_call|>[..] */
-    HYP_TOOLS_COMMAND,  /* <|START_ACTION|>[..] */
-    HYP_TOOLS_KIMI,     /* <|tool_call_begin|> */
-    HYP_TOOLS_SEED,     /* <seed:tool_call> with <function=> */
-    HYP_TOOLS_MINIMAX,  /* <minimax:tool_call> with <invoke name=> */
-    HYP_TOOLS_NEMOTRON  /* <TOOLCALL>[..] */
-} hyp_tool_format;
-
-typedef enum hyp_think_format {
-    HYP_THINK_NONE,
-    HYP_THINK_TAGS,    /* <think> */
-    HYP_THINK_SEED,    /* <seed:think> */
-    HYP_THINK_MISTRAL, /* [THINK] */
-    HYP_THINK_COMMAND, /* <|START_THINKING|> */
-    HYP_THINK_HARMONY  /* the analysis channel */
-} hyp_think_format;
-
-typedef struct hyp_output_format {
-    hyp_tool_format tools;
-    hyp_think_format think;
-} hyp_output_format;
-
-/* Which markers a model with this chat template uses. NULL: none. */
-hyp_output_format hyp_output_format_detect(const char *template_text);
 
 typedef struct hyp_tool_call {
     const char *name;      /* terminated */

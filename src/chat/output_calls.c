@@ -1,5 +1,5 @@
-/* output_calls.c - the inside of tool calls, format by format. Each reader sees a text that may be cut off anywhere and
- * says whether it is a call, cannot become one, or needs more. */
+/* output_calls.c - the inside of tool calls: the parsers that the rows of family.c name. Each reader sees a text that
+ * may be cut off anywhere and says whether it is a call, cannot become one, or needs more. */
 #include "chat/output_priv.h"
 
 #include <stdlib.h>
@@ -49,23 +49,6 @@ static void push(hyp_call_list *list, const char *name, size_t name_len, char *a
 }
 
 /* --- small readers: the position after something, or why not --- */
-
-static bool is_space(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-static size_t skip_space(const char *s, size_t n, size_t i) {
-    while (i < n && is_space(s[i]))
-        i++;
-    return i;
-}
-
-/* Is `word` at s[i]? MORE if the text ends inside it. */
-static hyp_call_status at_word(const char *s, size_t n, size_t i, const char *word) {
-    size_t len = strlen(word), have = n - i < len ? n - i : len;
-    if (memcmp(s + i, word, have) != 0) return HYP_CALL_BAD;
-    return have == len ? HYP_CALL_DONE : HYP_CALL_MORE;
-}
 
 /* Where `word` starts at or after `i`, or NULL. */
 static const char *find(const char *s, size_t n, size_t i, const char *word) {
@@ -189,8 +172,9 @@ static bool push_object(yyjson_val *obj, hyp_call_list *list) {
 }
 
 /* One object or a list of them. */
-static hyp_call_status parse_json(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
-    size_t i = skip_space(s, n, 0), end = 0;
+hyp_call_status hyp_call_parse_json(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+    (void)tools;
+    size_t i = hyp_scan_skip_space(s, n, 0), end = 0;
     hyp_call_status status = json_extent(s, n, i, &end);
     if (status != HYP_CALL_DONE) return status;
     yyjson_doc *doc = read_json(s + i, end - i);
@@ -209,7 +193,7 @@ static hyp_call_status parse_json(const char *s, size_t n, hyp_call_list *list, 
 
 hyp_call_status hyp_call_parse_arguments(const char *s, size_t n, const char *name, size_t name_len,
                                          hyp_call_list *list, size_t *ret_used) {
-    size_t i = skip_space(s, n, 0), end = 0;
+    size_t i = hyp_scan_skip_space(s, n, 0), end = 0;
     if (!is_name(name, name_len)) return HYP_CALL_BAD;
     if (i < n && s[i] != '{') return HYP_CALL_BAD;
     hyp_call_status status = json_extent(s, n, i, &end);
@@ -239,12 +223,12 @@ hyp_call_status hyp_call_parse_bare(const char *s, size_t n, yyjson_val *tools, 
     static const char *const keys[] = {"\"name\"", "\"type\"", "\"function\"", "\"parameters\""};
     if (n == 0) return HYP_CALL_MORE;
     if (s[0] != '{') return HYP_CALL_BAD;
-    size_t i = skip_space(s, n, 1);
+    size_t i = hyp_scan_skip_space(s, n, 1);
     bool possible = i >= n; /* an object that does not start like a call is text, and need not wait for its end */
     for (size_t k = 0; k < HYP_ARRAY_LEN(keys) && !possible; k++)
-        possible = at_word(s, n, i, keys[k]) != HYP_CALL_BAD;
+        possible = hyp_scan_at_word(s, n, i, keys[k]) != HYP_CALL_BAD;
     if (!possible) return HYP_CALL_BAD;
-    hyp_call_status status = parse_json(s, n, list, ret_used);
+    hyp_call_status status = hyp_call_parse_json(s, n, tools, list, ret_used);
     if (status == HYP_CALL_DONE && list->len > 0 && list->items[list->len - 1].name != NULL) {
         const char *name = list->items[list->len - 1].name;
         if (tool_named(tools, name, strlen(name)) == NULL) return HYP_CALL_BAD;
@@ -294,9 +278,9 @@ static void trim_line_ends(const char **s, size_t *n) {
 }
 
 static void trim(const char **s, size_t *n) {
-    while (*n > 0 && is_space(**s))
+    while (*n > 0 && hyp_scan_is_space(**s))
         (*s)++, (*n)--;
-    while (*n > 0 && is_space((*s)[*n - 1]))
+    while (*n > 0 && hyp_scan_is_space((*s)[*n - 1]))
         (*n)--;
 }
 
@@ -312,15 +296,15 @@ typedef struct xml_form {
 /* Parameters from s[i] on. Everything up to form->end is there. */
 static hyp_call_status xml_params(const char *s, size_t stop, size_t i, const xml_form *f, yyjson_val *fn,
                                   yyjson_mut_doc *doc, yyjson_mut_val *obj) {
-    for (i = skip_space(s, stop, i); i < stop; i = skip_space(s, stop, i)) {
-        if (at_word(s, stop, i, f->param) != HYP_CALL_DONE) return HYP_CALL_BAD;
+    for (i = hyp_scan_skip_space(s, stop, i); i < stop; i = hyp_scan_skip_space(s, stop, i)) {
+        if (hyp_scan_at_word(s, stop, i, f->param) != HYP_CALL_DONE) return HYP_CALL_BAD;
         size_t key = i + strlen(f->param);
         const char *key_end = find(s, stop, key, f->name_end);
         if (key_end == NULL) return HYP_CALL_BAD;
         size_t at = (size_t)(key_end - s) + strlen(f->name_end);
         if (f->value[0] != '\0') {
-            at = skip_space(s, stop, at);
-            if (at_word(s, stop, at, f->value) != HYP_CALL_DONE) return HYP_CALL_BAD;
+            at = hyp_scan_skip_space(s, stop, at);
+            if (hyp_scan_at_word(s, stop, at, f->value) != HYP_CALL_DONE) return HYP_CALL_BAD;
             at += strlen(f->value);
         }
         const char *end = find(s, stop, at, f->value_end), *val = s + at, *name = s + key;
@@ -367,14 +351,16 @@ static hyp_call_status function_body(const char *s, size_t n, size_t i, yyjson_v
 }
 
 /* <invoke name="NAME"> with <parameter name="..">, after the opening tag; several may follow each other. */
-static hyp_call_status invoke_body(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_invoke(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
+                                      size_t *ret_used) {
     static const xml_form form = {"<parameter name=\"", "\">", "", "</parameter>", "</invoke>"};
     static const char open[] = "<invoke name=\"", close[] = "</minimax:tool_call>";
     size_t used = 0;
     for (;;) {
-        size_t i = skip_space(s, n, used), call_used = 0;
-        hyp_call_status status = i < n ? at_word(s, n, i, open) : HYP_CALL_MORE;
-        if (status == HYP_CALL_BAD && used > 0 && at_word(s, n, i, close) == HYP_CALL_MORE) return HYP_CALL_MORE;
+        size_t i = hyp_scan_skip_space(s, n, used), call_used = 0;
+        hyp_call_status status = i < n ? hyp_scan_at_word(s, n, i, open) : HYP_CALL_MORE;
+        if (status == HYP_CALL_BAD && used > 0 && hyp_scan_at_word(s, n, i, close) == HYP_CALL_MORE)
+            return HYP_CALL_MORE;
         if (status == HYP_CALL_BAD && used > 0) break;
         if (status != HYP_CALL_DONE) return status;
         i += strlen(open);
@@ -390,13 +376,13 @@ static hyp_call_status invoke_body(const char *s, size_t n, yyjson_val *tools, h
 }
 
 /* What <tool_call> opens: JSON, <function=..>, or GLM's NAME with <arg_key> and <arg_value>. */
-static hyp_call_status tag_body(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_tags(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
     static const xml_form glm = {"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>"};
-    size_t i = skip_space(s, n, 0);
+    size_t i = hyp_scan_skip_space(s, n, 0);
     if (i >= n) return HYP_CALL_MORE;
-    if (s[i] == '{' || s[i] == '[') return parse_json(s, n, list, ret_used);
+    if (s[i] == '{' || s[i] == '[') return hyp_call_parse_json(s, n, tools, list, ret_used);
     if (s[i] == '<') {
-        hyp_call_status status = at_word(s, n, i, "<function=");
+        hyp_call_status status = hyp_scan_at_word(s, n, i, "<function=");
         return status != HYP_CALL_DONE ? status : function_body(s, n, i + strlen("<function="), tools, list, ret_used);
     }
     size_t end = i;
@@ -408,10 +394,11 @@ static hyp_call_status tag_body(const char *s, size_t n, yyjson_val *tools, hyp_
 
 /* --- the others --- */
 
-static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
-    size_t i = skip_space(s, n, 0), end = i, used = 0;
+hyp_call_status hyp_call_parse_mistral(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
+                                       size_t *ret_used) {
+    size_t i = hyp_scan_skip_space(s, n, 0), end = i, used = 0;
     if (i >= n) return HYP_CALL_MORE;
-    if (s[i] == '[' || s[i] == '{') return parse_json(s, n, list, ret_used);
+    if (s[i] == '[' || s[i] == '{') return hyp_call_parse_json(s, n, tools, list, ret_used);
     while (end < n && s[end] != '{' && s[end] != '[')
         end++;
     if (end >= n) return n - i > MAX_NAME ? HYP_CALL_BAD : HYP_CALL_MORE;
@@ -419,7 +406,7 @@ static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list
     size_t name_len = end - i, id_len = 0;
     trim(&name, &name_len);
     if (!is_name(name, name_len)) return HYP_CALL_BAD;
-    hyp_call_status with_id = at_word(s, n, end, "[CALL_ID]"), args = at_word(s, n, end, "[ARGS]");
+    hyp_call_status with_id = hyp_scan_at_word(s, n, end, "[CALL_ID]"), args = hyp_scan_at_word(s, n, end, "[ARGS]");
     if (with_id == HYP_CALL_DONE) {
         id = s + end + strlen("[CALL_ID]");
         hyp_call_status status = find_near(s, n, (size_t)(id - s), "[ARGS]", MAX_NAME, &end);
@@ -438,13 +425,15 @@ static hyp_call_status mistral_body(const char *s, size_t n, hyp_call_list *list
 }
 
 /* TYPE<sep>NAME\n```json\nARGS\n``` or NAME<sep>ARGS. */
-static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_deepseek(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
+                                        size_t *ret_used) {
+    (void)tools;
     static const char sep[] = "<｜tool▁sep｜>", fence[] = "```json";
     size_t at = 0;
     hyp_call_status status = find_near(s, n, 0, sep, MAX_NAME, &at);
     if (status != HYP_CALL_DONE) return status;
     const char *name = s;
-    size_t name_len = at, i = at + strlen(sep), used = 0, args = skip_space(s, n, i);
+    size_t name_len = at, i = at + strlen(sep), used = 0, args = hyp_scan_skip_space(s, n, i);
     if (args >= n) return HYP_CALL_MORE;
     if (s[args] != '{') {
         size_t line = 0;
@@ -452,8 +441,8 @@ static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *lis
         if (status != HYP_CALL_DONE) return status;
         name = s + i;
         name_len = line - i;
-        args = skip_space(s, n, line);
-        hyp_call_status fenced = args < n ? at_word(s, n, args, fence) : HYP_CALL_MORE;
+        args = hyp_scan_skip_space(s, n, line);
+        hyp_call_status fenced = args < n ? hyp_scan_at_word(s, n, args, fence) : HYP_CALL_MORE;
         if (fenced != HYP_CALL_DONE) return fenced;
         args += strlen(fence);
     }
@@ -464,7 +453,8 @@ static hyp_call_status deepseek_body(const char *s, size_t n, hyp_call_list *lis
 }
 
 /* functions.NAME:INDEX<|tool_call_argument_begin|>ARGS */
-static hyp_call_status kimi_body(const char *s, size_t n, hyp_call_list *list, size_t *ret_used) {
+hyp_call_status hyp_call_parse_kimi(const char *s, size_t n, yyjson_val *tools, hyp_call_list *list, size_t *ret_used) {
+    (void)tools;
     static const char sep[] = "<|tool_call_argument_begin|>", prefix[] = "functions.";
     const char *id = s;
     size_t at = 0;
@@ -482,21 +472,4 @@ static hyp_call_status kimi_body(const char *s, size_t n, hyp_call_list *list, s
     if (status == HYP_CALL_DONE) list->items[list->len - 1].id = copy(id, id_len);
     *ret_used = args + used;
     return status;
-}
-
-hyp_call_status hyp_call_parse(hyp_tool_format format, const char *s, size_t n, yyjson_val *tools, hyp_call_list *list,
-                               size_t *ret_used) {
-    switch (format) {
-    case HYP_TOOLS_TAGS:
-    case HYP_TOOLS_SEED: return tag_body(s, n, tools, list, ret_used);
-    case HYP_TOOLS_MINIMAX: return invoke_body(s, n, tools, list, ret_used);
-    case HYP_TOOLS_MISTRAL: return mistral_body(s, n, list, ret_used);
-    case HYP_TOOLS_DEEPSEEK: return deepseek_body(s, n, list, ret_used);
-    case HYP_TOOLS_KIMI: return kimi_body(s, n, list, ret_used);
-    case HYP_TOOLS_LLAMA3:
-    case HYP_TOOLS_GRANITE:
-    case HYP_TOOLS_COMMAND:
-    case HYP_TOOLS_NEMOTRON: return parse_json(s, n, list, ret_used);
-    default: return HYP_CALL_BAD;
-    }
 }

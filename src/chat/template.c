@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "chat/family.h"
 
 static void doc_freep(yyjson_mut_doc **doc) {
     yyjson_mut_doc_free(*doc);
@@ -18,10 +19,7 @@ bool hyp_template_text_has_tools(const char *text, size_t n) {
 }
 
 bool hyp_template_text_has_thinking(const char *text, size_t n) {
-    return (has(text, n, "<think>") && has(text, n, "</think>")) || has(text, n, "<|START_THINKING|>") ||
-           has(text, n, "<seed:think>") || has(text, n, "[THINK]") || has(text, n, "reasoning_content") ||
-           (has(text, n, "<|channel|>") && has(text, n, "analysis")) ||
-           (has(text, n, "<|channel>") && has(text, n, "thought"));
+    return hyp_think_is_known_to(text, n);
 }
 
 /* The last resort for a model that has no template. */

@@ -183,20 +183,12 @@ static int drop_oldest(const renderer *r, size_t limit, answer_plan *p, hyp_str 
     return attempt(r, p, text, err);
 }
 
-/* What ends each form of reasoning: the grammar of the answer begins behind it. False when there is none. */
+/* The grammar of the answer begins behind the reasoning. False when there is none. */
 static bool after_reasoning(hyp_think_format format, hyp_trigger *ret) {
-    static const char space[] = "[ \\n]*";
-    switch (format) {
-    case HYP_THINK_SEED: *ret = (hyp_trigger){"</seed:think>", space, false}; return true;
-    case HYP_THINK_MISTRAL: *ret = (hyp_trigger){"[/THINK]", space, false}; return true;
-    case HYP_THINK_COMMAND:
-        *ret = (hyp_trigger){"<|END_THINKING|>", "[ \\n]* \"<|START_RESPONSE|>\"?", false};
-        return true;
-    case HYP_THINK_HARMONY: *ret = (hyp_trigger){"<|channel|>final", "[^<]* \"<|message|>\"", false}; return true;
-    case HYP_THINK_TAGS: *ret = (hyp_trigger){"</think>", space, false}; return true;
-    case HYP_THINK_NONE: break;
-    }
-    return false;
+    hyp_answer_trigger end;
+    if (!hyp_think_answer_trigger(format, &end)) return false;
+    *ret = (hyp_trigger){.word = end.word, .lead = end.lead};
+    return true;
 }
 
 /* The request's format binds the text after the reasoning. */

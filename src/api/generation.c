@@ -90,6 +90,20 @@ static void log_end(gen *g, int status, const char *why, const char *error, cons
     hyp_log_event(HYP_LOG_SESSION, HYP_LOG_INFO, "request", fields, n);
 }
 
+/* DONE or ERROR: the rest of the reply, and the line in the log. */
+static void finish(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_str *out) {
+    if (event->kind == HYP_EVENT_ERROR) {
+        log_end(g, event->status, event->status == 499 ? "cancelled" : "error", event->message, NULL);
+        put_error(g, event, head, out);
+        return;
+    }
+    log_end(g, 200, event->reason, NULL, &event->stats);
+    if (g->stream)
+        g->ops->end(g, event, out);
+    else
+        g->ops->whole(g, event, out);
+}
+
 static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
     gen *g = source;
     for (;;) {
@@ -97,16 +111,7 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
         if (event == NULL) return sign_of_life(g, head, out) ? HYP_PULL_MORE : HYP_PULL_WAIT;
         if (!g->started) head->content_type = g->stream ? g->ops->stream_type : g->ops->plain_type;
         if (event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR) {
-            if (event->kind == HYP_EVENT_ERROR)
-                log_end(g, event->status, event->status == 499 ? "cancelled" : "error", event->message, NULL);
-            else
-                log_end(g, 200, event->reason, NULL, &event->stats);
-            if (event->kind == HYP_EVENT_ERROR)
-                put_error(g, event, head, out);
-            else if (g->stream)
-                g->ops->end(g, event, out);
-            else
-                g->ops->whole(g, event, out);
+            finish(g, event, head, out);
             hyp_event_free(event);
             if (g->content.failed || g->thinking.failed) out->failed = true;
             return HYP_PULL_END;
@@ -208,7 +213,7 @@ void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
         if (g != NULL && route->fill(&a, g))
             submit(&a, g);
         else if (g != NULL) {
-            g->logged = true; /* refused for what it asks, as http's line says */
+            g->logged = true; /* it was answered with an error before it became work, and leaves no line */
             detach(g);
         }
     }

@@ -3,13 +3,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/times.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A line is one write(2), so that lines of several threads and processes do not mix; longer ones are cut. */
@@ -23,18 +23,6 @@ static const char *const LEVELS[HYP_N_LOG_LEVELS] = {"off", "error", "warn", "in
 static const char *const CATEGORIES[HYP_N_LOG_CATEGORIES] = {"io",      "pager", "plan", "stream",
                                                              "session", "http",  "llama"};
 
-const char *hyp_log_level_name(hyp_log_level level) {
-    return LEVELS[level];
-}
-
-const char *hyp_log_category_name(hyp_log_category category) {
-    return CATEGORIES[category];
-}
-
-bool hyp_log_is_on(hyp_log_category category, hyp_log_level level) {
-    return atomic_load_explicit(&hyp_log_levels[category], memory_order_relaxed) >= level;
-}
-
 /* The index of the `n` bytes at `word` among `names`, or `n_names`. */
 static size_t find(const char *word, size_t n, const char *const *names, size_t n_names) {
     size_t i = 0;
@@ -43,10 +31,21 @@ static size_t find(const char *word, size_t n, const char *const *names, size_t 
     return i;
 }
 
+/* `n` names, separated by commas. */
+static void put_names(hyp_str *out, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        hyp_str_printf(out, "%s%s", i > 0 ? ", " : "", names[i]);
+}
+
 static int unknown(const char *what, const char *word, size_t n, hyp_err *err) {
+    hyp_str hint = {0};
     hyp_err_set(err, HYP_EINVAL, "there is no log %s \"%.*s\"", what, (int)n, word);
-    hyp_err_hint(err, "write LEVEL or CATEGORY:LEVEL, separated by commas; levels are off, error, warn, info, debug, "
-                      "trace; categories io, pager, plan, stream, session, http, llama");
+    hyp_str_puts(&hint, "write LEVEL or CATEGORY:LEVEL, separated by commas; levels are ");
+    put_names(&hint, LEVELS, HYP_N_LOG_LEVELS);
+    hyp_str_puts(&hint, "; categories ");
+    put_names(&hint, CATEGORIES, HYP_N_LOG_CATEGORIES);
+    if (!hint.failed) hyp_err_hint(err, "%s", hint.data);
+    hyp_str_free(&hint);
     return HYP_EINVAL;
 }
 
@@ -86,15 +85,12 @@ void hyp_log_close(void) {
     if (old != STDERR_FILENO) close(old);
 }
 
-/* "2026-11-30T07:00:00.123Z" */
-static void put_time(hyp_str *out) {
-    struct timespec now;
-    struct tm utc;
-    char text[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    hyp_str_printf(out, "%s.%03ldZ", text, now.tv_nsec / 1000000);
+/* Now, to the millisecond: "2026-11-30T07:00:00.123Z". Returns `buf`. */
+static const char *now_text(char buf[HYP_TIMESTAMP_SIZE]) {
+    enum { UP_TO_MILLISECONDS = sizeof "2026-11-30T07:00:00.123" - 1 };
+    hyp_timestamp(hyp_wall_ns(), buf);
+    memcpy(buf + UP_TO_MILLISECONDS, "Z", sizeof "Z");
+    return buf;
 }
 
 /* What a line is about may come from a client or a file: a terminal must not obey it, and one event stays one line. */
@@ -114,8 +110,8 @@ static bool is_left_out(const hyp_log_field *f) {
 
 static void put_text_line(hyp_str *out, hyp_log_category category, hyp_log_level level, const char *message,
                           const hyp_log_field *fields, size_t n) {
-    put_time(out);
-    hyp_str_printf(out, " %s %s: ", LEVELS[level], CATEGORIES[category]);
+    char when[HYP_TIMESTAMP_SIZE];
+    hyp_str_printf(out, "%s %s %s: ", now_text(when), LEVELS[level], CATEGORIES[category]);
     put_plain(out, message);
     for (size_t i = 0; i < n; i++) {
         const hyp_log_field *f = &fields[i];
@@ -134,10 +130,9 @@ static void put_text_line(hyp_str *out, hyp_log_category category, hyp_log_level
 static void put_json_line(hyp_str *out, hyp_log_category category, hyp_log_level level, const char *message,
                           const hyp_log_field *fields, size_t n) {
     hyp_json j = {.out = out};
-    hyp_str when = {0};
-    put_time(&when);
+    char when[HYP_TIMESTAMP_SIZE];
     hyp_json_open(&j, '{');
-    hyp_json_kv_str(&j, "time", when.data);
+    hyp_json_kv_str(&j, "time", now_text(when));
     hyp_json_kv_str(&j, "level", LEVELS[level]);
     hyp_json_kv_str(&j, "category", CATEGORIES[category]);
     hyp_json_key(&j, "message");
@@ -154,7 +149,6 @@ static void put_json_line(hyp_str *out, hyp_log_category category, hyp_log_level
             hyp_json_real(&j, f->real);
     }
     hyp_json_close(&j, '}');
-    hyp_str_free(&when);
 }
 
 void hyp_log_event(hyp_log_category category, hyp_log_level level, const char *message, const hyp_log_field *fields,

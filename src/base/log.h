@@ -32,12 +32,15 @@ typedef enum hyp_log_category {
     HYP_N_LOG_CATEGORIES
 } hyp_log_category;
 
-extern atomic_uchar hyp_log_levels[HYP_N_LOG_CATEGORIES]; /* private to the macro */
+extern atomic_uchar hyp_log_levels[HYP_N_LOG_CATEGORIES]; /* private to hyp_log_is_on() */
 
-/* Is anything of this category and level kept? Short names: HYP_LOG_ON(PAGER, DEBUG). */
-#define HYP_LOG_ON(category, level)                                                                                    \
-    (__builtin_expect(                                                                                                 \
-        atomic_load_explicit(&hyp_log_levels[HYP_LOG_##category], memory_order_relaxed) >= HYP_LOG_##level, 0))
+/* Is anything of this category and level kept? Any thread. */
+static inline bool hyp_log_is_on(hyp_log_category category, hyp_log_level level) {
+    return __builtin_expect(atomic_load_explicit(&hyp_log_levels[category], memory_order_relaxed) >= level, 0);
+}
+
+/* The same with short names: HYP_LOG_ON(PAGER, DEBUG). */
+#define HYP_LOG_ON(category, level) hyp_log_is_on(HYP_LOG_##category, HYP_LOG_##level)
 
 /* Report one line, without its end: HYP_LOG(PAGER, DEBUG, "gave up unit %u", u). */
 #define HYP_LOG(category, level, ...)                                                                                  \
@@ -45,8 +48,7 @@ extern atomic_uchar hyp_log_levels[HYP_N_LOG_CATEGORIES]; /* private to the macr
         if (HYP_LOG_ON(category, level)) hyp_log_write(HYP_LOG_##category, HYP_LOG_##level, __VA_ARGS__);              \
     } while (0)
 
-/* The same of a level known only at run time. */
-bool hyp_log_is_on(hyp_log_category category, hyp_log_level level);
+/* The same, whatever the levels are: for a level that is known only at run time, after hyp_log_is_on(). */
 void hyp_log_write(hyp_log_category category, hyp_log_level level, const char *format, ...) HYP_PRINTF(3, 4);
 
 /* An event with named values: "name=value ..." as text, members of the object as JSON. */
@@ -61,9 +63,6 @@ typedef struct hyp_log_field {
 /* Write one event, whatever the levels are: ask HYP_LOG_ON() before. `message` says what happened. */
 void hyp_log_event(hyp_log_category category, hyp_log_level level, const char *message, const hyp_log_field *fields,
                    size_t n);
-
-const char *hyp_log_level_name(hyp_log_level level);
-const char *hyp_log_category_name(hyp_log_category category);
 
 /* Keep what `spec` says: "LEVEL" for all categories, "CATEGORY:LEVEL" for one, separated by commas, from left to right.
  * What it does not name stays. Nothing changes on failure. Errors: HYP_EINVAL (an unknown word; the hint lists them).

@@ -40,7 +40,8 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
         return HYP_EXIT_USAGE;
     }
     if (hyp_save_check(args.svg, err) != HYP_OK) return HYP_EXIT_FAILED; /* before what takes long */
-    if (!args.help && open_log(&args, command, err) != HYP_OK) return HYP_EXIT_USAGE;
+    if (!args.help && (r = open_log(&args, command, err)) != HYP_OK)
+        return r == HYP_EINVAL ? HYP_EXIT_USAGE : HYP_EXIT_FAILED;
     if (!args.help) return command->run(&args, err);
     args.words[0] = command->name;
     args.n_words = 1;

@@ -17,7 +17,7 @@ static const char *site_colour(uint8_t site) {
 
 static void draw_layer(hyp_str *s, const hyp_plan *plan, uint32_t l, double width) {
     double x = LEFT + l * width, inner = width * 0.85, bulk = TOP + ROW + 8;
-    bool mapped = plan->mode == HYP_MODE_MMAP;
+    bool mapped = hyp_mode_is_mapped(plan->mode);
     hyp_svg_rect(x, TOP, inner, ROW, mapped ? page_colour : site_colour(plan->layer_site[l]), s);
     if (l == plan->n_layers) return; /* the output head has no FFN */
     if (mapped || plan->bulk_site[l] > 0) {

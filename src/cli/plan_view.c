@@ -10,7 +10,8 @@ static const char *bytes_text(uint64_t bytes, char *buf, size_t size) {
 }
 
 static const char *tier_text(const hyp_machine *machine, hyp_tier tier) {
-    return tier >= HYP_TIER_DEVICE ? machine->hardware.devices[tier - HYP_TIER_DEVICE].name : hyp_tier_name(tier);
+    uint8_t site = hyp_tier_site(tier);
+    return site > 0 ? machine->hardware.devices[site - 1].name : hyp_tier_name(tier);
 }
 
 static void print_budget(const hyp_plan *plan) {
@@ -55,7 +56,7 @@ static char site_letter(uint8_t site) {
 
 static char bulk_letter(const hyp_plan *plan, uint32_t l) {
     if (plan->bulk_site[l] > 0) return site_letter(plan->bulk_site[l]);
-    if (plan->mode == HYP_MODE_MMAP) return '.';
+    if (hyp_mode_is_mapped(plan->mode)) return '.';
     float share = plan->bulk_resident[l];
     return share >= 1 ? 'R' : share <= 0 ? '.' : (char)('0' + (int)(share * 10));
 }
@@ -69,13 +70,13 @@ static void print_picture(const hyp_machine *machine, const hyp_plan *plan, int 
             putchar(l % 10 == 0 ? '|' : ' ');
         printf("\n    attention ");
         for (uint32_t l = from; l < to; l++)
-            putchar(plan->mode == HYP_MODE_MMAP ? '.' : site_letter(plan->layer_site[l]));
+            putchar(hyp_mode_is_mapped(plan->mode) ? '.' : site_letter(plan->layer_site[l]));
         printf("\n    FFN       ");
         for (uint32_t l = from; l < to; l++)
             putchar(bulk_letter(plan, l));
         putchar('\n');
     }
-    printf("  R in RAM, digit: tenths in RAM, . %s", plan->mode == HYP_MODE_MMAP ? "page cache" : "SSD");
+    printf("  R in RAM, digit: tenths in RAM, . %s", hyp_mode_is_mapped(plan->mode) ? "page cache" : "SSD");
     for (size_t d = 0; d < plan->n_devices; d++)
         printf(", %c %s", 'A' + (char)d, machine->hardware.devices[d].name);
     putchar('\n');
@@ -112,7 +113,7 @@ void hyp_plan_view_print(const hyp_model *model, const hyp_machine *machine, con
     print_tiers(machine, plan);
     print_picture(machine, plan, width);
     hyp_plan_view_speed(machine, plan);
-    if (plan->mode != HYP_MODE_MMAP)
+    if (!hyp_mode_is_mapped(plan->mode))
         printf("  placement    %.4g ms a token greedily, %.4g ms optimised%s\n", 1e3 * plan->greedy_token_s,
                1e3 * plan->optimal_token_s, plan->optimal ? "" : " (not proven)");
 }

@@ -151,7 +151,7 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *
     int r = hyp_setup_make(&options, model, ret_setup, err);
     if (r == HYP_OK) r = hyp_engine_open(&config, ret, err);
     hyp_progress_end(&progress);
-    if (r == HYP_OK && !args->quiet && hyp_engine_get_info(*ret)->mode != HYP_MODE_RESIDENT)
+    if (r == HYP_OK && !args->quiet && !hyp_mode_is_resident(hyp_engine_get_info(*ret)->mode))
         fprintf(stderr, "mode %s: %s\n", hyp_mode_name(hyp_engine_get_info(*ret)->mode),
                 hyp_engine_get_info(*ret)->reason);
     return r;

@@ -91,7 +91,7 @@ void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate
     hyp_run_report_closing(engine, n_prompt, r, out);
     hyp_bound bound = hyp_generate_bound(r, info->disk_bytes_per_s);
     fprintf(out, "bound: %.2f tok/s, limited by %s\n", bound.tok_per_s, bound.by_disk ? "disk" : "compute");
-    if (info->mode != HYP_MODE_EXPERTS && info->mode != HYP_MODE_FFN) return;
+    if (!hyp_mode_streams(info->mode)) return;
     double hit = (double)(b->hit_bytes - a->hit_bytes), miss = (double)(b->miss_bytes - a->miss_bytes);
     double tokens = r->n_decoded > 0 ? (double)r->n_decoded : 1;
     fprintf(out, "cache: %s beside %s pinned, hit rate %.1f %%\n",
@@ -109,7 +109,7 @@ void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate
         fprintf(out, "packed copy: %s of it read, experts %s, %s\n",
                 hyp_text_format_bytes(b->sidecar_bytes, x, sizeof x), b->whole_experts ? "whole" : "part by part",
                 sidecar);
-    if (info->mode != HYP_MODE_EXPERTS) return;
+    if (!hyp_mode_routes(info->mode)) return;
     fprintf(out, "prefetch: %s, %s read ahead, %s of it used; %.0f %% of the experts foretold\n",
             b->prefetch_on ? "on" : "off",
             hyp_text_format_bytes(b->prefetch_issued_bytes - a->prefetch_issued_bytes, x, sizeof x),
@@ -225,7 +225,7 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
     yyjson_mut_obj_add_real(d, root, "prefill_tok_per_s", rate((double)n_prompt, result->prefill_s));
     yyjson_mut_obj_add_real(d, root, "decode_tok_per_s", rate((double)result->n_decoded, result->decode_s));
     add_costs(d, root, engine);
-    if (info->mode == HYP_MODE_EXPERTS || info->mode == HYP_MODE_FFN) {
+    if (hyp_mode_streams(info->mode)) {
         add_streaming(d, root, result);
         add_sidecar(d, root, engine);
     }

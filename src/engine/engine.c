@@ -46,7 +46,7 @@ static bool on_progress(float fraction, void *user) {
 }
 
 static bool is_streaming(const hyp_engine *e) {
-    return e->info.mode == HYP_MODE_EXPERTS || e->info.mode == HYP_MODE_FFN;
+    return hyp_mode_streams(e->info.mode);
 }
 
 /* Map the model through libllama. `ret_bases` gets where each file is, or NULL. */
@@ -56,12 +56,12 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     /* When streaming, the bar shows our own reading. */
     if (!is_streaming(e)) params.progress_callback = on_progress, params.progress_callback_user_data = &progress;
     hyp_offload_apply(&e->offload, &params);
-    params.use_extra_bufts = e->info.mode == HYP_MODE_RESIDENT && !e->plan->request.no_repack;
+    params.use_extra_bufts = hyp_mode_is_resident(e->info.mode) && !e->plan->request.no_repack;
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
-    bool lazy = is_streaming(e) || (e->info.mode == HYP_MODE_MMAP && config->model->bytes > e->info.budget_bytes);
+    bool lazy = is_streaming(e) || (hyp_mode_is_mapped(e->info.mode) && config->model->bytes > e->info.budget_bytes);
     int r = hyp_mapping_begin(config->model, lazy, err);
     if (r != HYP_OK) return r;
-    hyp_hugepages_enable(e->info.mode == HYP_MODE_RESIDENT);
+    hyp_hugepages_enable(hyp_mode_is_resident(e->info.mode));
     hyp_runtime_clear_error();
     e->llama = llama_model_load_from_file(config->model->path, params);
     hyp_mapping_end(ret_bases);
@@ -76,7 +76,7 @@ static bool host_range(const hyp_engine *e, size_t file, uint64_t *ret_first, ui
     uint64_t first = UINT64_MAX, end = 0;
     for (size_t i = 0; i < e->model->n_tensors; i++) {
         const hyp_tensor *t = &e->model->tensors[i];
-        bool host = e->plan->tensor_tier[i] < HYP_TIER_DEVICE || t->role == HYP_ROLE_EMBEDDING;
+        bool host = hyp_tier_on_host(e->plan->tensor_tier[i]) || t->role == HYP_ROLE_EMBEDDING;
         if (t->file != file || !host || t->bytes == 0) continue;
         first = HYP_MIN(first, t->offset);
         end = HYP_MAX(end, t->offset + t->bytes);
@@ -208,7 +208,7 @@ static int take_setup(hyp_engine *e, const hyp_engine_config *config, hyp_err *e
     e->hardware = setup->hardware;
     e->plan = setup->plan;
     e->info.rates_measured = disk_measured && setup->machine_source != HYP_PROFILE_DEFAULT;
-    e->may_fall_back = e->plan->request.mode == HYP_MODE_AUTO;
+    e->may_fall_back = hyp_mode_is_open(e->plan->request.mode);
     if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
     e->info.mode = e->plan->mode;
     e->info.budget_bytes = e->plan->budget_bytes;
@@ -222,7 +222,7 @@ static int check_wishes(const hyp_engine *e, const hyp_engine_config *config, hy
         config->warn("--vram changes nothing: no device is used beside the CPU", config->warn_user);
     if (config->sidecar_path != NULL && !is_streaming(e) && config->warn != NULL)
         config->warn("the packed copy is not read: in this mode nothing is streamed", config->warn_user);
-    if (config->trace_path == NULL || e->info.mode == HYP_MODE_EXPERTS) return HYP_OK;
+    if (config->trace_path == NULL || hyp_mode_routes(e->info.mode)) return HYP_OK;
     hyp_err_set(err, HYP_EUNSUPPORTED, "mode %s has no routing to record", hyp_mode_name(e->info.mode));
     hyp_err_hint(err, config->model->n_experts > 0 ? "--mode experts records what the router chooses"
                                                    : "this model has no experts");
@@ -365,7 +365,7 @@ size_t hyp_engine_max_batch(const hyp_engine *e) {
 static uint64_t host_bytes(const hyp_engine *e) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < e->model->n_tensors; i++)
-        if (e->plan->tensor_tier[i] < HYP_TIER_DEVICE) bytes += e->model->tensors[i].bytes;
+        if (hyp_tier_on_host(e->plan->tensor_tier[i])) bytes += e->model->tensors[i].bytes;
     return bytes;
 }
 

@@ -39,8 +39,7 @@ static int add_overrides(const hyp_model *model, const hyp_plan *plan, const ggm
     if (p->overrides == NULL || p->patterns == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the placement");
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
-        uint8_t site =
-            plan->tensor_tier[i] >= HYP_TIER_DEVICE ? (uint8_t)(plan->tensor_tier[i] - HYP_TIER_DEVICE + 1) : 0;
+        uint8_t site = hyp_tier_site(plan->tensor_tier[i]);
         /* libllama keeps the embedding on the host; where it is the output matrix too, it makes the device's copy
          * itself. */
         if (site == site_by_layer(plan, t) || t->bytes == 0 || t->role == HYP_ROLE_EMBEDDING) continue;

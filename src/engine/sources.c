@@ -23,7 +23,7 @@ int hyp_engine_open_mirrors(hyp_engine *e, const hyp_engine_config *config, hyp_
         hyp_mirrors_open(config->model, config->mirrors, config->n_mirrors, config->mirrors_may_lack, &e->mirrors, err);
     if (r != HYP_OK) return r;
     if (e->mirrors.missing[0] != '\0') warn(e, e->mirrors.missing);
-    if (e->mirrors.n > 0 && e->info.mode == HYP_MODE_RESIDENT)
+    if (e->mirrors.n > 0 && hyp_mode_is_resident(e->info.mode))
         warn(e, "the mirror is not read: the model fits in memory and is loaded by llama.cpp");
     return HYP_OK;
 }
@@ -34,7 +34,7 @@ void hyp_engine_guard_copies(hyp_engine *e, size_t i, int handle, uint64_t offse
     for (uint32_t m = 0; m < n; m++)
         fds[m] = e->mirrors.items[m].fds[i];
     hyp_mapping_guard_copies(handle, fds, n, offset);
-    if (e->info.mode == HYP_MODE_RESIDENT || e->info.mode == HYP_MODE_MMAP) hyp_mapping_rescue_whole(handle);
+    if (!hyp_mode_streams(e->info.mode)) hyp_mapping_rescue_whole(handle);
 }
 
 const char *hyp_engine_source_path(const hyp_engine *e, uint32_t source) {

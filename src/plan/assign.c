@@ -16,7 +16,7 @@ static hyp_tier tier_of(const draft *d, const hyp_tensor *t) {
     if (!hyp_cost_is_touched(d->model, t)) return HYP_TIER_FILE;
     bool bulk = l < head && in_bulk(d, t);
     uint8_t site = bulk ? d->best.bulk_site[l] : d->best.site[l];
-    if (site > 0) return (hyp_tier)(HYP_TIER_DEVICE + site - 1);
+    if (site > 0) return hyp_tier_of_site(site);
     if (d->mode == HYP_MODE_MMAP) return HYP_TIER_FILE;
     if (!bulk || d->mode == HYP_MODE_RESIDENT) return HYP_TIER_PINNED;
     if (d->mode == HYP_MODE_EXPERTS) return HYP_TIER_CACHE;
@@ -95,8 +95,8 @@ void hyp_plan_assign(const draft *d, hyp_plan *plan) {
 
 uint64_t hyp_plan_device_weights(const hyp_plan *plan, bool remote) {
     uint64_t sum = 0;
-    for (size_t d = 0; d < plan->n_devices; d++)
+    for (uint8_t d = 0; d < plan->n_devices; d++)
         for (int r = 0; r < HYP_N_ROLES && (plan->device_kind[d] == HYP_DEVICE_REMOTE) == remote; r++)
-            sum += plan->bytes[HYP_TIER_DEVICE + d][r];
+            sum += plan->bytes[hyp_tier_of_site(d + 1)][r];
     return sum;
 }

@@ -158,8 +158,7 @@ static int choose(draft *d, hyp_err *err) {
     int r = HYP_ENOMEM;
     bool experts = has_streamable(d->model, HYP_MODE_EXPERTS), ffn = has_streamable(d->model, HYP_MODE_FFN);
     if ((wanted == HYP_MODE_EXPERTS && !experts) || (wanted == HYP_MODE_FFN && !ffn)) {
-        hyp_err_set(err, HYP_EUNSUPPORTED, "this model has no %s to stream",
-                    wanted == HYP_MODE_EXPERTS ? "routed experts" : "dense FFN");
+        hyp_err_set(err, HYP_EUNSUPPORTED, "this model has no %s to stream", hyp_mode_streamed(wanted));
         hyp_err_hint(err, "use --mode auto");
         return HYP_EUNSUPPORTED;
     }
@@ -303,14 +302,6 @@ void hyp_plan_free(hyp_plan *plan) {
     free(plan->bulk_resident);
     free(plan->expert_uses);
     free(plan);
-}
-
-const char *hyp_tier_name(hyp_tier tier) {
-    static const char *const names[] = {"pinned in RAM", "RAM cache", "SSD",       "page cache", "device 0",
-                                        "device 1",      "device 2",  "device 3",  "device 4",   "device 5",
-                                        "device 6",      "device 7",  "device 8",  "device 9",   "device 10",
-                                        "device 11",     "device 12", "device 13", "device 14",  "device 15"};
-    return (unsigned)tier < HYP_ARRAY_LEN(names) ? names[tier] : "?";
 }
 
 const char *hyp_limit_name(hyp_limit limit) {

@@ -4,8 +4,8 @@
  * The same inputs give the same plan. README.md has the formulas. */
 #pragma once
 #include "gguf/model.h"
-#include "hw/hardware.h"
 #include "plan/mode.h"
+#include "plan/tier.h"
 
 typedef struct hyp_plan_request {
     hyp_mode mode;            /* HYP_MODE_AUTO or what the user forces */
@@ -22,15 +22,6 @@ typedef struct hyp_plan_request {
     const float *expert_uses; /* expected uses of an expert a token, n_layers * n_experts, or NULL: all alike */
     double time_limit_s;      /* for the optimiser; 0 = 2 */
 } hyp_plan_request;
-
-typedef enum hyp_tier {
-    HYP_TIER_PINNED, /* in RAM from start to end */
-    HYP_TIER_CACHE,  /* comes from the SSD on demand and stays in a bounded cache: routed experts */
-    HYP_TIER_STREAM, /* comes from the SSD in every pass: a dense FFN without room */
-    HYP_TIER_FILE,   /* left to the kernel's page cache: a row a token, or not used at all; in mode mmap everything */
-    HYP_TIER_DEVICE, /* + d: on hardware->devices[d] */
-    HYP_N_TIERS = HYP_TIER_DEVICE + HYP_HARDWARE_MAX_DEVICES,
-} hyp_tier;
 
 typedef enum hyp_limit { HYP_LIMIT_COMPUTE, HYP_LIMIT_MEMORY, HYP_LIMIT_DISK } hyp_limit;
 
@@ -113,8 +104,6 @@ typedef struct hyp_plan_run {
 HYP_NODISCARD int hyp_plan_predict(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan *plan,
                                    const hyp_plan_run *run, hyp_prediction *ret, hyp_err *err);
 
-/* "pinned in RAM", "RAM cache", "SSD", "page cache", "device 0"... Static storage. */
-const char *hyp_tier_name(hyp_tier tier);
 /* "compute", "memory", "disk". */
 const char *hyp_limit_name(hyp_limit limit);
 

@@ -165,10 +165,8 @@ static void get_stats(void *model, hyp_engine_stats *ret, hyp_backend_placement 
     uint64_t host = l->model->tensor_bytes - p.gpu_bytes - p.remote_bytes;
     hyp_engine_get_stats(l->engine, ret);
     hyp_mode mode = hyp_engine_get_info(l->engine)->mode;
-    if (mode == HYP_MODE_RESIDENT)
-        p.pinned_bytes = host;
-    else if (mode == HYP_MODE_MMAP)
-        p.disk_bytes = host;
+    if (!hyp_mode_streams(mode))
+        *(hyp_mode_is_mapped(mode) ? &p.disk_bytes : &p.pinned_bytes) = host;
     else {
         p.pinned_bytes = HYP_MIN(ret->pinned_bytes, host);
         p.cached_bytes = HYP_MIN(ret->cache_capacity_bytes, host - p.pinned_bytes);

@@ -71,9 +71,8 @@ static double decode_rate(const hyp_model *model, const hyp_hardware *hardware, 
     *ret = (hyp_prediction){0};
     if (disk > 0) hw.disk_bytes_per_s = disk; /* what plain mmap gets follows other laws: it stays */
     if (hyp_plan_make(model, &hw, request, &plan, NULL) != HYP_OK) return 0;
-    bool streaming = plan->mode == HYP_MODE_EXPERTS || plan->mode == HYP_MODE_FFN;
     *ret = plan->prediction;
-    if (!streaming) ret->read_bytes = 0;
+    if (!hyp_mode_streams(plan->mode)) ret->read_bytes = 0;
     hyp_plan_free(plan);
     return ret->decode_tok_per_s;
 }

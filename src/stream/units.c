@@ -8,7 +8,7 @@
 enum { JOIN_GAP_BYTES = 65536, MAX_RUN_BYTES = 256 << 20 };
 
 static bool on_host(const hyp_plan *plan, size_t i) {
-    return plan->tensor_tier[i] < HYP_TIER_DEVICE;
+    return hyp_tier_on_host(plan->tensor_tier[i]);
 }
 
 static bool is_streamed(const hyp_model *model, const hyp_plan *plan, size_t i) {
@@ -56,7 +56,7 @@ static void add_layer(const hyp_model *model, hyp_mode mode, int layer, const si
 /* Pinned by the plan, or of a streamed kind but not cut (matrices of unequal numbers of experts). */
 static bool is_pinned(const hyp_model *model, const hyp_plan *plan, size_t i, const hyp_units *u) {
     if (u->tensors[i].layer != HYP_NOT_STREAMED || model->tensors[i].bytes == 0) return false;
-    return on_host(plan, i) && plan->tensor_tier[i] != HYP_TIER_FILE;
+    return hyp_tier_is_paged(plan->tensor_tier[i]);
 }
 
 static void add_always_runs(const hyp_model *model, const hyp_plan *plan, uint64_t page, hyp_units *u) {

@@ -1,23 +1,12 @@
 /* ring.h - streaming units that are used in a fixed cyclic order, as the layers of a dense model are.
  *
  * Access is cyclic, so a recency cache would hit nothing: as many units as fit are pinned for good (`always` units of
- * the pager), spread evenly over the cycle, and the others stream through the frames that are left. While a unit
- * computes, the next ones in the order are read into every free frame, across the end of the cycle, so that the disk
- * never idles.
+ * the pager; plan/pin.h says which), and the others stream through the frames that are left. While a unit computes, the
+ * next ones in the order are read into every free frame, across the end of the cycle, so that the disk never idles.
  *
- * What to pin and how the window moves are pure functions. Threads: the pager's owner. */
+ * How the window moves is a pure function. Threads: the pager's owner. */
 #pragma once
 #include "pager/pager.h"
-
-/* Choose `n_pinned` of `n` units so that the gaps between the others' turns are as equal as can be:
- * unit i is streamed where floor((i + 1) s / n) > floor(i s / n), s = n - n_pinned. */
-void hyp_ring_spread(uint32_t n, uint32_t n_pinned, bool *ret_pinned);
-
-/* Pin as many of `n` units, of `bytes[i]` frame bytes each, as leave room in `budget_bytes` for `n_slots` (at least 1)
- * of the largest streamed one. `*ret_n_pinned` of `ret_pinned[0..n)` are true. Returns false when not even one slot
- * fits; when fewer than `n_slots` do, nothing is pinned. */
-bool hyp_ring_fit(const uint64_t *bytes, uint32_t n, uint64_t budget_bytes, uint32_t n_slots, bool *ret_pinned,
-                  uint32_t *ret_n_pinned);
 
 /* The consecutive places of a cycle of `n` whose units are held: [head, head + held), modulo n. */
 typedef struct hyp_ring_window {

@@ -4,17 +4,10 @@
 
 #include <string.h>
 
-static bool in_bulk(const draft *d, const hyp_tensor *t) {
-    hyp_mode mode = d->mode;
-    if (mode == HYP_MODE_RESIDENT || mode == HYP_MODE_MMAP)
-        mode = d->model->n_experts > 0 ? HYP_MODE_EXPERTS : HYP_MODE_FFN;
-    return hyp_plan_is_streamed(t, mode);
-}
-
 static hyp_tier tier_of(const draft *d, const hyp_tensor *t) {
     size_t head = d->cost.n_layers - 1, l = t->layer >= 0 && (size_t)t->layer < head ? (size_t)t->layer : head;
     if (!hyp_cost_is_touched(d->model, t)) return HYP_TIER_FILE;
-    bool bulk = l < head && in_bulk(d, t);
+    bool bulk = l < head && hyp_units_is_streamed(t, hyp_units_mode(d->model, d->mode));
     uint8_t site = bulk ? d->best.bulk_site[l] : d->best.site[l];
     if (site > 0) return hyp_tier_of_site(site);
     if (d->mode == HYP_MODE_MMAP) return HYP_TIER_FILE;

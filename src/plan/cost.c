@@ -7,23 +7,10 @@
 #include <ggml.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
-
-enum {
-    MIN_SLICE_BYTES = 16384, /* smaller slices are biases and scales: pinned with the rest */
-};
 
 /* Graph nodes a weight tensor brings along (norm, multiply, rope, add, view, copy to the cache ...): 3.5 on average
  * over dense and expert graphs of libllama 0.7. */
 static const double nodes_per_tensor = 3.5;
-
-bool hyp_plan_is_streamed(const hyp_tensor *t, hyp_mode mode) {
-    if (t->layer < 0) return false;
-    if (mode == HYP_MODE_EXPERTS)
-        return t->role == HYP_ROLE_ROUTED_EXPERT && t->n_experts > 0 && t->expert_bytes >= MIN_SLICE_BYTES;
-    bool ffn = t->role == HYP_ROLE_FFN_GATE || t->role == HYP_ROLE_FFN_UP || t->role == HYP_ROLE_FFN_DOWN;
-    return mode == HYP_MODE_FFN && ffn && t->bytes >= MIN_SLICE_BYTES;
-}
 
 bool hyp_cost_is_touched(const hyp_model *model, const hyp_tensor *t) {
     /* Trailing layers for multi-token prediction are not run. */
@@ -32,14 +19,6 @@ bool hyp_cost_is_touched(const hyp_model *model, const hyp_tensor *t) {
     if (t->role != HYP_ROLE_EMBEDDING) return true;
     /* Without an output tensor the embedding is the output head: multiplied whole for every token. */
     return strcmp(t->name, "token_embd.weight") == 0 && hyp_model_tensor(model, "output.weight") == NULL;
-}
-
-/* Frames of one slice: page-rounded on both sides unless it happens to be aligned. Of this system's pages, which are 16
- * or 64 KiB on some machines: what else is planned for another machine, its page is taken for ours. */
-static uint64_t frame_bytes(const hyp_tensor *t, uint64_t bytes) {
-    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    bool aligned = t->offset % page == 0 && bytes % page == 0;
-    return aligned ? bytes : (bytes + 2 * page - 2) / page * page;
 }
 
 static double elements(const hyp_tensor *t) {
@@ -84,14 +63,6 @@ static void add_tensor_times(const rates *r, const hyp_tensor *t, double share, 
     }
 }
 
-/* Which of the two kinds of bulk a tensor belongs to in `mode`, if any. A resident or mapped model is cut the same way,
- * so that its FFN or experts can be placed apart from the layer. */
-static bool is_bulk(const hyp_model *model, const hyp_tensor *t, hyp_mode mode) {
-    if (mode == HYP_MODE_RESIDENT || mode == HYP_MODE_MMAP)
-        mode = model->n_experts > 0 ? HYP_MODE_EXPERTS : HYP_MODE_FFN;
-    return hyp_plan_is_streamed(t, mode);
-}
-
 static double repack_seconds(const hyp_hardware *hardware, const hyp_tensor *t) {
     double rate = hyp_hardware_rate(hardware, t->type).repack_bytes_per_s;
     return rate > 0 ? (double)t->bytes / rate : 0;
@@ -105,10 +76,10 @@ typedef struct layer_sums {
 
 static void add_bulk(const hyp_model *model, const rates *r, const hyp_tensor *t, hyp_cost *cost, layer_sums *sums) {
     hyp_place_layer *layer = &cost->layers[t->layer];
-    bool streams = cost->mode == HYP_MODE_EXPERTS || cost->mode == HYP_MODE_FFN;
+    bool streams = hyp_mode_streams(cost->mode);
     uint32_t n = t->n_experts > 0 ? t->n_experts : 1;
     double share = t->n_experts > 0 ? (double)HYP_MIN(HYP_MAX(model->n_experts_used, 1u), n) / n : 1;
-    uint64_t slice = streams ? frame_bytes(t, t->bytes / n) : t->bytes / n;
+    uint64_t slice = streams ? hyp_units_frame_bound(t, t->bytes / n) : t->bytes / n;
     add_tensor_times(r, t, share, layer->bulk_s, cost->wide[t->layer].bulk_s);
     layer->bulk_bytes += slice * n;
     layer->divisible = t->n_experts > 0;
@@ -199,7 +170,10 @@ int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hy
         hyp_cost_free(&cost);
         return hyp_err_set(err, HYP_ENOMEM, "no memory for the planner");
     }
-    rates r = rates_of(model, hardware, mode == HYP_MODE_RESIDENT && !request->no_repack);
+    /* A resident or mapped model is cut as it would stream, so that its FFN or experts can be placed apart from the
+     * layer. */
+    const hyp_mode bulk_mode = hyp_units_mode(model, mode);
+    rates r = rates_of(model, hardware, hyp_mode_is_resident(mode) && !request->no_repack);
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
         size_t l = t->layer >= 0 && (uint32_t)t->layer < model->n_layers ? (size_t)t->layer : n - 1;
@@ -209,7 +183,7 @@ int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hy
         }
         sums[l].n_tensors++;
         if (r.repacked) cost.wide[l].repack_s += repack_seconds(hardware, t);
-        if (l + 1 < n && is_bulk(model, t, mode)) {
+        if (l + 1 < n && hyp_units_is_streamed(t, bulk_mode)) {
             add_bulk(model, &r, t, &cost, &sums[l]);
             continue;
         }

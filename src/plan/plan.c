@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "plan/pin.h"
 #include "plan/place_priv.h"
 #include "plan/plan_priv.h"
 
@@ -50,7 +51,7 @@ static void set_problem(draft *d) {
                              .time_limit_s = d->request.time_limit_s};
     hyp_plan_shares(d->mode, &d->cost, d->hardware, &p->wait_share, &p->idle_share);
     /* Experts: one layer's choice must be in memory at once. Dense: one FFN computes while the next is read. */
-    p->stream_bytes = d->mode == HYP_MODE_FFN ? 2 * d->cost.step_bytes : d->cost.step_bytes;
+    p->stream_bytes = d->mode == HYP_MODE_FFN ? HYP_PIN_SLOTS * d->cost.step_bytes : d->cost.step_bytes;
     for (size_t i = 0; i < p->n_devices; i++) {
         const hyp_device *device = &d->hardware->devices[i];
         p->devices[i] = (hyp_place_device){.capacity_bytes = device_capacity(device, &d->request),
@@ -118,7 +119,7 @@ static int draft_mode(draft *d, hyp_mode mode, uint64_t *ret_least, hyp_err *err
 
 static bool has_streamable(const hyp_model *model, hyp_mode mode) {
     for (size_t i = 0; i < model->n_tensors; i++)
-        if (hyp_plan_is_streamed(&model->tensors[i], mode)) return true;
+        if (hyp_units_is_streamed(&model->tensors[i], mode)) return true;
     return false;
 }
 
@@ -273,6 +274,13 @@ static int write_plan(draft *d, hyp_plan **ret, hyp_err *err) {
     spread_ffn(d);
     spread_experts(d);
     hyp_plan_assign(d, plan);
+    if (hyp_mode_streams(plan->mode)) {
+        int r = hyp_units_make(d->model, plan->mode, plan->tensor_tier, &plan->units, err);
+        if (r != HYP_OK) {
+            hyp_plan_free(plan);
+            return r;
+        }
+    }
     plan->prediction = hyp_plan_predict_draft(d);
     write_reason(d, plan);
     *ret = plan;
@@ -301,6 +309,7 @@ void hyp_plan_free(hyp_plan *plan) {
     free(plan->bulk_site);
     free(plan->bulk_resident);
     free(plan->expert_uses);
+    hyp_units_free(&plan->units);
     free(plan);
 }
 

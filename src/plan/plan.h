@@ -6,6 +6,7 @@
 #include "gguf/model.h"
 #include "plan/mode.h"
 #include "plan/tier.h"
+#include "plan/units.h"
 
 typedef struct hyp_plan_request {
     hyp_mode mode;            /* HYP_MODE_AUTO or what the user forces */
@@ -62,6 +63,7 @@ typedef struct hyp_plan {
     float *bulk_resident;  /* share of a host bulk in RAM (of the cache, for experts) */
     uint32_t n_ffn_pinned; /* mode ffn: FFN layers in RAM, and on the SSD */
     uint32_t n_ffn_streamed;
+    hyp_units units;      /* what streams, cut for `mode`; no layer and nothing `always` in modes that do not stream */
     int32_t n_gpu_layers; /* for libllama: the last layers, output head included */
     size_t n_devices;
     float tensor_split[HYP_HARDWARE_MAX_DEVICES];    /* layers a device, in its proportions */
@@ -106,7 +108,3 @@ HYP_NODISCARD int hyp_plan_predict(const hyp_model *model, const hyp_hardware *h
 
 /* "compute", "memory", "disk". */
 const char *hyp_limit_name(hyp_limit limit);
-
-/* Does a streaming mode (HYP_MODE_EXPERTS, HYP_MODE_FFN) stream this tensor? The engine cuts units by the same rule.
- * Pure. */
-bool hyp_plan_is_streamed(const hyp_tensor *tensor, hyp_mode mode);

@@ -22,9 +22,8 @@ static const double ring_idle_share = 0.5;
 void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *hardware, double *ret_wait,
                      double *ret_idle) {
     double base = 0, bulk = 0;
-    bool streams = mode == HYP_MODE_EXPERTS || mode == HYP_MODE_FFN;
     *ret_wait = *ret_idle = mode == HYP_MODE_MMAP; /* a page fault stops whoever computes: they take turns */
-    if (streams) *ret_wait = HYP_MIN(map_s_per_byte * hardware->disk_bytes_per_s, 1.0);
+    if (hyp_mode_streams(mode)) *ret_wait = HYP_MIN(map_s_per_byte * hardware->disk_bytes_per_s, 1.0);
     if (mode == HYP_MODE_FFN) *ret_idle = ring_idle_share;
     if (mode != HYP_MODE_EXPERTS || cost->n_parts == 0) return;
     for (size_t l = 0; l < cost->n_layers; l++)
@@ -242,8 +241,7 @@ int hyp_plan_predict(const hyp_model *model, const hyp_hardware *hardware, const
     int r = hyp_plan_cost_draft(&d, err);
     if (r == HYP_OK) r = place_as_planned(plan, &d, err);
     if (r == HYP_OK) {
-        bool streams = d.mode == HYP_MODE_EXPERTS || d.mode == HYP_MODE_FFN;
-        if (streams && run->pinned_bytes + run->cache_bytes > 0) use_frames(&d, run);
+        if (hyp_mode_streams(d.mode) && run->pinned_bytes + run->cache_bytes > 0) use_frames(&d, run);
         /* Whether it fits was decided when it was planned: the times are what is wanted here. */
         (void)!hyp_place_evaluate(&d.problem, &d.best);
         fill_slowly(&d, run);

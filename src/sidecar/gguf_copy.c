@@ -71,25 +71,19 @@ static struct gguf_context *aligned_gguf(void) {
 /* What is always needed in the file's order, then the layers. */
 static int make_order(gguf_writer *w, hyp_err *err) {
     const hyp_model *m = w->model;
-    HYP_AUTOFREE hyp_sidecar_layer *layers = NULL;
-    HYP_AUTOFREE bool *streamed = calloc(m->n_tensors + 1, sizeof *streamed);
-    uint32_t n_layers = 0;
+    HYP_CLEANUP(hyp_units_free) hyp_units units = {0};
     w->order = calloc(m->n_tensors + 1, sizeof *w->order);
     w->offsets = calloc(m->n_tensors + 1, sizeof *w->offsets);
-    if (streamed == NULL || w->order == NULL || w->offsets == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu tensors", m->n_tensors);
-    hyp_err none = HYP_ERR_NONE;
-    int r = hyp_sidecar_layers(m, &layers, &n_layers, &none);
-    if (r != HYP_OK && r != HYP_EUNSUPPORTED) return hyp_err_pass(err, &none); /* cppcheck-suppress memleak */
-    for (uint32_t i = 0; i < n_layers; i++)
-        for (uint32_t k = 0; k < layers[i].n_tensors; k++)
-            streamed[layers[i].tensors[k]] = true;
+    if (w->order == NULL || w->offsets == NULL)
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu tensors", m->n_tensors);
+    int r = hyp_units_of_model(m, &units, err);
+    if (r != HYP_OK) return r;
     size_t n = 0;
     for (size_t i = 0; i < m->n_tensors; i++)
-        if (!streamed[i]) w->order[n++] = i;
-    for (uint32_t i = 0; i < n_layers; i++)
-        for (uint32_t k = 0; k < layers[i].n_tensors; k++)
-            w->order[n++] = layers[i].tensors[k];
+        if (units.tensors[i].layer == HYP_UNITS_NONE) w->order[n++] = i;
+    for (uint32_t i = 0; i < units.n_layers; i++)
+        for (uint32_t part = 0; part < units.layers[i].n_parts; part++)
+            w->order[n++] = units.layers[i].tensors[part];
     return HYP_OK;
 }
 

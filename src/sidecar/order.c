@@ -1,6 +1,6 @@
 /* order.c - which experts should be neighbours: those that one token uses together, so that a layer's experts come in
  * fewer and longer reads. */
-#include "sidecar/sidecar.h"
+#include "sidecar/sidecar_priv.h"
 
 #include "base/mem.h"
 #include "predict/coact.h"
@@ -34,17 +34,17 @@ void hyp_sidecar_chain(uint32_t n, const uint64_t *uses, const uint32_t *togethe
     }
 }
 
-static int make_empty(const hyp_sidecar_layer *layers, uint32_t n_layers, hyp_sidecar_ranking *ret, hyp_err *err) {
-    *ret = (hyp_sidecar_ranking){.n_layers = n_layers, .experts = calloc(n_layers, sizeof(uint32_t *))};
-    for (uint32_t i = 0; ret->experts != NULL && i < n_layers; i++) {
-        ret->experts[i] = malloc(layers[i].n_experts * sizeof(uint32_t));
+static int make_empty(const hyp_units *units, hyp_sidecar_ranking *ret, hyp_err *err) {
+    *ret = (hyp_sidecar_ranking){.n_layers = units->n_layers, .experts = calloc(units->n_layers, sizeof(uint32_t *))};
+    for (uint32_t i = 0; ret->experts != NULL && i < units->n_layers; i++) {
+        ret->experts[i] = malloc(units->layers[i].n_units * sizeof(uint32_t));
         if (ret->experts[i] == NULL) break;
-        for (uint32_t e = 0; e < layers[i].n_experts; e++)
+        for (uint32_t e = 0; e < units->layers[i].n_units; e++)
             ret->experts[i][e] = e;
-        if (i + 1 == n_layers) return HYP_OK;
+        if (i + 1 == units->n_layers) return HYP_OK;
     }
     hyp_sidecar_ranking_free(ret);
-    return hyp_err_set(err, HYP_ENOMEM, "no memory for the order of %u layers", n_layers);
+    return hyp_err_set(err, HYP_ENOMEM, "no memory for the order of %u layers", units->n_layers);
 }
 
 /* Room for one layer's counts. */
@@ -58,10 +58,10 @@ static void free_counts(counts *c) {
     free(c->together);
 }
 
-static int make_counts(const hyp_sidecar_layer *layers, uint32_t n_layers, counts *ret, hyp_err *err) {
+static int make_counts(const hyp_units *units, counts *ret, hyp_err *err) {
     uint32_t most = 1;
-    for (uint32_t i = 0; i < n_layers; i++)
-        most = HYP_MAX(most, layers[i].n_experts);
+    for (uint32_t i = 0; i < units->n_layers; i++)
+        most = HYP_MAX(most, units->layers[i].n_units);
     *ret = (counts){calloc(most, sizeof(uint64_t)), calloc((size_t)most * most, sizeof(uint32_t))};
     if (ret->uses != NULL && ret->together != NULL) return HYP_OK;
     return hyp_err_set(err, HYP_ENOMEM, "no memory to count what %u experts do together", most);
@@ -92,15 +92,15 @@ static void count_visits(const hyp_trace *t, uint32_t layer, uint32_t n, counts 
     }
 }
 
-static int rank_by_trace(const hyp_model *model, const char *path, const hyp_sidecar_layer *layers,
-                         hyp_sidecar_ranking *ranking, counts *c, hyp_err *err) {
+static int rank_by_trace(const hyp_model *model, const char *path, const hyp_units *units, hyp_sidecar_ranking *ranking,
+                         counts *c, hyp_err *err) {
     hyp_trace *t = NULL;
     int r = hyp_trace_read(path, &t, err);
     if (r != HYP_OK) return r;
     bool same = strcmp(t->info.digest, model->digest) == 0 && t->info.n_layers == ranking->n_layers;
     for (uint32_t i = 0; same && i < ranking->n_layers; i++)
-        same = t->info.layers[i].n_experts == layers[i].n_experts &&
-               t->info.layers[i].model_layer == (uint32_t)layers[i].model_layer;
+        same = t->info.layers[i].n_experts == units->layers[i].n_units &&
+               t->info.layers[i].model_layer == (uint32_t)units->layers[i].model_layer;
     if (!same) {
         hyp_err_set(err, HYP_EINVAL, "%s is not a trace of this model", path);
         hyp_err_hint(err, "make one with: hypura run MODEL --mode experts --trace FILE");
@@ -108,8 +108,8 @@ static int rank_by_trace(const hyp_model *model, const char *path, const hyp_sid
         return HYP_EINVAL;
     }
     for (uint32_t i = 0; i < ranking->n_layers; i++) {
-        count_visits(t, i, layers[i].n_experts, c);
-        hyp_sidecar_chain(layers[i].n_experts, c->uses, c->together, ranking->experts[i]);
+        count_visits(t, i, units->layers[i].n_units, c);
+        hyp_sidecar_chain(units->layers[i].n_units, c->uses, c->together, ranking->experts[i]);
     }
     ranking->order = HYP_SIDECAR_BY_TRACE;
     hyp_trace_free(t);
@@ -131,13 +131,13 @@ static void count_statistics(hyp_coact *coact, uint32_t layer, uint32_t n, count
     }
 }
 
-static int rank_by_statistics(const hyp_model *model, const hyp_sidecar_layer *layers, hyp_sidecar_ranking *ranking,
-                              counts *c, hyp_err *err) {
+static int rank_by_statistics(const hyp_model *model, const hyp_units *units, hyp_sidecar_ranking *ranking, counts *c,
+                              hyp_err *err) {
     char path[PATH_MAX];
     HYP_AUTOFREE uint32_t *n_experts = calloc(ranking->n_layers, sizeof *n_experts);
     if (n_experts == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", ranking->n_layers);
     for (uint32_t i = 0; i < ranking->n_layers; i++)
-        n_experts[i] = layers[i].n_experts;
+        n_experts[i] = units->layers[i].n_units;
     hyp_coact *coact = NULL;
     hyp_coact_shape shape = {model->digest, ranking->n_layers, n_experts};
     if (hyp_coact_path(model->digest, path, sizeof path, NULL) != HYP_OK || access(path, R_OK) != 0) return HYP_OK;
@@ -154,18 +154,17 @@ static int rank_by_statistics(const hyp_model *model, const hyp_sidecar_layer *l
 }
 
 int hyp_sidecar_rank(const hyp_model *model, const char *trace_path, hyp_sidecar_ranking *ret, hyp_err *err) {
-    HYP_AUTOFREE hyp_sidecar_layer *layers = NULL;
+    HYP_CLEANUP(hyp_units_free) hyp_units units = {0};
     HYP_CLEANUP(free_counts) counts c = {0};
     hyp_sidecar_ranking ranking = {0};
-    uint32_t n = 0;
-    int r = hyp_sidecar_layers(model, &layers, &n, err);
-    if (r == HYP_OK) r = make_counts(layers, n, &c, err);
-    if (r == HYP_OK) r = make_empty(layers, n, &ranking, err);
+    int r = sidecar_units(model, &units, err);
+    if (r == HYP_OK) r = make_counts(&units, &c, err);
+    if (r == HYP_OK) r = make_empty(&units, &ranking, err);
     if (r != HYP_OK) return r;
     if (trace_path != NULL)
-        r = rank_by_trace(model, trace_path, layers, &ranking, &c, err);
+        r = rank_by_trace(model, trace_path, &units, &ranking, &c, err);
     else
-        r = rank_by_statistics(model, layers, &ranking, &c, err);
+        r = rank_by_statistics(model, &units, &ranking, &c, err);
     if (r == HYP_OK)
         *ret = ranking;
     else

@@ -50,26 +50,16 @@ void hyp_sidecar_free(hyp_sidecar *sidecar);
 
 /* --- the layout: layout.c, order.c --- */
 
-/* Which expert stands where, by streamed layer: `experts[layer]` holds all experts of the layer. */
+/* Which expert stands where, by streamed layer (hyp_units.layers): `experts[layer]` holds all experts of the layer. */
 typedef struct hyp_sidecar_ranking {
     hyp_sidecar_order order;
     uint32_t n_layers;
     uint32_t **experts;
 } hyp_sidecar_ranking;
 
-/* The layers that streaming would stream, as (model layer, experts or 1); at most model->n_layers of them, in order. */
-typedef struct hyp_sidecar_layer {
-    int model_layer;
-    uint32_t n_experts, n_tensors;
-    size_t tensors[HYP_UNIT_MAX_EXTENTS]; /* indices into model->tensors, in the order of use */
-} hyp_sidecar_layer;
-
-/* Errors: HYP_EUNSUPPORTED (nothing in this model is streamed), HYP_ENOMEM. The caller frees `*ret`. */
-HYP_NODISCARD int hyp_sidecar_layers(const hyp_model *model, hyp_sidecar_layer **ret, uint32_t *ret_n, hyp_err *err);
-
 /* Order by the trace at `trace_path`, which must be the model's; with NULL by the statistics kept in the user's cache
- * folder, and where there are none by number. Errors: HYP_EINVAL (another model's trace), HYP_ENOMEM, those of
- * hyp_trace_read(). */
+ * folder, and where there are none by number. Errors: HYP_EUNSUPPORTED (nothing in this model is streamed), HYP_EINVAL
+ * (another model's trace), HYP_ENOMEM, those of hyp_trace_read(). */
 HYP_NODISCARD int hyp_sidecar_rank(const hyp_model *model, const char *trace_path, hyp_sidecar_ranking *ret,
                                    hyp_err *err);
 void hyp_sidecar_ranking_free(hyp_sidecar_ranking *ranking);
@@ -78,8 +68,8 @@ void hyp_sidecar_ranking_free(hyp_sidecar_ranking *ranking);
  * always the one used most often together with the last. `uses` [n]; `together` [n * n], symmetric. Pure; `ret` [n]. */
 void hyp_sidecar_chain(uint32_t n, const uint64_t *uses, const uint32_t *together, uint32_t *ret);
 
-/* The sidecar that `model` would have, without checksums. Freed with hyp_sidecar_free(). Errors: those of
- * hyp_sidecar_layers(), HYP_EIO (a file cannot be examined), HYP_ELIMIT. */
+/* The sidecar that `model` would have, without checksums. Freed with hyp_sidecar_free(). Errors:
+ * HYP_EUNSUPPORTED (nothing in this model is streamed), HYP_EIO (a file cannot be examined), HYP_ELIMIT, HYP_ENOMEM. */
 HYP_NODISCARD int hyp_sidecar_layout(const hyp_model *model, const hyp_sidecar_ranking *ranking, uint32_t page_bytes,
                                      hyp_sidecar **ret, hyp_err *err);
 

@@ -1,5 +1,6 @@
 /* sidecar_priv.h - private to src/sidecar: the format's limits, and what its files share. */
 #pragma once
+#include "plan/units.h"
 #include "sidecar/sidecar.h"
 
 #define SIDECAR_MAGIC "HYPURAPK"
@@ -15,6 +16,10 @@ enum {
     SIDECAR_MIN_PAGE = 4096,
     SIDECAR_MAX_PAGE = 1 << 20,
 };
+
+/* What can be packed: the model's units (plan/units.h). The caller frees with hyp_units_free(). Errors:
+ * HYP_EUNSUPPORTED (there are none), HYP_ENOMEM. */
+HYP_NODISCARD int sidecar_units(const hyp_model *model, hyp_units *ret, hyp_err *err);
 
 /* Head, files and records, rounded up to pages. */
 uint64_t sidecar_head_bytes(uint32_t n_files, uint32_t n_runs, uint32_t page_bytes);

@@ -1,46 +1,31 @@
 /* dense.c - a dense model's FFN layers: as many as fit are pinned, spread evenly; the others go through a ring. */
 #include "stream/stream_priv.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "plan/pin.h"
 
 #include <string.h>
 
-/* Places in the ring: one layer computes while the next is read. More would only pin fewer layers. */
-enum { RING_SLOTS = 2 };
-
-static uint64_t unit_frame_bytes(const hyp_stream *s, const hyp_unit *unit, uint64_t page) {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < unit->n_extents; i++) {
-        const hyp_extent *e = &s->units.extents[unit->first_extent + i];
-        bytes += (e->offset + e->bytes + page - 1) / page * page - e->offset / page * page;
-    }
-    return bytes;
-}
-
-/* Which layers stay: sets `always` in the units before the pager is built. */
+/* Which layers stay: sets `always` in the pager's units before it is built. The plan chose them for the frames it
+ * expected; what is left of the budget now is known exactly, and is mostly more. So the same function chooses again. */
 static int dense_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *err) {
-    uint32_t n = (uint32_t)s->units.n_streamed;
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint32_t n = s->units->n_layers, n_pinned = 0;
     HYP_AUTOFREE uint64_t *bytes = calloc(n, sizeof *bytes);
     HYP_AUTOFREE bool *pinned = calloc(n, sizeof *pinned);
     s->dense.place = malloc(sizeof *s->dense.place * n);
     if (bytes == NULL || pinned == NULL || s->dense.place == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", n);
-    for (uint32_t i = 0; i < n; i++)
-        bytes[i] = unit_frame_bytes(s, &s->units.units[i], page);
-    uint64_t room = config->budget_bytes > s->units.always_bytes ? config->budget_bytes - s->units.always_bytes : 0;
-    uint64_t all = 0;
-    for (uint32_t i = 0; i < n; i++)
-        all += bytes[i];
-    uint32_t n_pinned = 0;
-    if (all <= room)
-        memset(pinned, true, n); /* everything fits: nothing to stream */
-    else
-        (void)hyp_ring_fit(bytes, n, room, RING_SLOTS, pinned,
-                           &n_pinned); /* too little even for a slot: the pager says so */
-    for (uint32_t i = 0; i < n; i++) {
-        s->units.units[i].always = pinned[i];
-        s->dense.place[i] = pinned[i] ? (uint32_t)STREAM_NO_LAYER : s->dense.n_streamed++;
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u layers", n);
+    for (uint32_t l = 0; l < n; l++)
+        bytes[l] = s->units->layers[l].frame_bytes;
+    uint64_t always = s->units->always_bytes, room = config->budget_bytes > always ? config->budget_bytes - always : 0;
+    /* Too little even for one layer at a time: the pager says so. */
+    (void)hyp_pin_fit(bytes, n, room, HYP_PIN_SLOTS, pinned, &n_pinned);
+    HYP_LOG(STREAM, INFO, "%u of %u FFN layers stay in RAM, %u were planned", n_pinned, n, config->plan->n_ffn_pinned);
+    for (uint32_t l = 0; l < n; l++) {
+        /* A dense layer is one unit: their numbers are the same. */
+        s->tables.units[l].always = pinned[l];
+        s->dense.place[l] = pinned[l] ? (uint32_t)STREAM_NO_LAYER : s->dense.n_streamed++;
     }
     return HYP_OK;
 }
@@ -55,7 +40,7 @@ static int dense_start(hyp_stream *s, hyp_err *err) {
     if (s->dense.n_streamed == 0) return HYP_OK;
     HYP_AUTOFREE uint32_t *units = malloc(sizeof *units * s->dense.n_streamed);
     if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the ring");
-    for (uint32_t i = 0; i < s->units.n_streamed; i++)
+    for (uint32_t i = 0; i < s->units->n_layers; i++)
         if (s->dense.place[i] != STREAM_NO_LAYER) units[s->dense.place[i]] = i;
     int r = hyp_ring_new(s->pager, units, s->dense.n_streamed, &s->dense.ring, err);
     if (r == HYP_OK) hyp_ring_start(s->dense.ring);
@@ -71,11 +56,11 @@ static void enter(hyp_stream *s, uint32_t layer, uint32_t n_tokens) {
     hyp_err failure = HYP_ERR_NONE;
     s->layer = layer;
     s->parts_passed = 0;
-    s->parts_all = (uint8_t)((1u << s->units.units[layer].n_extents) - 1);
+    s->parts_all = (uint8_t)((1u << s->units->layers[layer].n_parts) - 1);
     if (hyp_ring_step(s->dense.ring, s->dense.place[layer], n_tokens, &failure) != HYP_OK) stream_fail(s, &failure);
 }
 
-static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
+static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_units_ref *ref) {
     bool stop = false;
     if (ref != NULL && s->dense.place[ref->layer] != STREAM_NO_LAYER) {
         hyp_err failure = HYP_ERR_NONE;
@@ -85,11 +70,12 @@ static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hy
             hyp_names_put(&s->dense.pre_nodes, s->dense.last_name, 1);
             enter(s, ref->layer, (uint32_t)node->ne[1]);
         }
-        if (hyp_pager_wait(s->pager, ref->first_unit, mask, &failure) != HYP_OK) stream_fail(s, &failure);
+        if (hyp_pager_wait(s->pager, s->units->layers[ref->layer].first_unit, mask, &failure) != HYP_OK)
+            stream_fail(s, &failure);
         s->parts_passed |= mask;
         uint8_t later = s->parts_all & (uint8_t)~s->parts_passed;
         /* After the last part stop, to give the layer's frames back as soon as it has been computed. */
-        stop = later == 0 || !hyp_pager_ready(s->pager, ref->first_unit, later);
+        stop = later == 0 || !hyp_pager_ready(s->pager, s->units->layers[ref->layer].first_unit, later);
     } else {
         stop = hyp_names_get(&s->dense.pre_nodes, node->name) != HYP_NAMES_NONE;
     }

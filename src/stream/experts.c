@@ -26,7 +26,7 @@ enum { DISK_BOUND_SHARE = 4 };
 
 /* What the look-ahead's copy of the routers will take out of the budget; 0 when it is not worth it. */
 static uint64_t routers_bytes(const hyp_stream *s, uint64_t budget_bytes) {
-    uint64_t bytes = hyp_routers_bytes(s->model, &s->units);
+    uint64_t bytes = hyp_routers_bytes(s->model, s->units);
     return bytes <= budget_bytes / ROUTERS_SHARE ? bytes : 0;
 }
 
@@ -34,15 +34,15 @@ static int experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err 
     stream_experts *x = &s->experts;
     if (s->prefetch) s->routers_bytes = routers_bytes(s, config->budget_bytes);
     x->max_experts = 1;
-    for (uint32_t i = 0; i < s->units.n_layers; i++)
-        x->max_experts = HYP_MAX(x->max_experts, s->layers[i].n_units);
+    for (uint32_t i = 0; i < s->units->n_layers; i++)
+        x->max_experts = HYP_MAX(x->max_experts, s->units->layers[i].n_units);
     x->demand = calloc(x->max_experts, sizeof *x->demand);
     x->demand_tokens = calloc(x->max_experts, sizeof *x->demand_tokens);
     x->demand_experts = calloc(x->max_experts, sizeof *x->demand_experts);
     x->slot_of_expert = calloc(x->max_experts, sizeof *x->slot_of_expert);
     x->foretold = calloc(x->max_experts, sizeof *x->foretold);
     x->further = calloc(x->max_experts, sizeof *x->further);
-    x->inputs = calloc(s->units.n_layers, sizeof(struct ggml_tensor *));
+    x->inputs = calloc(s->units->n_layers, sizeof(struct ggml_tensor *));
     x->foretold_layer = STREAM_NO_LAYER;
     hyp_gate_init(&x->gate);
     if (config->short_reads_cost)
@@ -89,20 +89,21 @@ static void experts_close(hyp_stream *s) {
 
 static int load_statistics(hyp_stream *s, hyp_err *err) {
     stream_experts *x = &s->experts;
-    HYP_AUTOFREE uint32_t *n_experts = calloc(s->units.n_layers, sizeof *n_experts);
-    x->warm = calloc(s->units.n_streamed, sizeof *x->warm);
+    HYP_AUTOFREE uint32_t *n_experts = calloc(s->units->n_layers, sizeof *n_experts);
+    x->warm = calloc(s->units->n_units, sizeof *x->warm);
     if (n_experts == NULL || x->warm == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for routing statistics");
-    for (uint32_t i = 0; i < s->units.n_layers; i++)
-        n_experts[i] = s->layers[i].n_units;
-    hyp_coact_shape shape = {s->model->digest, s->units.n_layers, n_experts};
+    for (uint32_t i = 0; i < s->units->n_layers; i++)
+        n_experts[i] = s->units->layers[i].n_units;
+    hyp_coact_shape shape = {s->model->digest, s->units->n_layers, n_experts};
     char path[PATH_MAX];
     if (s->no_memory || hyp_coact_path(s->model->digest, path, sizeof path, NULL) != HYP_OK)
         return hyp_coact_new(&shape, &x->coact, err);
     int r = hyp_coact_load(path, &shape, &x->coact, NULL, err);
     if (r != HYP_OK) return r;
-    x->n_warm = hyp_coact_warm_list(x->coact, x->warm, s->units.n_streamed);
+    x->n_warm = hyp_coact_warm_list(x->coact, x->warm, s->units->n_units);
     for (size_t i = 0; i < x->n_warm; i++)
-        hyp_pager_prime(s->pager, s->layers[x->warm[i].layer].first_unit + x->warm[i].expert, x->warm[i].frequency);
+        hyp_pager_prime(s->pager, s->units->layers[x->warm[i].layer].first_unit + x->warm[i].expert,
+                        x->warm[i].frequency);
     return HYP_OK;
 }
 
@@ -111,7 +112,7 @@ static void warm_up(hyp_stream *s) {
     stream_experts *x = &s->experts;
     for (int i = 0; i < 4 && x->next_warm < x->n_warm; i++) {
         const hyp_coact_unit *w = &x->warm[x->next_warm];
-        if (hyp_pager_prefetch_free(s->pager, s->layers[w->layer].first_unit + w->expert, HYP_PART_ALL) == 0)
+        if (hyp_pager_prefetch_free(s->pager, s->units->layers[w->layer].first_unit + w->expert, HYP_PART_ALL) == 0)
             x->next_warm = x->n_warm;
         else
             x->next_warm++;
@@ -121,14 +122,14 @@ static void warm_up(hyp_stream *s) {
 static int start_trace(hyp_stream *s, hyp_err *err) {
     if (s->trace_path == NULL) return HYP_OK;
     hyp_trace_info info = {
-        .n_layers = s->units.n_layers, .n_used = s->model->n_experts_used, .always_bytes = s->units.always_bytes};
+        .n_layers = s->units->n_layers, .n_used = s->model->n_experts_used, .always_bytes = s->units->always_bytes};
     snprintf(info.digest, sizeof info.digest, "%s", s->model->digest);
     snprintf(info.name, sizeof info.name, "%s", s->model->name);
     HYP_AUTOFREE hyp_trace_layer *layers = calloc(info.n_layers, sizeof *layers);
     if (layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the trace");
     for (uint32_t i = 0; i < info.n_layers; i++)
-        layers[i] = (hyp_trace_layer){(uint32_t)s->units.model_layers[i], s->layers[i].n_units,
-                                      hyp_pager_unit_bytes(s->pager, s->layers[i].first_unit)};
+        layers[i] = (hyp_trace_layer){(uint32_t)s->units->layers[i].model_layer, s->units->layers[i].n_units,
+                                      hyp_pager_unit_bytes(s->pager, s->units->layers[i].first_unit)};
     info.layers = layers;
     return hyp_trace_create(s->trace_path, &info, &s->experts.trace, err);
 }
@@ -136,7 +137,7 @@ static int start_trace(hyp_stream *s, hyp_err *err) {
 static int experts_start(hyp_stream *s, hyp_err *err) {
     int r = load_statistics(s, err);
     if (r == HYP_OK && s->prefetch && s->routers_bytes > 0)
-        r = hyp_routers_load(s->model, &s->units, &s->experts.routers, &s->experts.lookahead, err);
+        r = hyp_routers_load(s->model, s->units, &s->experts.routers, &s->experts.lookahead, err);
     if (r == HYP_OK) r = start_trace(s, err);
     if (r == HYP_OK && s->prefetch) warm_up(s);
     return r;
@@ -165,7 +166,7 @@ static uint32_t fetch_inputs(stream_experts *x, const struct ggml_tensor *input,
  * recorded. */
 static bool is_worth_foretelling(const hyp_stream *s, uint32_t layer) {
     const stream_experts *x = &s->experts;
-    if (layer >= s->units.n_layers) return false;
+    if (layer >= s->units->n_layers) return false;
     if (x->trace != NULL) return true;
     return (x->n_tokens > 1 || hyp_gate_on(&x->gate)) && !hyp_pager_layer_held(s->pager, layer);
 }
@@ -189,7 +190,7 @@ static void foretell(hyp_stream *s, uint32_t layer) {
     if (!is_worth_foretelling(s, next)) return;
     x->foretold_layer = next;
     uint32_t m = x->n_tokens == 1 ? s->model->n_experts_used : (uint32_t)x->n_demand;
-    m = HYP_MIN(m, s->layers[next].n_units);
+    m = HYP_MIN(m, s->units->layers[next].n_units);
     x->n_foretold = ask_router(x, layer, next, m, x->foretold);
     if (x->n_foretold == 0)
         x->n_foretold = hyp_coact_followers(x->coact, next, x->demand_experts, x->n_demand, m, x->foretold, NULL);
@@ -200,7 +201,7 @@ static void prefetch_foretold(hyp_stream *s) {
     stream_experts *x = &s->experts;
     if (x->n_tokens == 1 && !hyp_gate_on(&x->gate)) return;
     for (uint32_t i = 0; i < x->n_foretold; i++)
-        if (!hyp_pager_prefetch(s->pager, s->layers[x->foretold_layer].first_unit + x->foretold[i])) return;
+        if (!hyp_pager_prefetch(s->pager, s->units->layers[x->foretold_layer].first_unit + x->foretold[i])) return;
     warm_up(s);
 }
 
@@ -210,12 +211,12 @@ static void prefetch_foretold(hyp_stream *s) {
 static void prefetch_further(hyp_stream *s, uint32_t layer) {
     stream_experts *x = &s->experts;
     const uint32_t further = layer + 2;
-    if (x->n_tokens != 1 || !x->disk_bound || further >= s->units.n_layers || !hyp_gate_on(&x->gate)) return;
+    if (x->n_tokens != 1 || !x->disk_bound || further >= s->units->n_layers || !hyp_gate_on(&x->gate)) return;
     if (hyp_pager_layer_held(s->pager, further)) return;
-    uint32_t m = HYP_MIN(s->model->n_experts_used, s->layers[further].n_units);
+    uint32_t m = HYP_MIN(s->model->n_experts_used, s->units->layers[further].n_units);
     m = ask_router(x, layer, further, m, x->further);
     for (uint32_t i = 0; i < m; i++)
-        if (!hyp_pager_prefetch(s->pager, s->layers[further].first_unit + x->further[i])) return;
+        if (!hyp_pager_prefetch(s->pager, s->units->layers[further].first_unit + x->further[i])) return;
 }
 
 /* --- the choice --- */
@@ -241,20 +242,20 @@ static uint32_t layer_of_ids(const hyp_stream *s, const struct ggml_tensor *node
     const char *dash = strrchr(node->name, '-');
     if (dash == NULL) return STREAM_NO_LAYER;
     long number = strtol(dash + 1, NULL, 10);
-    for (uint32_t i = 0; i < s->units.n_layers; i++)
-        if (s->units.model_layers[i] == number) return i;
+    for (uint32_t i = 0; i < s->units->n_layers; i++)
+        if (s->units->layers[i].model_layer == number) return i;
     return STREAM_NO_LAYER;
 }
 
 /* The distinct experts among `n` ids, with the number of tokens that use each. */
-static void collect_demand(stream_experts *x, const hyp_unit_ref *ref, size_t n) {
+static void collect_demand(stream_experts *x, const hyp_units_layer *layer, size_t n) {
     x->n_demand = 0;
     for (size_t i = 0; i < n; i++) {
-        if ((uint32_t)x->ids[i] >= ref->n_units) continue;
+        if ((uint32_t)x->ids[i] >= layer->n_units) continue;
         uint32_t *slot = &x->slot_of_expert[x->ids[i]];
         if (*slot == 0) {
             x->demand_experts[x->n_demand] = (uint32_t)x->ids[i];
-            x->demand[x->n_demand] = ref->first_unit + (uint32_t)x->ids[i];
+            x->demand[x->n_demand] = layer->first_unit + (uint32_t)x->ids[i];
             x->demand_tokens[x->n_demand] = 0;
             *slot = (uint32_t)++x->n_demand;
         }
@@ -279,13 +280,13 @@ static void route(hyp_stream *s, const struct ggml_tensor *node) {
     if (layer == STREAM_NO_LAYER) return;
     x->n_tokens = (uint32_t)node->ne[1];
     size_t n = fetch_ids(x, node);
-    collect_demand(x, &s->layers[layer], n);
+    collect_demand(x, &s->units->layers[layer], n);
     if (x->n_demand == 0) return;
     hyp_err failure = HYP_ERR_NONE;
     hyp_pager_release(s->pager, NULL, SIZE_MAX);
     s->layer = layer;
     s->parts_passed = 0;
-    s->parts_all = (uint8_t)((1u << s->units.units[x->demand[0]].n_extents) - 1);
+    s->parts_all = (uint8_t)((1u << s->units->layers[layer].n_parts) - 1);
     hyp_pager_read_whole(s->pager, x->n_tokens == 1 ? hyp_gate_on(&x->whole) : x->whole.verdict);
     if (hyp_pager_demand(s->pager, layer, x->demand, x->demand_tokens, x->n_demand, &failure) != HYP_OK)
         stream_fail(s, &failure);
@@ -337,7 +338,7 @@ static const char *name_before_copy(const char *name, char ret[GGML_MAX_NAME]) {
 
 /* A node over streamed weights is about to run: have its part there. Stop after it if another part is still being read,
  * so that this one computes meanwhile. */
-static bool before_matrix(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
+static bool before_matrix(hyp_stream *s, const struct ggml_tensor *node, const hyp_units_ref *ref) {
     stream_experts *x = &s->experts;
     char ids[GGML_MAX_NAME];
     if (node->src[2] != NULL &&
@@ -360,7 +361,7 @@ static bool looks_like_ids(const struct ggml_tensor *node) {
     return node->type == GGML_TYPE_I32 && strncmp(node->name, "ffn_moe_topk", 12) == 0;
 }
 
-static bool experts_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref) {
+static bool experts_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_units_ref *ref) {
     stream_experts *x = &s->experts;
     if (ref != NULL) return before_matrix(s, node, ref);
     if (node->op == GGML_OP_MUL_MAT && x->lookahead != NULL) {

@@ -32,7 +32,7 @@ static const hyp_tensor *norm_of(const hyp_model *model, int layer) {
 uint64_t hyp_routers_bytes(const hyp_model *model, const hyp_units *units) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < units->n_layers; i++) {
-        const hyp_tensor *t = router_of(model, units->model_layers[i]);
+        const hyp_tensor *t = router_of(model, units->layers[i].model_layer);
         if (t != NULL) bytes += (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * sizeof(float);
     }
     return bytes;
@@ -85,14 +85,14 @@ static float *ratio_of(float *now, const float *before, size_t n) {
 
 static int load_layer(const hyp_model *model, const hyp_units *units, uint32_t i, hyp_lookahead *lookahead,
                       hyp_err *err) {
-    int layer = units->model_layers[i];
+    int layer = units->layers[i].model_layer;
     const hyp_tensor *t = router_of(model, layer);
     HYP_AUTOFREE float *weights = floats_of(model, t);
     if (weights == NULL || t->ne[2] != 1) return HYP_OK;
     HYP_AUTOFREE float *now = floats_of(model, norm_of(model, layer));
-    HYP_AUTOFREE float *before = i > 0 ? floats_of(model, norm_of(model, units->model_layers[i - 1])) : NULL;
+    HYP_AUTOFREE float *before = i > 0 ? floats_of(model, norm_of(model, units->layers[i - 1].model_layer)) : NULL;
     const hyp_tensor *norm = norm_of(model, layer),
-                     *norm_before = i > 0 ? norm_of(model, units->model_layers[i - 1]) : NULL;
+                     *norm_before = i > 0 ? norm_of(model, units->layers[i - 1].model_layer) : NULL;
     bool same = norm != NULL && norm_before != NULL && norm->ne[0] == t->ne[0] && norm_before->ne[0] == t->ne[0];
     HYP_AUTOFREE float *ratio = same ? ratio_of(now, before, (size_t)t->ne[0]) : NULL;
     const hyp_tensor *bias = layer_tensor(model, layer, "ffn_gate_inp.bias");
@@ -117,7 +117,7 @@ int hyp_routers_load(const hyp_model *model, const hyp_units *units, hyp_names *
     hyp_lookahead *lookahead = NULL;
     int r = hyp_lookahead_new(units->n_layers, &lookahead, err);
     for (uint32_t i = 0; r == HYP_OK && i < units->n_layers; i++) {
-        const hyp_tensor *t = router_of(model, units->model_layers[i]);
+        const hyp_tensor *t = router_of(model, units->layers[i].model_layer);
         if (t == NULL) continue;
         r = load_layer(model, units, i, lookahead, err);
         if (r == HYP_OK && !hyp_names_put(names, t->name, i))

@@ -1,8 +1,8 @@
 /* routers.h - the look-ahead's view of a model: its routers and FFN norms, as floats. */
 #pragma once
+#include "plan/units.h"
 #include "predict/lookahead.h"
 #include "stream/node_names.h"
-#include "stream/units.h"
 
 /* Bytes that the look-ahead of this model would hold; 0 when it has no routers of the known form. */
 uint64_t hyp_routers_bytes(const hyp_model *model, const hyp_units *units);

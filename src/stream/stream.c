@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A packed copy of this model, if there is one: then `ret` says what stands where in it. The caller frees `*ret_runs`.
  */
@@ -49,11 +48,11 @@ static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *
     hyp_pager_config pager = {
         .files = files,
         .n_files = config->model->n_files,
-        .extents = s->units.extents,
-        .n_extents = s->units.n_extents,
-        .units = s->units.units,
-        .n_units = s->units.n_units,
-        .n_layers = s->units.n_layers,
+        .extents = s->tables.extents,
+        .n_extents = s->tables.n_extents,
+        .units = s->tables.units,
+        .n_units = s->tables.n_units,
+        .n_layers = s->units->n_layers,
         .budget_bytes = config->budget_bytes - s->routers_bytes,
         .policy = config->policy,
         .io = config->io,
@@ -73,30 +72,35 @@ static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *
     return r == HYP_OK ? hyp_pager_open(&pager, &s->pager, err) : r;
 }
 
-static int make_tables(hyp_stream *s, hyp_err *err) {
-    s->layers = calloc(s->units.n_layers, sizeof *s->layers);
-    if (s->layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", s->units.n_layers);
-    for (size_t i = 0; i < s->model->n_tensors; i++) {
-        const hyp_unit_ref *ref = &s->units.tensors[i];
-        if (ref->layer == HYP_NOT_STREAMED) continue;
-        s->layers[ref->layer] = *ref;
-        if (!hyp_names_put(&s->weights, s->model->tensors[i].name, (uint32_t)i))
-            return hyp_err_set(err, HYP_ENOMEM, "no memory");
-    }
+static int learn_names(hyp_stream *s, hyp_err *err) {
+    for (size_t i = 0; i < s->model->n_tensors; i++)
+        if (s->units->tensors[i].layer != HYP_UNITS_NONE &&
+            !hyp_names_put(&s->weights, s->model->tensors[i].name, (uint32_t)i))
+            return hyp_err_set(err, HYP_ENOMEM, "out of memory for the names of streamed weights");
     return HYP_OK;
+}
+
+/* The plan may have put all that could stream on devices. */
+static int check_streams(const hyp_plan *plan, hyp_err *err) {
+    if (plan->units.n_units > 0) return HYP_OK;
+    hyp_err_set(err, HYP_EUNSUPPORTED, "this model has no %s to stream", hyp_mode_streamed(plan->mode));
+    hyp_err_hint(err, "use --mode %s", hyp_mode_name(hyp_mode_routes(plan->mode) ? HYP_MODE_FFN : HYP_MODE_EXPERTS));
+    return HYP_EUNSUPPORTED;
 }
 
 int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes, hyp_err *err) {
     hyp_stream *s = calloc(1, sizeof *s);
     if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to stream");
     s->model = config->model;
-    s->ops = config->plan->mode == HYP_MODE_EXPERTS ? &stream_experts_ops : &stream_dense_ops;
+    s->units = &config->plan->units;
+    s->ops = hyp_mode_routes(config->plan->mode) ? &stream_experts_ops : &stream_dense_ops;
     s->prefetch = config->prefetch;
     s->no_memory = config->no_memory;
     s->trace_path = config->trace_path;
     s->layer = STREAM_NO_LAYER;
-    int r = hyp_units_make(config->model, config->plan, (uint64_t)sysconf(_SC_PAGESIZE), &s->units, err);
-    if (r == HYP_OK) r = make_tables(s, err);
+    int r = check_streams(config->plan, err);
+    if (r == HYP_OK) r = stream_tables_make(s->model, s->units, &s->tables, err);
+    if (r == HYP_OK) r = learn_names(s, err);
     if (r == HYP_OK) r = s->ops->open(s, config, err);
     if (r == HYP_OK) r = make_pager(s, config, ret_least_bytes, err);
     if (r != HYP_OK) {
@@ -111,9 +115,8 @@ void hyp_stream_free(hyp_stream *s) {
     if (s == NULL) return;
     s->ops->close(s);
     hyp_pager_close(s->pager);
-    hyp_units_free(&s->units);
+    stream_tables_free(&s->tables);
     hyp_names_free(&s->weights);
-    free(s->layers);
     free(s->sidecar_path);
     free(s);
 }
@@ -129,14 +132,14 @@ void stream_fail(hyp_stream *s, const hyp_err *failure) {
 }
 
 /* The reference of the streamed weight that a node multiplies with, through views, or NULL. */
-static const hyp_unit_ref *streamed_weight(const hyp_stream *s, const struct ggml_tensor *node) {
+static const hyp_units_ref *streamed_weight(const hyp_stream *s, const struct ggml_tensor *node) {
     if (node->op != GGML_OP_MUL_MAT_ID && node->op != GGML_OP_MUL_MAT) return NULL;
     const struct ggml_tensor *w = node->src[0];
     while (w != NULL && w->view_src != NULL)
         w = w->view_src;
     if (w == NULL || w->op != GGML_OP_NONE) return NULL;
     uint32_t index = hyp_names_get(&s->weights, w->name);
-    return index != HYP_NAMES_NONE ? &s->units.tensors[index] : NULL;
+    return index != HYP_NAMES_NONE ? &s->units->tensors[index] : NULL;
 }
 
 bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user) {

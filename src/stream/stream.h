@@ -12,14 +12,15 @@
  *
  * Threads: everything runs on the compute thread. */
 #pragma once
-#include "stream/units.h"
+#include "pager/pager.h"
+#include "plan/plan.h"
 
 struct ggml_tensor;
 typedef struct hyp_stream hyp_stream;
 
 typedef struct hyp_stream_config {
     const hyp_model *model;
-    const hyp_plan *plan;  /* of mode HYP_MODE_EXPERTS or HYP_MODE_FFN; used only by hyp_stream_new() */
+    const hyp_plan *plan;  /* of a mode that streams; its units are used until hyp_stream_free() */
     void *const *bases;    /* of model->files, as mapped by libllama */
     uint64_t budget_bytes; /* for frames */
     hyp_policy_kind policy;
@@ -32,8 +33,9 @@ typedef struct hyp_stream_config {
     bool no_sidecar;
 } hyp_stream_config;
 
-/* Cut the model into units and build the pager. Nothing is read yet. `*ret_least_bytes` is the least budget for frames,
- * set on failure too. Errors: those of hyp_units_make() and hyp_pager_open(). */
+/* Build a pager over the plan's units. Nothing is read yet. `*ret_least_bytes` is the least budget for frames, set on
+ * failure too. Errors: HYP_EUNSUPPORTED (the plan left nothing on the host that could be streamed, or a file is not
+ * mapped), HYP_ENOTFOUND (no sidecar where one was named), HYP_ENOMEM, those of hyp_pager_open(). */
 HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes,
                                  hyp_err *err);
 void hyp_stream_free(hyp_stream *stream);

@@ -13,11 +13,22 @@
 
 enum { STREAM_NO_LAYER = UINT32_MAX };
 
+/* What the pager is built from. */
+typedef struct stream_tables {
+    hyp_extent *extents;
+    hyp_unit *units; /* the plan's units under their numbers, then a unit for each of its `always` runs */
+    size_t n_extents, n_units;
+} stream_tables;
+
+/* Errors: HYP_ENOMEM. Freed with stream_tables_free(), which may be called twice. */
+int stream_tables_make(const hyp_model *model, const hyp_units *units, stream_tables *ret, hyp_err *err);
+void stream_tables_free(stream_tables *tables);
+
 /* What a way of streaming does, in the order of the calls. All run on the compute thread; those that return no code
  * keep a failure with stream_fail(). */
 typedef struct stream_ops {
-    /* Make the tables; the units are cut, the pager is not built yet. May set `always` in the units and
-     * `routers_bytes`. Errors: HYP_ENOMEM. What was made before a failure, `close` frees. */
+    /* Make the instance's own tables; the pager's are made, the pager is not built yet. May set `always` in their
+     * units, and `routers_bytes`. Errors: HYP_ENOMEM. What was made before a failure, `close` frees. */
     int (*open)(hyp_stream *s, const hyp_stream_config *config, hyp_err *err);
     /* Free the tables; called also when `open` failed or was not reached. The pager, if one was built, still stands. */
     void (*close)(hyp_stream *s);
@@ -26,7 +37,7 @@ typedef struct stream_ops {
     void (*begin)(hyp_stream *s); /* a decode begins; may be NULL */
     /* A node is about to run: should the graph stop after it? `ref` is the streamed weight it multiplies with, or NULL.
      */
-    bool (*before)(hyp_stream *s, const struct ggml_tensor *node, const hyp_unit_ref *ref);
+    bool (*before)(hyp_stream *s, const struct ggml_tensor *node, const hyp_units_ref *ref);
     void (*after)(hyp_stream *s, const struct ggml_tensor *node); /* a node that was stopped at has run */
     /* A decode of `n_tokens` ended after `seconds`, s->failure says how; may be NULL. */
     void (*end)(hyp_stream *s, double seconds, uint32_t n_tokens);
@@ -77,13 +88,13 @@ typedef struct stream_dense {
 struct hyp_stream {
     const hyp_model *model;
     const stream_ops *ops;
-    hyp_units units;
+    const hyp_units *units; /* the plan's; the pager numbers units as they do */
+    stream_tables tables;
     hyp_pager *pager;
     bool prefetch, no_memory;
     const char *trace_path;
     uint64_t routers_bytes;          /* of the look-ahead's copy; 0: no look-ahead */
     hyp_names weights;               /* streamed weight's name -> index of the tensor in the model */
-    hyp_unit_ref *layers;            /* units.n_layers: any tensor's reference, for the layer's units */
     uint32_t layer;                  /* the streamed layer under way, or STREAM_NO_LAYER */
     uint8_t parts_all, parts_passed; /* of that layer's units: their parts, and those whose node was asked about */
     stream_experts experts;

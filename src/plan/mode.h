@@ -29,7 +29,7 @@ bool hyp_mode_is_resident(hyp_mode mode);
 /* Are all weights left to the kernel's page cache? */
 bool hyp_mode_is_mapped(hyp_mode mode);
 
-/* Was the choice left open by whoever asked for `requested`, so that a running model may leave its mode? */
+/* Was the choice left open by the user who asked for `requested`, so that a running model may leave its mode? */
 bool hyp_mode_is_open(hyp_mode requested);
 
 /* What a streaming mode streams, in words: "routed experts", "dense FFN"; NULL for modes that do not stream. */

@@ -15,8 +15,9 @@ enum { HYP_PIN_SLOTS = 2 };
  * layer i is streamed where floor((i + 1) s / n) > floor(i s / n), s = n - n_pinned. */
 void hyp_pin_spread(uint32_t n, uint32_t n_pinned, bool *ret_pinned);
 
-/* Pin as many of `n` layers, of `bytes[i]` frame bytes each, as leave room in `budget_bytes` for `n_slots` (at least 1)
- * of the largest streamed one; all of them when that is what fits. `*ret_n_pinned` of `ret_pinned[0..n)` are true.
- * Returns false when not even one slot fits; when fewer than `n_slots` do, nothing is pinned. */
+/* Pin as many of `n` layers, of `bytes[i]` frame bytes each, as leave room in `budget_bytes` for `n_slots`
+ * of the largest streamed one (0: its frames are counted elsewhere); all of them when that is what fits.
+ * `*ret_n_pinned` of `ret_pinned[0..n)` are true. Returns false when not even one slot fits; when fewer than `n_slots`
+ * do, nothing is pinned. */
 bool hyp_pin_fit(const uint64_t *bytes, uint32_t n, uint64_t budget_bytes, uint32_t n_slots, bool *ret_pinned,
                  uint32_t *ret_n_pinned);

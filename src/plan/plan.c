@@ -173,28 +173,33 @@ static int choose(draft *d, hyp_err *err) {
     return r == HYP_ENOMEM ? too_small(d, err) : r;
 }
 
-/* Spread the dense FFNs in RAM evenly over the layers, so that between two reads there is always something to compute:
- * the model of place.h does not see the difference, the disk does. Kept only if it fits and is no slower than 1 %. */
+/* Replace the best placement by `other`, which the model of place.h holds for as good but reality prefers: if it fits,
+ * and is slower by 1 % at most (rounding to whole layers). Takes `other`. */
+static void take_if_no_slower(draft *d, hyp_placement *other) {
+    bool taken = hyp_place_evaluate(&d->problem, other) && other->token_s <= d->best.token_s * 1.01;
+    hyp_placement_free(taken ? &d->best : other);
+    if (taken) d->best = *other;
+}
+
+/* The same number of dense FFNs in RAM, but those that the stream would pin (pin.h): spread evenly over the layers, so
+ * that between two reads there is always something to compute. The model of place.h does not see the difference, the
+ * disk does. */
 static void spread_ffn(draft *d) {
     hyp_placement even;
-    size_t n_host = 0, n_ram = 0, seen = 0;
-    if (d->mode != HYP_MODE_FFN || !d->best.streams || hyp_placement_copy(&d->best, &even, NULL) != HYP_OK) return;
+    uint32_t n_host = 0, n_ram = 0, seen = 0;
+    if (d->mode != HYP_MODE_FFN || !d->best.streams) return;
+    HYP_AUTOFREE bool *pinned = calloc(d->cost.n_layers, sizeof *pinned);
+    if (pinned == NULL || hyp_placement_copy(&d->best, &even, NULL) != HYP_OK) return;
     for (size_t l = 0; l < d->cost.n_layers; l++) {
         bool host = even.bulk_site[l] == 0 && d->cost.layers[l].bulk_bytes > 0;
         n_host += host;
         n_ram += host && even.bulk_ram[l] > 0;
     }
-    for (size_t l = 0; l < d->cost.n_layers; l++) {
-        if (even.bulk_site[l] != 0 || d->cost.layers[l].bulk_bytes == 0) continue;
-        bool ram = (seen + 1) * n_ram / n_host > seen * n_ram / n_host;
-        even.bulk_ram[l] = ram ? d->cost.layers[l].bulk_bytes : 0;
-        seen++;
-    }
-    if (hyp_place_evaluate(&d->problem, &even) && even.token_s <= d->best.token_s * 1.01) {
-        hyp_placement_free(&d->best);
-        d->best = even;
-    } else
-        hyp_placement_free(&even);
+    hyp_pin_spread(n_host, n_ram, pinned);
+    for (size_t l = 0; l < d->cost.n_layers; l++)
+        if (even.bulk_site[l] == 0 && d->cost.layers[l].bulk_bytes > 0)
+            even.bulk_ram[l] = pinned[seen++] ? d->cost.layers[l].bulk_bytes : 0;
+    take_if_no_slower(d, &even);
 }
 
 /* Which part of which layer's experts the cache holds is decided while running. Where nothing tells the experts apart,
@@ -212,11 +217,7 @@ static void spread_experts(draft *d) {
     for (size_t l = 0; l < d->cost.n_layers && all > 0; l++)
         if (even.bulk_site[l] == 0)
             even.bulk_ram[l] = (uint64_t)((double)d->cost.layers[l].bulk_bytes * ((double)cached / (double)all));
-    if (hyp_place_evaluate(&d->problem, &even) && even.token_s <= d->best.token_s * 1.01) {
-        hyp_placement_free(&d->best);
-        d->best = even;
-    } else
-        hyp_placement_free(&even);
+    take_if_no_slower(d, &even);
 }
 
 static void write_reason(const draft *d, hyp_plan *plan) {
@@ -263,7 +264,7 @@ static int write_plan(draft *d, hyp_plan **ret, hyp_err *err) {
     if (plan == NULL || plan->tensor_tier == NULL || plan->layer_site == NULL || plan->bulk_site == NULL ||
         plan->bulk_resident == NULL || (known && plan->expert_uses == NULL)) {
         hyp_plan_free(plan);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the plan");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the plan");
     }
     plan->n_tensors = d->model->n_tensors;
     plan->n_layers = d->model->n_layers;

@@ -1,8 +1,9 @@
 /* predict.c - from a placement to seconds. README.md derives the formulas. */
 #include "base/mem.h"
+#include "plan/pin.h"
 #include "plan/place_priv.h"
-
 #include "plan/plan_priv.h"
+
 #include <math.h>
 
 /* Share of the missing experts that are read before their layer's router has run: 0.39 to 0.47 of the missing bytes,
@@ -22,7 +23,8 @@ static const double ring_idle_share = 0.5;
 void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *hardware, double *ret_wait,
                      double *ret_idle) {
     double base = 0, bulk = 0;
-    *ret_wait = *ret_idle = mode == HYP_MODE_MMAP; /* a page fault stops whoever computes: they take turns */
+    *ret_wait = *ret_idle =
+        mode == HYP_MODE_MMAP; /* a page fault stops the thread that computes: reading and computing alternate */
     if (hyp_mode_streams(mode)) *ret_wait = HYP_MIN(map_s_per_byte * hardware->disk_bytes_per_s, 1.0);
     if (mode == HYP_MODE_FFN) *ret_idle = ring_idle_share;
     if (mode != HYP_MODE_EXPERTS || cost->n_parts == 0) return;
@@ -177,30 +179,40 @@ static double filled_share(const hyp_model *model, double prompt, double output,
     return sum / N_POINTS;
 }
 
-/* The frames as they were laid out: `cache` bytes over all experts alike, or the FFN layers that were pinned. */
-static void use_frames(draft *d, const hyp_plan_run *run) {
-    uint64_t base = 0, bulk = 0;
+/* Does the bulk of layer `l` stream, or could it? */
+static bool is_on_host(const draft *d, size_t l) {
+    return d->best.bulk_site[l] == 0 && d->cost.layers[l].streamable;
+}
+
+/* The cache as it was laid out: over all experts alike. */
+static void use_cache(draft *d, uint64_t cache_bytes) {
+    uint64_t bulk = 0;
+    for (size_t l = 0; l < d->cost.n_layers; l++)
+        if (is_on_host(d, l)) bulk += d->cost.layers[l].bulk_bytes;
+    double share = bulk > 0 ? HYP_MIN((double)cache_bytes / (double)bulk, 1.0) : 1;
+    for (size_t l = 0; l < d->cost.n_layers; l++)
+        if (is_on_host(d, l)) d->best.bulk_ram[l] = (uint64_t)((double)d->cost.layers[l].bulk_bytes * share);
+}
+
+/* The FFN layers that were pinned: as many as `pinned_bytes`, which holds what every token touches too, have room for.
+ * Errors: HYP_ENOMEM. */
+static int use_pinned(draft *d, uint64_t pinned_bytes, hyp_err *err) {
+    uint32_t n = 0, n_pinned, seen = 0;
+    uint64_t base = 0;
+    HYP_AUTOFREE uint64_t *bytes = calloc(d->cost.n_layers, sizeof *bytes);
+    HYP_AUTOFREE bool *pinned = calloc(d->cost.n_layers, sizeof *pinned);
+    if (bytes == NULL || pinned == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the prediction");
     for (size_t l = 0; l < d->cost.n_layers; l++) {
         if (d->best.site[l] == 0) base += d->cost.layers[l].base_bytes;
-        if (d->best.bulk_site[l] == 0) bulk += d->cost.layers[l].bulk_bytes;
+        if (is_on_host(d, l)) bytes[n++] = d->cost.layers[l].bulk_bytes;
     }
-    bool experts = d->mode == HYP_MODE_EXPERTS;
-    double room = (double)(experts ? run->cache_bytes : run->pinned_bytes > base ? run->pinned_bytes - base : 0);
-    double share = bulk > 0 ? HYP_MIN(room / (double)bulk, 1.0) : 1, before = 0;
-    for (size_t l = 0; l < d->cost.n_layers; l++) {
-        const hyp_place_layer *layer = &d->cost.layers[l];
-        if (d->best.bulk_site[l] != 0 || !layer->streamable) continue;
-        if (experts)
-            d->best.bulk_ram[l] = (uint64_t)((double)layer->bulk_bytes * share);
-        else {
-            double after = before + (double)layer->bulk_bytes;
-            /* Half a percent of rounding to pages must not unpin a layer. */
-            bool pinned = floor((after * share + 0.005 * room) / (double)layer->bulk_bytes) >
-                          floor((before * share + 0.005 * room) / (double)layer->bulk_bytes);
-            d->best.bulk_ram[l] = pinned || share >= 1 ? layer->bulk_bytes : 0;
-            before = after;
-        }
-    }
+    uint64_t room = pinned_bytes > base ? pinned_bytes - base : 0;
+    /* The cost's bytes are bounds, up to half a percent above the frames that were counted: that must not unpin a
+     * layer. The ring's frames are not among them. */
+    (void)hyp_pin_fit(bytes, n, room + room / 200, 0, pinned, &n_pinned);
+    for (size_t l = 0; l < d->cost.n_layers; l++)
+        if (is_on_host(d, l)) d->best.bulk_ram[l] = pinned[seen++] ? d->cost.layers[l].bulk_bytes : 0;
+    return HYP_OK;
 }
 
 /* Of a model whose routing is known the cache begins with what is used most: nothing has to be learnt first. */
@@ -241,7 +253,11 @@ int hyp_plan_predict(const hyp_model *model, const hyp_hardware *hardware, const
     int r = hyp_plan_cost_draft(&d, err);
     if (r == HYP_OK) r = place_as_planned(plan, &d, err);
     if (r == HYP_OK) {
-        if (hyp_mode_streams(d.mode) && run->pinned_bytes + run->cache_bytes > 0) use_frames(&d, run);
+        bool frames_known = run->pinned_bytes + run->cache_bytes > 0;
+        if (d.mode == HYP_MODE_EXPERTS && frames_known) use_cache(&d, run->cache_bytes);
+        if (d.mode == HYP_MODE_FFN && frames_known) r = use_pinned(&d, run->pinned_bytes, err);
+    }
+    if (r == HYP_OK) {
         /* Whether it fits was decided when it was planned: the times are what is wanted here. */
         (void)!hyp_place_evaluate(&d.problem, &d.best);
         fill_slowly(&d, run);

@@ -2,6 +2,7 @@
 #include "../test.h"
 #include "model.h"
 #include "plan/cost.h"
+#include "plan/pin.h"
 #include "plan/plan.h"
 
 #include <ggml.h>
@@ -128,6 +129,22 @@ static void dense_layers_stay_or_stream_spread_evenly(void **state) {
     for (size_t l = 0; l < 8; l++)
         first_half += p->bulk_resident[l] == 1;
     assert_true(first_half * 3 <= p->n_ffn_pinned * 2);
+    /* With the frames of the plan the stream would pin these very layers: it asks the same function, of frames that the
+     * plan has counted at their largest. */
+    uint64_t bytes[16];
+    bool wanted[16], pinned[16];
+    uint32_t n_pinned;
+    assert_int_equal(p->units.n_layers, 16);
+    for (size_t l = 0; l < 16; l++)
+        bytes[l] = p->units.layers[l].frame_bytes;
+    hyp_pin_spread(16, p->n_ffn_pinned, wanted);
+    for (size_t l = 0; l < 16; l++)
+        assert_int_equal(wanted[l], p->bulk_resident[l] == 1);
+    /* The pages at the edges of what is always there are planned as overhead (buffers.c). */
+    uint64_t edges = 17 * 4 * 8192, frames = p->pinned_bytes + p->cache_bytes + edges - p->units.always_bytes;
+    assert_true(hyp_pin_fit(bytes, 16, frames, HYP_PIN_SLOTS, pinned, &n_pinned));
+    assert_int_equal(n_pinned, p->n_ffn_pinned);
+    assert_memory_equal(pinned, wanted, sizeof pinned);
     hyp_plan_free(p);
     hyp_model_free(m);
 }

@@ -39,7 +39,7 @@ static void dense_close(hyp_stream *s) {
 static int dense_start(hyp_stream *s, hyp_err *err) {
     if (s->dense.n_streamed == 0) return HYP_OK;
     HYP_AUTOFREE uint32_t *units = malloc(sizeof *units * s->dense.n_streamed);
-    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the ring");
+    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the ring");
     for (uint32_t i = 0; i < s->units->n_layers; i++)
         if (s->dense.place[i] != STREAM_NO_LAYER) units[s->dense.place[i]] = i;
     int r = hyp_ring_new(s->pager, units, s->dense.n_streamed, &s->dense.ring, err);
@@ -47,7 +47,8 @@ static int dense_start(hyp_stream *s, hyp_err *err) {
     return r;
 }
 
-/* A new graph: the last node of the one before does not stand before this one's first. */
+/* A new graph: the last node of the one before does not stand before this one's first. The ring keeps what it has read
+ * ahead: this graph begins where the last one ended in the cycle. */
 static void dense_begin(hyp_stream *s) {
     s->dense.last_name[0] = '\0';
 }
@@ -60,6 +61,9 @@ static void enter(hyp_stream *s, uint32_t layer, uint32_t n_tokens) {
     if (hyp_ring_step(s->dense.ring, s->dense.place[layer], n_tokens, &failure) != HYP_OK) stream_fail(s, &failure);
 }
 
+/* A node that reads a streamed weight waits for its part. Where the graph stops beside that is what keeps the disk and
+ * the processors busy at once: before a layer's first matrix, so that its reads start while attention computes; after
+ * each matrix whose successor is not there yet; and after the last, to give the frames back. */
 static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_units_ref *ref) {
     bool stop = false;
     if (ref != NULL && s->dense.place[ref->layer] != STREAM_NO_LAYER) {
@@ -79,6 +83,8 @@ static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hy
     } else {
         stop = hyp_names_get(&s->dense.pre_nodes, node->name) != HYP_NAMES_NONE;
     }
+    /* The node before a layer's first matrix is only known afterwards: remember every name, learn the right one above.
+     */
     memcpy(s->dense.last_name, node->name, sizeof s->dense.last_name);
     return stop;
 }
@@ -86,7 +92,9 @@ static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hy
 static void dense_after(hyp_stream *s, const struct ggml_tensor *node) {
     (void)node;
     if (s->dense.ring == NULL || s->layer == STREAM_NO_LAYER || s->parts_passed == 0) return;
+    /* The node that the graph stopped at has computed with these parts: their frames serve what comes next. */
     hyp_ring_pass(s->dense.ring, s->parts_passed);
+    /* Left, so that the next token enters it anew even where it is the only layer that streams. */
     if (s->parts_passed == s->parts_all) s->layer = STREAM_NO_LAYER;
 }
 

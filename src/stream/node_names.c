@@ -6,10 +6,11 @@ static uint64_t hash_of(const char *name) {
     uint64_t hash = 1469598103934665603u; /* 64-bit FNV-1a */
     for (; *name != '\0'; name++)
         hash = (hash ^ (unsigned char)*name) * 1099511628211u;
-    return hash != 0 ? hash : 1;
+    return hash != 0 ? hash : 1; /* 0 marks an empty slot */
 }
 
 static struct hyp_names_slot *find(const hyp_names *names, uint64_t hash) {
+    /* Ends, since at least half of the slots are empty. */
     for (uint32_t i = (uint32_t)hash & (names->n_slots - 1);; i = (i + 1) & (names->n_slots - 1))
         if (names->slots[i].hash == 0 || names->slots[i].hash == hash) return &names->slots[i];
 }

@@ -74,7 +74,8 @@ static float *floats_of(const hyp_model *model, const hyp_tensor *t) {
     return out;
 }
 
-/* This layer's norm weights over those of the layer before, in place of `now`; NULL when either is missing. */
+/* This layer's norm weights over those of the layer before, [n]; the caller frees. NULL when either is missing, and
+ * without memory. A weight of 0 lets nothing through: there is nothing to scale. */
 static float *ratio_of(float *now, const float *before, size_t n) {
     if (now == NULL || before == NULL) return NULL;
     float *ratio = malloc(n * sizeof *ratio);
@@ -88,7 +89,9 @@ static int load_layer(const hyp_model *model, const hyp_units *units, uint32_t i
     int layer = units->layers[i].model_layer;
     const hyp_tensor *t = router_of(model, layer);
     HYP_AUTOFREE float *weights = floats_of(model, t);
-    if (weights == NULL || t->ne[2] != 1) return HYP_OK;
+    if (weights == NULL || t->ne[2] != 1) return HYP_OK; /* this layer is done without a prediction */
+    /* What is at hand when a prediction is made is the input of the router before: normalised, and multiplied with the
+     * weights of that layer's norm. The ratio of the two norms turns it into what this router would be given. */
     HYP_AUTOFREE float *now = floats_of(model, norm_of(model, layer));
     HYP_AUTOFREE float *before = i > 0 ? floats_of(model, norm_of(model, units->layers[i - 1].model_layer)) : NULL;
     const hyp_tensor *norm = norm_of(model, layer),
@@ -121,7 +124,7 @@ int hyp_routers_load(const hyp_model *model, const hyp_units *units, hyp_names *
         if (t == NULL) continue;
         r = load_layer(model, units, i, lookahead, err);
         if (r == HYP_OK && !hyp_names_put(names, t->name, i))
-            r = hyp_err_set(err, HYP_ENOMEM, "no memory for the routers");
+            r = hyp_err_set(err, HYP_ENOMEM, "out of memory for the routers");
     }
     if (r == HYP_OK)
         *ret = lookahead;

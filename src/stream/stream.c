@@ -13,7 +13,7 @@ static int find_sidecar(hyp_stream *s, const hyp_stream_config *config, hyp_page
                         hyp_packed_run **ret_runs, hyp_err *err) {
     if (config->no_sidecar) return HYP_OK;
     HYP_AUTOFREE hyp_sidecar_look *look = malloc(sizeof *look);
-    if (look == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to look for a sidecar");
+    if (look == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory to look for a sidecar");
     hyp_sidecar_find(config->model, config->sidecar_path, look);
     if (look->state == HYP_SIDECAR_PRESENT) {
         s->sidecar_path = strdup(look->path);
@@ -22,20 +22,21 @@ static int find_sidecar(hyp_stream *s, const hyp_stream_config *config, hyp_page
     } else if (look->state == HYP_SIDECAR_STALE || look->state == HYP_SIDECAR_CORRUPT) {
         hyp_err_set(&s->sidecar_why, look->why.code, "%s: %s", look->path, look->why.message);
     }
-    bool given = config->sidecar_path != NULL && look->state <= HYP_SIDECAR_PARTIAL;
+    /* A copy that merely happened to be looked for may be missing; one that was named may not. */
+    bool missing = config->sidecar_path != NULL && look->state <= HYP_SIDECAR_PARTIAL;
     bool made = look->state != HYP_SIDECAR_PRESENT || (s->sidecar_path != NULL && *ret_runs != NULL);
     hyp_sidecar_look_done(look);
-    if (given) {
+    if (missing) {
         hyp_err_set(err, HYP_ENOTFOUND, "there is no sidecar at %s", config->sidecar_path);
         hyp_err_hint(err, "make one with: hypura optimize %s --out FILE", config->model->path);
         return HYP_ENOTFOUND;
     }
-    return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a sidecar's tables");
+    return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's tables");
 }
 
 static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *ret_least_bytes, hyp_err *err) {
     HYP_AUTOFREE hyp_pager_file *files = calloc(config->model->n_files, sizeof *files);
-    if (files == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the pager");
+    if (files == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the pager");
     for (size_t i = 0; i < config->model->n_files; i++) {
         files[i] = (hyp_pager_file){config->model->files[i].path, config->bases[i], config->model->files[i].bytes};
         if (files[i].base == NULL) {
@@ -90,7 +91,7 @@ static int check_streams(const hyp_plan *plan, hyp_err *err) {
 
 int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes, hyp_err *err) {
     hyp_stream *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to stream");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory to stream");
     s->model = config->model;
     s->units = &config->plan->units;
     s->ops = hyp_mode_routes(config->plan->mode) ? &stream_experts_ops : &stream_dense_ops;
@@ -113,7 +114,7 @@ int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *
 
 void hyp_stream_free(hyp_stream *s) {
     if (s == NULL) return;
-    s->ops->close(s);
+    s->ops->close(s); /* before the pager: the ring refers to it */
     hyp_pager_close(s->pager);
     stream_tables_free(&s->tables);
     hyp_names_free(&s->weights);
@@ -135,6 +136,7 @@ void stream_fail(hyp_stream *s, const hyp_err *failure) {
 static const hyp_units_ref *streamed_weight(const hyp_stream *s, const struct ggml_tensor *node) {
     if (node->op != GGML_OP_MUL_MAT_ID && node->op != GGML_OP_MUL_MAT) return NULL;
     const struct ggml_tensor *w = node->src[0];
+    /* A weight may be multiplied with through a view of it: names are those of whole tensors. */
     while (w != NULL && w->view_src != NULL)
         w = w->view_src;
     if (w == NULL || w->op != GGML_OP_NONE) return NULL;
@@ -144,7 +146,9 @@ static const hyp_units_ref *streamed_weight(const hyp_stream *s, const struct gg
 
 bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user) {
     hyp_stream *s = user;
-    if (s->failure.code != 0) return ask; /* stop at the first opportunity */
+    /* After a failure stop at the first opportunity: what follows computes with weights that are not there. "true" to a
+     * question stops the graph after this node, "false" to the call that follows ends it. */
+    if (s->failure.code != 0) return ask;
     if (ask) return s->ops->before(s, node, streamed_weight(s, node));
     s->ops->after(s, node);
     return s->failure.code == 0;

@@ -40,10 +40,11 @@ HYP_NODISCARD int hyp_stream_new(const hyp_stream_config *config, hyp_stream **r
                                  hyp_err *err);
 void hyp_stream_free(hyp_stream *stream);
 
-/* hyp_engine_end_trace() */
+/* Finish the trace, if one is recorded: what was recorded is in the file then. Errors: HYP_EIO. */
 HYP_NODISCARD int hyp_stream_end_trace(hyp_stream *stream, hyp_err *err);
 
-/* Read what is always needed, then begin to fill the rest. Errors: HYP_EIO, HYP_ECANCELED. */
+/* Read what is always needed, then begin to fill the rest. `progress` (may be NULL) gets bytes done and total, and
+ * returns false to cancel. Errors: HYP_EIO, HYP_ECANCELED, HYP_ENOMEM. */
 HYP_NODISCARD int hyp_stream_load(hyp_stream *stream, bool (*progress)(uint64_t, uint64_t, void *), void *user,
                                   hyp_err *err);
 
@@ -54,11 +55,18 @@ bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user);
 void hyp_stream_begin(hyp_stream *stream);
 HYP_NODISCARD int hyp_stream_end(hyp_stream *stream, double seconds, uint32_t n_tokens, hyp_err *err);
 
-/* Has a read failed? (ggml's abort callback asks.) */
+/* Has a read of this decode failed? ggml's abort callback asks. */
 bool hyp_stream_failed(const hyp_stream *stream);
 
-/* As hyp_engine_uses_sidecar(). */
+/* Is a packed copy read now? `*ret_path` (may be NULL) is its path, or NULL when it is not; `*ret_why` (may be NULL) is
+ * why one that is there is not read (any more), or NULL. Both live as long as the stream. */
 bool hyp_stream_uses_sidecar(const hyp_stream *stream, const char **ret_path, const hyp_err **ret_why);
+
+/* What plain mmap would read, bytes a second: hyp_pager_measure_faults(). */
+double hyp_stream_measure_faults(const hyp_stream *stream, uint64_t max_bytes, double max_s);
+
+/* The model's own files cannot be read any more (hyp_pager_leave_primary()). */
+void hyp_stream_leave_primary(hyp_stream *stream, int sys_errno);
 
 typedef struct hyp_stream_stats {
     hyp_pager_stats pager;
@@ -66,9 +74,5 @@ typedef struct hyp_stream_stats {
     double recall, precision; /* of predicted experts */
     bool whole_units;         /* experts are read whole: the last trial showed a gain */
 } hyp_stream_stats;
-/* hyp_pager_measure_faults() */
-double hyp_stream_measure_faults(const hyp_stream *stream, uint64_t max_bytes, double max_s);
 
-/* The model's own files cannot be read any more (hyp_pager_leave_primary()). */
-void hyp_stream_leave_primary(hyp_stream *stream, int sys_errno);
 void hyp_stream_get_stats(const hyp_stream *stream, hyp_stream_stats *ret);

@@ -44,7 +44,7 @@ typedef struct stream_ops {
     void (*get_stats)(const hyp_stream *s, hyp_stream_stats *ret); /* all members but `pager` */
 } stream_ops;
 
-/* Experts: the layer under way, and what is foretold of the next. experts.c */
+/* Experts: the layer under way, and what is predicted of the next. experts.c */
 typedef struct stream_experts {
     hyp_names id_nodes;       /* name of a node of chosen ids -> streamed layer, learnt from graphs */
     uint32_t *demand;         /* units demanded in the layer under way */
@@ -61,9 +61,9 @@ typedef struct stream_experts {
     struct ggml_tensor **inputs; /* n_layers: the router's input in the graph under way */
     float *rows;                 /* scratch: router inputs */
     size_t rows_room;
-    uint32_t *foretold; /* of `foretold_layer` */
-    uint32_t n_foretold, foretold_layer;
-    uint32_t *further; /* scratch: foretold of the layer after that */
+    uint32_t *predicted; /* of `predicted_layer` */
+    uint32_t n_predicted, predicted_layer;
+    uint32_t *further; /* scratch: predicted of the layer after that */
     bool disk_bound;   /* the last token waited for the disk much of its time */
     double stalled_s;  /* the pager's stall time after it */
     hyp_accuracy accuracy;

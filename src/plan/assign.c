@@ -6,6 +6,7 @@
 
 static hyp_tier tier_of(const draft *d, const hyp_tensor *t) {
     size_t head = d->cost.n_layers - 1, l = t->layer >= 0 && (size_t)t->layer < head ? (size_t)t->layer : head;
+    /* On the host, whatever its layer's site: no device is spent on what is not multiplied with. */
     if (!hyp_cost_is_touched(d->model, t)) return HYP_TIER_FILE;
     bool bulk = l < head && hyp_units_is_streamed(t, hyp_units_mode(d->model, d->mode));
     uint8_t site = bulk ? d->best.bulk_site[l] : d->best.site[l];
@@ -23,6 +24,8 @@ static void assign_tensors(const draft *d, hyp_plan *plan) {
         plan->tensor_tier[i] = (uint8_t)tier;
         uint64_t here = t->bytes;
         if (tier == HYP_TIER_CACHE) {
+            /* What the cache holds of it when full, and the rest: the sums by tier show both, the tensor has one tier.
+             */
             const hyp_place_layer *layer = &d->cost.layers[t->layer];
             here = (uint64_t)((double)t->bytes * ((double)d->best.bulk_ram[t->layer] / (double)layer->bulk_bytes));
             plan->bytes[HYP_TIER_STREAM][t->role] += t->bytes - here;
@@ -77,7 +80,7 @@ void hyp_plan_assign(const draft *d, hyp_plan *plan) {
     for (size_t i = 0; i < plan->n_devices; i++)
         plan->device_kind[i] = (uint8_t)d->hardware->devices[i].kind;
     memcpy(plan->device_bytes, d->best.device_bytes, sizeof plan->device_bytes);
-    if (d->mode == HYP_MODE_MMAP) plan->pinned_bytes = 0;
+    if (d->mode == HYP_MODE_MMAP) plan->pinned_bytes = 0; /* placed as if in RAM (try_width()), held by nobody */
     if (d->best.streams) plan->cache_bytes += d->problem.stream_bytes;
     uint64_t used =
         plan->pinned_bytes + plan->cache_bytes + plan->kv_bytes + plan->compute_bytes + plan->overhead_bytes;

@@ -78,6 +78,7 @@ static void add_bulk(const hyp_model *model, const rates *r, const hyp_tensor *t
     hyp_place_layer *layer = &cost->layers[t->layer];
     bool streams = hyp_mode_streams(cost->mode);
     uint32_t n = t->n_experts > 0 ? t->n_experts : 1;
+    /* A token touches the experts it uses; at least one, in a file that does not say how many. */
     double share = t->n_experts > 0 ? (double)HYP_MIN(HYP_MAX(model->n_experts_used, 1u), n) / n : 1;
     uint64_t slice = streams ? hyp_units_frame_bound(t, t->bytes / n) : t->bytes / n;
     add_tensor_times(r, t, share, layer->bulk_s, cost->wide[t->layer].bulk_s);
@@ -105,7 +106,7 @@ static void cut_segments(hyp_place_layer *layer, float *uses, uint32_t n) {
     double total = 0, touched = hyp_place_touched(layer);
     for (uint32_t i = 0; i < n; i++)
         total += uses[i] > 0 ? (double)uses[i] : 0;
-    if (total <= 0) return;
+    if (total <= 0) return; /* nothing is known of this layer: it stays one segment, all experts alike */
     qsort(uses, n, sizeof *uses, by_uses);
     uint64_t expert = layer->bulk_bytes / n;
     uint32_t next = 0;
@@ -115,6 +116,7 @@ static void cut_segments(hyp_place_layer *layer, float *uses, uint32_t n) {
         double share = 0;
         for (uint32_t i = next; i < end; i++)
             share += uses[i] > 0 ? (double)uses[i] / total : 0;
+        /* The last segment takes what division left over, so that the segments make up the bulk. */
         uint64_t bytes = end == n ? layer->bulk_bytes - expert * next : expert * (end - next);
         layer->segments[layer->n_segments++] = (hyp_place_segment){bytes, touched * share};
         next = end;
@@ -158,66 +160,80 @@ static void add_fixed_times(const hyp_hardware *hw, const hyp_plan_request *requ
         layer->base_s[d + 1] += kv * used / HYP_MAX(hw->devices[d].weight_bytes_per_s, 1);
 }
 
+/* Go through the tensors once: bytes, seconds and counts of every layer; the last entry is the output head. */
+static void add_tensors(const hyp_model *model, const rates *r, hyp_cost *cost, layer_sums *sums) {
+    const size_t head = cost->n_layers - 1;
+    /* A resident or mapped model is cut as it would stream, so that its FFN or experts can be placed apart from the
+     * layer. */
+    const hyp_mode bulk_mode = hyp_units_mode(model, cost->mode);
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const hyp_tensor *t = &model->tensors[i];
+        size_t l = t->layer >= 0 && (size_t)t->layer < head ? (size_t)t->layer : head;
+        if (!hyp_cost_is_touched(model, t)) continue; /* left to the page cache */
+        sums[l].n_tensors++;
+        if (r->repacked) cost->wide[l].repack_s += repack_seconds(r->hardware, t);
+        if (l < head && hyp_units_is_streamed(t, bulk_mode)) {
+            add_bulk(model, r, t, cost, &sums[l]);
+            continue;
+        }
+        cost->layers[l].base_bytes += t->bytes;
+        cost->token_bytes += t->bytes;
+        /* Of a prompt only the last token has logits: further tokens cost the head nothing. */
+        double unused[HYP_PLACE_SITES] = {0};
+        add_tensor_times(r, t, 1, cost->layers[l].base_s, l < head ? cost->wide[l].base_s : unused);
+    }
+}
+
+/* What does not come from single tensors: caches, attention, graph nodes, and what the widest layer needs. Errors:
+ * HYP_ENOMEM. */
+static int add_fixed(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request,
+                     uint32_t ubatch, const layer_sums *sums, hyp_cost *cost, hyp_err *err) {
+    const size_t n = cost->n_layers;
+    const hyp_kv_request cache = {.context_tokens = request->context_tokens,
+                                  .n_parallel = request->n_parallel,
+                                  .ubatch_tokens = ubatch,
+                                  .type_k = request->kv_type_k,
+                                  .type_v = request->kv_type_v,
+                                  .swa_full = request->swa_full};
+    /* The head's entries stay 0: it keeps nothing. */
+    HYP_AUTOFREE uint64_t *kv = calloc(n, sizeof *kv);
+    HYP_AUTOFREE uint32_t *readers = calloc(n, sizeof *readers);
+    if (kv == NULL || readers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the planner");
+    hyp_kv_bytes(model, &cache, kv);
+    hyp_kv_readers(model, readers);
+    for (size_t l = 0; l < n; l++) {
+        cost->layers[l].kv_bytes = kv[l];
+        cost->step_bytes = HYP_MAX(cost->step_bytes, sums[l].step_bytes);
+        cost->n_parts = HYP_MAX(cost->n_parts, sums[l].n_parts);
+        add_fixed_times(hardware, request, &sums[l], readers[l], &cost->layers[l], &cost->wide[l]);
+    }
+    /* The logits of a head on a device come back to be sampled from. */
+    for (size_t d = 0; d < hardware->n_devices; d++)
+        cost->layers[n - 1].base_s[d + 1] +=
+            hardware->devices[d].hop_s + hyp_cost_crossing_s(&hardware->devices[d], model->n_vocab);
+    return HYP_OK;
+}
+
 int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request, hyp_mode mode,
                   uint32_t ubatch, hyp_cost *ret, hyp_err *err) {
     size_t n = (size_t)model->n_layers + 1;
     hyp_cost cost = {
         .mode = mode, .n_layers = n, .layers = calloc(n, sizeof *cost.layers), .wide = calloc(n, sizeof *cost.wide)};
     HYP_AUTOFREE layer_sums *sums = calloc(n, sizeof *sums);
-    HYP_AUTOFREE uint64_t *kv = calloc(n, sizeof *kv);
-    HYP_AUTOFREE uint32_t *readers = calloc(n, sizeof *readers);
-    if (cost.layers == NULL || cost.wide == NULL || sums == NULL || kv == NULL || readers == NULL) {
-        hyp_cost_free(&cost);
-        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the planner");
+    int r = HYP_OK;
+    if (cost.layers == NULL || cost.wide == NULL || sums == NULL)
+        r = hyp_err_set(err, HYP_ENOMEM, "out of memory for the planner");
+    if (r == HYP_OK) {
+        rates all = rates_of(model, hardware, hyp_mode_is_resident(mode) && !request->no_repack);
+        add_tensors(model, &all, &cost, sums);
+        r = add_fixed(model, hardware, request, ubatch, sums, &cost, err);
     }
-    /* A resident or mapped model is cut as it would stream, so that its FFN or experts can be placed apart from the
-     * layer. */
-    const hyp_mode bulk_mode = hyp_units_mode(model, mode);
-    rates r = rates_of(model, hardware, hyp_mode_is_resident(mode) && !request->no_repack);
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const hyp_tensor *t = &model->tensors[i];
-        size_t l = t->layer >= 0 && (uint32_t)t->layer < model->n_layers ? (size_t)t->layer : n - 1;
-        if (!hyp_cost_is_touched(model, t)) {
-            cost.page_cache_bytes += t->bytes;
-            continue;
-        }
-        sums[l].n_tensors++;
-        if (r.repacked) cost.wide[l].repack_s += repack_seconds(hardware, t);
-        if (l + 1 < n && hyp_units_is_streamed(t, bulk_mode)) {
-            add_bulk(model, &r, t, &cost, &sums[l]);
-            continue;
-        }
-        cost.layers[l].base_bytes += t->bytes;
-        cost.token_bytes += t->bytes;
-        /* Of a prompt only the last token has logits. */
-        double unused[HYP_PLACE_SITES] = {0};
-        add_tensor_times(&r, t, 1, cost.layers[l].base_s, l + 1 < n ? cost.wide[l].base_s : unused);
-    }
-    hyp_kv_bytes(model,
-                 &(hyp_kv_request){.context_tokens = request->context_tokens,
-                                   .n_parallel = request->n_parallel,
-                                   .ubatch_tokens = ubatch,
-                                   .type_k = request->kv_type_k,
-                                   .type_v = request->kv_type_v,
-                                   .swa_full = request->swa_full},
-                 kv);
-    hyp_kv_readers(model, readers);
-    for (size_t l = 0; l < n; l++) {
-        cost.layers[l].kv_bytes = kv[l];
-        cost.step_bytes = HYP_MAX(cost.step_bytes, sums[l].step_bytes);
-        cost.n_parts = HYP_MAX(cost.n_parts, sums[l].n_parts);
-        add_fixed_times(hardware, request, &sums[l], readers[l], &cost.layers[l], &cost.wide[l]);
-    }
-    /* The logits of a head on a device come back to be sampled from. */
-    for (size_t d = 0; d < hardware->n_devices; d++)
-        cost.layers[n - 1].base_s[d + 1] +=
-            hardware->devices[d].hop_s + hyp_cost_crossing_s(&hardware->devices[d], model->n_vocab);
-    int status = cut_all(model, request, &cost, err);
-    if (status != HYP_OK)
-        hyp_cost_free(&cost);
-    else
+    if (r == HYP_OK) r = cut_all(model, request, &cost, err);
+    if (r == HYP_OK)
         *ret = cost;
-    return status;
+    else
+        hyp_cost_free(&cost);
+    return r;
 }
 
 void hyp_cost_free(hyp_cost *cost) {

@@ -23,7 +23,6 @@ typedef struct hyp_cost {
     uint32_t n_slices;          /* of tensors: what streams in pieces of its own */
     uint32_t n_parts;           /* matrices of an expert, or of a dense FFN */
     uint64_t token_bytes;       /* weights a token touches */
-    uint64_t page_cache_bytes;  /* weights left to the page cache */
 } hyp_cost;
 
 /* Cost `model` for `mode` (RESIDENT, EXPERTS, FFN or MMAP) with KV caches for `ubatch` wide batches. Freed with

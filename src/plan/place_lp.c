@@ -38,7 +38,7 @@ typedef struct program {
     HighsInt *starts, *index;
     double *value, *row_lower, *row_upper;
     size_t n_rows, n_values, max_rows, max_values;
-    double scale; /* one second in the program's unit */
+    double scale; /* the program's time units a second: 1 is what a token takes as placed at the start */
 } program;
 
 static void free_program(program *g) {
@@ -73,7 +73,7 @@ static void term(program *g, int column, double value) {
 }
 
 static void end_row(program *g, double lower, double upper) {
-    if (g->n_rows == g->max_rows) return;
+    if (g->n_rows == g->max_rows) return; /* count() has made room for every row: memory safety, not a case */
     for (int c = 0; c < g->n_columns; c++) {
         if (g->row[c] != 0 && g->n_values < g->max_values) {
             g->index[g->n_values] = c;
@@ -148,7 +148,9 @@ static void bound_columns(program *g) {
     g->integer[g->t] = 0;
 }
 
-/* Compute time as terms of a row. Returns its constant part. */
+/* Compute time as terms of a row. Returns its constant part. A layer's y[l,1] .. y[l,site] are 1, so the differences of
+ * neighbouring sites' times add up to the time at its site; likewise the hops of a bulk that stays on the host, which
+ * b[l,d] takes back where the bulk is on the device too. */
 static double compute_terms(program *g, double factor) {
     double constant = 0;
     for (int l = 0; l < g->n_layers; l++) {
@@ -182,22 +184,22 @@ static double read_terms(program *g, double factor) {
 
 static void layer_rows(program *g, int l) {
     for (int d = 1; d <= g->n_devices; d++) {
-        if (l + 1 < g->n_layers) {
+        if (l + 1 < g->n_layers) { /* the last layers first */
             term(g, y(g, l, d), 1);
             term(g, y(g, l + 1, d), -1);
             end_row(g, -INFINITY, 0);
         }
-        if (d < g->n_devices) {
+        if (d < g->n_devices) { /* "on d + 1 or later" is "on d or later" too */
             term(g, y(g, l, d + 1), 1);
             term(g, y(g, l, d), -1);
             end_row(g, -INFINITY, 0);
         }
-        if (bulky(g, l)) {
+        if (bulky(g, l)) { /* a bulk goes only where its layer is */
             term(g, b(g, l, d), 1);
             term_on(g, l, d, -1);
             end_row(g, -INFINITY, 0);
         }
-        term_on(g, l, d, 1);
+        term_on(g, l, d, 1); /* what carries a layer is used */
         term(g, g->first_u + d - 1, -1);
         end_row(g, -INFINITY, 0);
     }
@@ -206,8 +208,9 @@ static void layer_rows(program *g, int l) {
         term(g, g->first_r[l] + s, 1);
         for (int d = 1; d <= g->n_devices; d++)
             term(g, b(g, l, d), 1);
-        end_row(g, streamable ? -INFINITY : 1, 1);
+        end_row(g, streamable ? -INFINITY : 1, 1); /* in one place at most; what cannot stream, in one */
         if (!streamable) continue;
+        /* A piece that is neither in RAM nor on a device is on the SSD, and then the frames for reads are needed. */
         term(g, g->first_r[l] + s, 1);
         for (int d = 1; d <= g->n_devices; d++)
             term(g, b(g, l, d), 1);

@@ -75,7 +75,7 @@ static int try_width(draft *d, uint64_t *ret_least, hyp_err *err) {
     int r = hyp_plan_cost_draft(d, err);
     if (r != HYP_OK) return r;
     if (d->mode == HYP_MODE_MMAP) {
-        /* The page cache places: only what is not weights must fit. */
+        /* The page cache places: only what is not weights must fit. As good as unlimited, and sums do not overflow. */
         d->problem.ram_bytes = UINT64_MAX / 4;
         d->problem.n_devices = 0;
     }
@@ -90,6 +90,7 @@ static bool width_fits_cache(const draft *d) {
     uint64_t cache = d->problem.stream_bytes;
     for (size_t l = 0; l < d->cost.n_layers; l++)
         if (d->cost.layers[l].divisible) cache += d->greedy.bulk_ram[l];
+    /* A part at a time, since a batch's matrices are computed one after the other: gates, then ups, then downs. */
     double distinct = hyp_cost_distinct_experts(d->model->n_experts, d->model->n_experts_used, d->ubatch);
     return distinct * (double)d->cost.widest_part_bytes <= (double)cache;
 }
@@ -103,6 +104,7 @@ static int draft_mode(draft *d, hyp_mode mode, uint64_t *ret_least, hyp_err *err
         hyp_err why = HYP_ERR_NONE;
         d->ubatch = width;
         int r = try_width(d, ret_least, &why);
+        /* Without a cost it was memory of this process that ran out, not the budget: narrower would not help. */
         bool last = width <= LEAST_UBATCH;
         if (r == HYP_OK && (last || width_fits_cache(d))) return HYP_OK;
         if (r != HYP_OK && (last || d->cost.layers == NULL)) {
@@ -272,6 +274,7 @@ static int write_plan(draft *d, hyp_plan **ret, hyp_err *err) {
     plan->optimal_token_s = d->best.token_s;
     plan->optimal = d->optimal;
     plan->least_budget_bytes = least_budget(d);
+    /* The times above are of the placement as it was solved; what follows shows it as it will be executed. */
     spread_ffn(d);
     spread_experts(d);
     hyp_plan_assign(d, plan);
@@ -295,6 +298,8 @@ int hyp_plan_make(const hyp_model *model, const hyp_hardware *hardware, const hy
     if (r == HYP_OK && d.mode != HYP_MODE_MMAP)
         r = hyp_place_optimise(&d.problem, &d.greedy, &d.best, &d.optimal, err);
     else if (r == HYP_OK) {
+        /* The page cache places, there is nothing to optimise. The arrays have one owner: what is left of `greedy` is
+         * its time. */
         d.best = d.greedy;
         d.greedy = (hyp_placement){.token_s = d.best.token_s};
     }

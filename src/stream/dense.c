@@ -62,8 +62,9 @@ static void enter(hyp_stream *s, uint32_t layer, uint32_t n_tokens) {
 }
 
 /* A node that reads a streamed weight waits for its part. Where the graph stops beside that is what keeps the disk and
- * the processors busy at once: before a layer's first matrix, so that its reads start while attention computes; after
- * each matrix whose successor is not there yet; and after the last, to give the frames back. */
+ * the processors busy at once: before a layer's first matrix and after each matrix whose successor is not there yet,
+ * since ggml asks about a whole run of nodes before it computes any of them, and the wait for what comes next would
+ * hold up what is ready; and after the last matrix, to give the frames back. */
 static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hyp_units_ref *ref) {
     bool stop = false;
     if (ref != NULL && s->dense.place[ref->layer] != STREAM_NO_LAYER) {

@@ -44,7 +44,7 @@ static int make_empty(const hyp_units *units, hyp_sidecar_ranking *ret, hyp_err 
         if (i + 1 == units->n_layers) return HYP_OK;
     }
     hyp_sidecar_ranking_free(ret);
-    return hyp_err_set(err, HYP_ENOMEM, "no memory for the order of %u layers", units->n_layers);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory for the order of %u layers", units->n_layers);
 }
 
 /* Room for one layer's counts. */
@@ -64,7 +64,7 @@ static int make_counts(const hyp_units *units, counts *ret, hyp_err *err) {
         most = HYP_MAX(most, units->layers[i].n_units);
     *ret = (counts){calloc(most, sizeof(uint64_t)), calloc((size_t)most * most, sizeof(uint32_t))};
     if (ret->uses != NULL && ret->together != NULL) return HYP_OK;
-    return hyp_err_set(err, HYP_ENOMEM, "no memory to count what %u experts do together", most);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory counting what %u experts do together", most);
 }
 
 static void add_pair(counts *c, uint32_t n, uint32_t a, uint32_t b, uint32_t times) {
@@ -135,7 +135,7 @@ static int rank_by_statistics(const hyp_model *model, const hyp_units *units, hy
                               hyp_err *err) {
     char path[PATH_MAX];
     HYP_AUTOFREE uint32_t *n_experts = calloc(ranking->n_layers, sizeof *n_experts);
-    if (n_experts == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", ranking->n_layers);
+    if (n_experts == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u layers", ranking->n_layers);
     for (uint32_t i = 0; i < ranking->n_layers; i++)
         n_experts[i] = units->layers[i].n_units;
     hyp_coact *coact = NULL;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plan/pin.h"
+#include "plan/plan.h"
 
 #include <string.h>
 

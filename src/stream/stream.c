@@ -2,6 +2,7 @@
 #include "stream/stream_priv.h"
 
 #include "base/mem.h"
+#include "plan/plan.h"
 #include "sidecar/sidecar.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ static int find_sidecar(hyp_stream *s, const hyp_stream_config *config, hyp_page
                         hyp_packed_run **ret_runs, hyp_err *err) {
     if (config->no_sidecar) return HYP_OK;
     HYP_AUTOFREE hyp_sidecar_look *look = malloc(sizeof *look);
-    if (look == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory to look for a sidecar");
+    if (look == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory looking for a sidecar");
     hyp_sidecar_find(config->model, config->sidecar_path, look);
     if (look->state == HYP_SIDECAR_PRESENT) {
         s->sidecar_path = strdup(look->path);
@@ -91,7 +92,7 @@ static int check_streams(const hyp_plan *plan, hyp_err *err) {
 
 int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes, hyp_err *err) {
     hyp_stream *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory to stream");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory streaming");
     s->model = config->model;
     s->units = &config->plan->units;
     s->ops = hyp_mode_routes(config->plan->mode) ? &stream_experts_ops : &stream_dense_ops;

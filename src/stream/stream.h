@@ -12,10 +12,11 @@
  *
  * Threads: everything runs on the compute thread. */
 #pragma once
+#include "gguf/model.h"
 #include "pager/pager.h"
-#include "plan/plan.h"
 
 struct ggml_tensor;
+typedef struct hyp_plan hyp_plan; /* plan/plan.h */
 typedef struct hyp_stream hyp_stream;
 
 typedef struct hyp_stream_config {

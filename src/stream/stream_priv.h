@@ -1,6 +1,7 @@
 /* stream_priv.h - what stream.c (the callback) and its two ways of streaming share. */
 #pragma once
 #include "pager/ring.h"
+#include "plan/units.h"
 #include "predict/accuracy.h"
 #include "predict/coact.h"
 #include "predict/gate.h"

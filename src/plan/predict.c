@@ -23,8 +23,8 @@ static const double ring_idle_share = 0.5;
 void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *hardware, double *ret_wait,
                      double *ret_idle) {
     double base = 0, bulk = 0;
-    *ret_wait = *ret_idle =
-        mode == HYP_MODE_MMAP; /* a page fault stops the thread that computes: reading and computing alternate */
+    /* With mmap a page fault stops the thread that computes: reading and computing alternate. */
+    *ret_wait = *ret_idle = hyp_mode_is_mapped(mode);
     if (hyp_mode_streams(mode)) *ret_wait = HYP_MIN(map_s_per_byte * hardware->disk_bytes_per_s, 1.0);
     if (mode == HYP_MODE_FFN) *ret_idle = ring_idle_share;
     if (mode != HYP_MODE_EXPERTS || cost->n_parts == 0) return;

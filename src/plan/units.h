@@ -51,9 +51,8 @@ hyp_mode hyp_units_mode(const hyp_model *model, hyp_mode mode);
 
 /* Cut `model` for the streaming mode `mode`, as a plan's `tensor_tier` says where each tensor lies: units are cut from
  * what is on the host. With NULL everything is on the host and nothing `always` there. Frames are of this system's
- * pages. There may be no layer at all, when everything that could
- * stream is on devices, or when a layer's matrices differ in their number of experts. The caller frees with
- * hyp_units_free(). Errors: HYP_ENOMEM. */
+ * pages. A layer whose matrices differ in their number of experts is not cut; there may be no layer at all, when
+ * everything that could stream is on devices. The caller frees with hyp_units_free(). Errors: HYP_ENOMEM. */
 HYP_NODISCARD int hyp_units_make(const hyp_model *model, hyp_mode mode, const uint8_t *tensor_tier, hyp_units *ret,
                                  hyp_err *err);
 

@@ -116,8 +116,8 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
             if (g->content.failed || g->thinking.failed) out->failed = true;
             return HYP_PULL_END;
         }
-        if (event->kind == HYP_EVENT_BEGIN) {
-            g->begun = event->stats;
+        if (event->kind == HYP_EVENT_BEGIN || event->kind == HYP_EVENT_PROMPT) {
+            if (event->kind == HYP_EVENT_BEGIN) g->begun = event->stats;
             hyp_event_free(event);
             continue;
         }

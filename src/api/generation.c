@@ -23,8 +23,15 @@ static void gather(gen *g, hyp_event *event) {
         hyp_event_free(event);
 }
 
+/* Clients look for Ollama's words where they know them. */
+static const char *message_of(const hyp_event *event) {
+    if (event->error != NULL && event->error->code == HYP_ETOOLONG)
+        return "the prompt is longer than the context length currently available to the model";
+    return event->message != NULL ? event->message : "out of memory";
+}
+
 static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_str *out) {
-    const char *message = event->message != NULL ? event->message : "out of memory";
+    const char *message = message_of(event);
     if (!g->started) head->status = event->status;
     api_style style = g->ops->style;
     bool events = g->started && style != STYLE_OLLAMA; /* within a stream of server-sent events */

@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-static int too_long(const hyp_prompt *p, hyp_err *err) {
-    hyp_err_set(err, HYP_EINVAL, "the prompt is longer than the context length currently available to the model");
-    hyp_err_hint(err, "it has %zu tokens", p->n);
-    return HYP_EINVAL;
+static int too_long(const hyp_prompt *p, hyp_limits limits, hyp_err *err) {
+    (void)hyp_err_set(err, HYP_ETOOLONG, "the prompt has %zu tokens, more than the context of %zu", p->n,
+                      limits.n_ctx);
+    hyp_err_hint(err, "try --context %zu", (p->n + 1023) / 512 * 512);
+    return HYP_ETOOLONG;
 }
 
 /* Keep the beginning (num_keep tokens) and as much of the end as fits. */
@@ -71,7 +72,7 @@ static int drop_oldest(const hyp_renderer *r, size_t limit, hyp_prompt *p, hyp_s
 int hyp_fit_chat(const hyp_renderer *r, hyp_limits limits, hyp_prompt *p, hyp_str *text, hyp_err *err) {
     const hyp_job *job = r->job;
     if (p->n <= (job->truncate ? limits.wanted : limits.n_ctx)) return HYP_OK;
-    if (!job->truncate) return too_long(p, err);
+    if (!job->truncate) return too_long(p, limits, err);
     size_t stable = stable_limit(p->n, limits);
     int code = drop_oldest(r, stable, p, text, err);
     if (code == HYP_OK && p->n > stable && p->n <= limits.wanted) /* there is not so much: then the fewest */
@@ -80,7 +81,7 @@ int hyp_fit_chat(const hyp_renderer *r, hyp_limits limits, hyp_prompt *p, hyp_st
     if (job->shift)
         cut_middle(p, limits.wanted, job->params.num_keep);
     else if (p->n > limits.n_ctx)
-        return too_long(p, err);
+        return too_long(p, limits, err);
     return HYP_OK;
 }
 
@@ -88,6 +89,6 @@ int hyp_fit_raw(const hyp_job *job, hyp_limits limits, hyp_prompt *p, hyp_err *e
     if (job->truncate && job->shift)
         cut_middle(p, limits.wanted, job->params.num_keep);
     else if (p->n > limits.n_ctx)
-        return too_long(p, err);
+        return too_long(p, limits, err);
     return HYP_OK;
 }

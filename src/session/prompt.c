@@ -85,7 +85,10 @@ static int check_tokens(const hyp_prompt *p, int32_t n_vocab, hyp_err *err) {
     for (size_t i = 0; i < p->n; i++) /* `context` comes from the client */
         if (p->tokens[i] < 0 || p->tokens[i] >= n_vocab)
             return hyp_err_set(err, HYP_EINVAL, "invalid token %d in context", p->tokens[i]);
-    return p->n > 0 ? HYP_OK : hyp_err_set(err, HYP_EINVAL, "the prompt is empty");
+    if (p->n > 0) return HYP_OK;
+    (void)hyp_err_set(err, HYP_EINVAL, "the prompt is empty");
+    hyp_err_hint(err, "give some text");
+    return HYP_EINVAL;
 }
 
 /* The only place where a prompt's words reach a log: asked for by session:trace. `text` may be NULL. */
@@ -113,7 +116,8 @@ int hyp_prompt_build(const hyp_job *job, const hyp_prompt_env *env, hyp_prompt *
         fill_sampling(&job->params, p);
         *ret = HYP_TAKE(p);
     } else {
-        bool refused = code == HYP_EINVAL || code == HYP_EFORMAT || code == HYP_ELIMIT || code == HYP_EUNSUPPORTED;
+        bool refused = code == HYP_ETOOLONG || code == HYP_EINVAL || code == HYP_EFORMAT || code == HYP_ELIMIT ||
+                       code == HYP_EUNSUPPORTED;
         *ret_status = refused ? 400 : 500;
     }
     hyp_prompt_free(p);

@@ -33,7 +33,7 @@ typedef struct hyp_prompt_env {
 } hyp_prompt_env;
 
 /* Build; what is only to be counted may be of any length. Any thread. On failure `*ret_status` is the HTTP status it
- * deserves. Errors: HYP_EINVAL (too long, empty), HYP_EFORMAT (template, grammar), HYP_ENOMEM, HYP_EENGINE. */
+ * deserves. Errors: HYP_ETOOLONG, HYP_EINVAL (empty), HYP_EFORMAT (template, grammar), HYP_ENOMEM, HYP_EENGINE. */
 HYP_NODISCARD int hyp_prompt_build(const hyp_job *job, const hyp_prompt_env *env, hyp_prompt **ret, int *ret_status,
                                    hyp_err *err);
 

@@ -33,7 +33,7 @@ typedef struct hyp_limits {
     size_t n_ctx;  /* beyond this nothing can be evaluated */
 } hyp_limits;
 
-/* `p` and `text` hold the first try. Errors: HYP_EINVAL when the job forbids what it would take. */
+/* `p` and `text` hold the first try. Errors: HYP_ETOOLONG when the job forbids what it would take. */
 HYP_NODISCARD int hyp_fit_chat(const hyp_renderer *r, hyp_limits limits, hyp_prompt *p, hyp_str *text, hyp_err *err);
 HYP_NODISCARD int hyp_fit_raw(const hyp_job *job, hyp_limits limits, hyp_prompt *p, hyp_err *err);
 

@@ -61,6 +61,10 @@ const char *hyp_session_template(const hyp_session *s) {
     return hyp_template_text(s->template);
 }
 
+bool hyp_session_can_think(const hyp_session *s) {
+    return hyp_template_get_caps(s->template)->thinking;
+}
+
 size_t hyp_session_context(const hyp_session *s, const hyp_job *job) {
     size_t n = s->info.context_tokens;
     if (job->params.num_ctx > 0) n = HYP_MIN(n, (size_t)HYP_MAX(job->params.num_ctx, MIN_CONTEXT));

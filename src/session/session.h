@@ -54,6 +54,9 @@ const char *hyp_session_warning(const hyp_session *session);
 /* The text of the chat template in use; the session's. */
 const char *hyp_session_template(const hyp_session *session);
 
+/* Does the chat template know reasoning? */
+bool hyp_session_can_think(const hyp_session *session);
+
 /* The context that `job` gets: the model's, or less if it asks for less. */
 size_t hyp_session_context(const hyp_session *session, const hyp_job *job);
 

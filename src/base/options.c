@@ -42,9 +42,10 @@ static int parse_number(const hyp_option *row, const char *value, double *ret, h
     char *end;
     errno = 0;
     double number = strtod(value, &end);
-    if (end == value || *end != '\0' || !isfinite(number) || (row->kind == HYP_OPTION_INT && number != floor(number)))
+    bool whole = row->kind != HYP_OPTION_REAL;
+    if (end == value || *end != '\0' || !isfinite(number) || (whole && number != floor(number)))
         return hyp_err_set(err, HYP_EINVAL, "--%s needs %s, not \"%s\"", row->name,
-                           row->kind == HYP_OPTION_INT ? "a whole number" : "a number", value);
+                           whole ? "a whole number" : "a number", value);
     if (number < row->min || number > row->max)
         return hyp_err_set(err, HYP_EINVAL, "--%s must be between %.10g and %.10g, not %s", row->name, row->min,
                            row->max, value);
@@ -74,11 +75,14 @@ static int store(const hyp_option *row, const char *value, void *values, hyp_err
         return HYP_OK;
     }
     case HYP_OPTION_INT:
+    case HYP_OPTION_INT64:
     case HYP_OPTION_REAL: {
         int r = parse_number(row, value, &number, err);
         if (r != HYP_OK) return r;
         if (row->kind == HYP_OPTION_INT)
             *(int *)field = (int)number;
+        else if (row->kind == HYP_OPTION_INT64)
+            *(int64_t *)field = (int64_t)number;
         else
             *(double *)field = number;
         return HYP_OK;

@@ -8,6 +8,7 @@
 typedef enum hyp_option_kind {
     HYP_OPTION_FLAG,   /* bool; takes no value */
     HYP_OPTION_INT,    /* int, within [min, max] */
+    HYP_OPTION_INT64,  /* int64_t, within [min, max] */
     HYP_OPTION_REAL,   /* double, within [min, max] */
     HYP_OPTION_SIZE,   /* uint64_t bytes ("8G"); never 0, which stands for an option that was not given */
     HYP_OPTION_STRING, /* const char *, owned by argv */
@@ -26,7 +27,7 @@ typedef struct hyp_option {
     const char *aliases; /* other spellings with their dashes, separated by blanks: "-n --n-predict" */
     hyp_option_kind kind;
     size_t offset;            /* of the field in the values struct */
-    double min, max;          /* bounds of INT and REAL */
+    double min, max;          /* bounds of INT, INT64 and REAL */
     const char *metavar;      /* the value's name in help; a choice's words */
     const char *default_text; /* parsed as if the user had typed it; NULL leaves the field zeroed */
     const char *help;         /* one sentence without full stop */

@@ -20,6 +20,14 @@
 #define OPTIMIZE HYP_COMMAND_OPTIMIZE
 #define ALL UINT64_MAX
 
+/* Rows of the sampling parameters that are options: base/sampling.h says which. */
+#define METAVAR_REAL "X"
+#define METAVAR_INT "N"
+#define METAVAR_INT64 "N"
+#define SAMPLING_OPTION(field, kind, least, most, request_most, llama_cpp, ollama, openai, name, aliases, help)        \
+    {name, aliases, HYP_OPTION_##kind, AT(sampling.field), least, most, METAVAR_##kind, #llama_cpp, help, RUN},
+#define NO_OPTION(...)
+
 static const hyp_option rows[] = {
     /* name, aliases, kind, field, min, max, metavar, default, help, commands */
     {"model", "-m", HYP_OPTION_STRING, AT(model), 0, 0, "FILE", NULL,
@@ -41,23 +49,9 @@ static const hyp_option rows[] = {
      ENGINE | BENCH | PLAN | PROFILE},
     {"batch", "-b --batch-size", HYP_OPTION_INT, AT(batch_tokens), 1, 65536, "N", "512",
      "tokens evaluated together in prefill", ENGINE | BENCH | PLAN},
-    {"temperature", "--temp", HYP_OPTION_REAL, AT(temperature), 0, 100, "X", "0.8",
-     "0 always takes the likeliest token", RUN},
-    {"top-k", NULL, HYP_OPTION_INT, AT(top_k), 0, INT_MAX, "N", "40", "sample from the N likeliest tokens; 0 means all",
-     RUN},
-    {"top-p", NULL, HYP_OPTION_REAL, AT(top_p), 0, 1, "X", "0.95",
-     "sample from the likeliest tokens of this joint probability", RUN},
-    {"min-p", NULL, HYP_OPTION_REAL, AT(min_p), 0, 1, "X", "0.05",
-     "drop tokens below this share of the likeliest one's probability", RUN},
-    {"repeat-penalty", NULL, HYP_OPTION_REAL, AT(repeat_penalty), 0.01, 100, "X", "1.0",
-     "divide the logits of recent tokens; 1 is off", RUN},
-    {"repeat-last-n", NULL, HYP_OPTION_INT, AT(repeat_last_n), -1, INT_MAX, "N", "64",
-     "how many tokens are recent; -1 means the context", RUN},
-    {"presence-penalty", NULL, HYP_OPTION_REAL, AT(presence_penalty), -100, 100, "X", "0",
-     "subtract from the logits of tokens already used", RUN},
-    {"frequency-penalty", NULL, HYP_OPTION_REAL, AT(frequency_penalty), -100, 100, "X", "0",
-     "subtract from a token's logit for each use", RUN},
-    {"seed", "-s", HYP_OPTION_INT, AT(seed), -1, INT_MAX, "N", "-1", "seed of the sampler; -1 draws one", RUN},
+    /* clang-format off: each of these ends with its own comma */
+    HYP_SAMPLING_ROWS(SAMPLING_OPTION, NO_OPTION)
+    /* clang-format on */
     {"stop", "-r --reverse-prompt", HYP_OPTION_LIST, AT(stop), 0, 0, "TEXT", NULL,
      "stop before this text; may be given several times", RUN},
     {"ignore-eos", NULL, HYP_OPTION_FLAG, AT(ignore_eos), 0, 0, NULL, NULL, "go on after the model's end token", RUN},

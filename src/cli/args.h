@@ -2,6 +2,7 @@
  */
 #pragma once
 #include "base/options.h"
+#include "base/sampling.h"
 
 enum {
     HYP_COMMAND_RUN = 1 << 0,
@@ -23,8 +24,7 @@ enum {
 typedef struct hyp_args {
     const char *model, *prompt;
     int prompt_tokens, max_tokens, context_tokens, threads, batch_tokens;
-    double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
-    int top_k, repeat_last_n, seed;
+    hyp_sampling_params sampling;
     hyp_option_list stop;
     const char *system, *mode, *policy, *io_backend, *io_faults, *trace;
     uint64_t ram_bytes, vram_bytes, cpu_rate_bytes; /* 0: not given */

@@ -217,8 +217,7 @@ static bool on_piece(const char *text, size_t n, void *user) {
  * has this one's beginning. `*done` counts the tokens of the prompt evaluated so far. */
 static int make_checkpoint(hyp_chat_session *s, const hyp_token *prompt, size_t n, size_t *done, hyp_err *err) {
     if (!hyp_engine_needs_checkpoints(s->engine) || *done + 1 >= n) return HYP_OK;
-    hyp_generate_request request = {
-        .seq = SEQ, .prompt = prompt + *done, .n_prompt = n - 1 - *done, .sampling = HYP_SAMPLING_DEFAULT};
+    hyp_generate_request request = {.seq = SEQ, .prompt = prompt + *done, .n_prompt = n - 1 - *done};
     hyp_generate_result result;
     int r = hyp_generate(s->engine, &request, &result, err);
     free(result.tokens);
@@ -248,7 +247,7 @@ static int generate(hyp_chat_session *s, const hyp_token *prompt, size_t n, cons
             .n_stops = settings->n_stops,
             .ignore_eog = settings->ignore_eog,
             .special = s->format.think != HYP_THINK_NONE || s->format.tools != HYP_TOOLS_NONE,
-            .sampling = settings->sampling,
+            .sampling.params = settings->sampling,
             .sink = on_piece,
             .sink_user = w,
         };

@@ -99,11 +99,23 @@ static void answer(chat *c) {
 
 /* --- commands --- */
 
+/* The sampling parameters behind what /set is called with, in lines of at most 90 columns. */
+static void help_parameters(void) {
+    const int column = 29, width = 90;
+    int at = printf("  /set parameter NAME VALUE  ");
+    for (size_t i = 0; i < hyp_sampling_n_rows; i++) {
+        const char *name = hyp_sampling_rows[i].name;
+        bool fits = at + 1 + (int)strlen(name) + 1 <= width;
+        if (!fits) at = printf("\n%*s", column, "") - 1;
+        at += printf("%s%s,", fits && i > 0 ? " " : "", name);
+    }
+    putchar('\n');
+}
+
 static void help(const char *topic) {
-    if (strcmp(topic, "set") == 0)
-        fputs("  /set parameter NAME VALUE  temperature, top_k, top_p, min_p, typical_p, repeat_penalty,\n"
-              "                             presence_penalty, frequency_penalty, repeat_last_n, seed,\n"
-              "                             num_predict (-1: no limit), stop (may be set several times)\n"
+    if (strcmp(topic, "set") == 0) {
+        help_parameters();
+        fputs("                             num_predict (-1: no limit), stop (may be set several times)\n"
               "  /set NAME VALUE            the same\n"
               "  /set system TEXT           the system message; without TEXT there is none\n"
               "  /set think [LEVEL]         let the model reason: low, medium, high where it knows levels\n"
@@ -112,7 +124,7 @@ static void help(const char *topic) {
               "  /set history, nohistory    remember what is typed, or not\n"
               "  /set wordwrap, nowordwrap  break long lines between words, or where the terminal does\n",
               stdout);
-    else if (strcmp(topic, "show") == 0)
+    } else if (strcmp(topic, "show") == 0)
         fputs("  /show info                 the model and how it runs\n"
               "  /show parameters           the settings\n"
               "  /show system               the system message\n"
@@ -300,13 +312,12 @@ static int chat_open(chat *c, const hyp_args *args, hyp_err *err) {
     return hyp_line_input_open(remembered ? history : NULL, &c->input, err);
 }
 
-int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, const hyp_sampling *sampling,
-                    hyp_err *err) {
+int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, hyp_err *err) {
     bool on_terminal = isatty(STDOUT_FILENO);
     chat c = {
         .engine = engine,
         .name = name,
-        .settings = {.sampling = *sampling,
+        .settings = {.sampling = args->sampling,
                      .max_tokens = args->max_tokens,
                      .verbose = args->stats,
                      .ignore_eog = args->ignore_eos},

@@ -70,21 +70,6 @@ static int end_text(output *out, hyp_err *err) {
     return hyp_err_set_sys(err, HYP_EIO, out->write_errno, "cannot write to standard output");
 }
 
-static hyp_sampling sampling_of(const hyp_args *args) {
-    return (hyp_sampling){
-        .temperature = args->temperature,
-        .top_k = args->top_k,
-        .top_p = args->top_p,
-        .min_p = args->min_p,
-        .typical_p = 1,
-        .repeat_penalty = args->repeat_penalty,
-        .presence_penalty = args->presence_penalty,
-        .frequency_penalty = args->frequency_penalty,
-        .repeat_last_n = args->repeat_last_n,
-        .seed = args->seed,
-    };
-}
-
 /* The first `n` tokens of a text that is the same everywhere, for measurements. */
 static int make_fixed_prompt(const hyp_engine *engine, size_t n, hyp_token **ret, size_t *ret_n, hyp_err *err) {
     /* A word is a token at least, save where a tokenizer merges words. */
@@ -171,7 +156,7 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
         .n_stops = args->stop.n,
         .ignore_eog = args->ignore_eos,
         .digest = args->logits_digest,
-        .sampling = sampling_of(args),
+        .sampling.params = args->sampling,
         .sink = on_text,
         .sink_user = &out,
     };
@@ -252,8 +237,7 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     if (r != HYP_OK) return r == HYP_ECANCELED ? HYP_EXIT_INTERRUPTED : HYP_EXIT_FAILED;
     hyp_interrupt_watch(engine);
     if (prompt == NULL && args->prompt_tokens == 0) {
-        const hyp_sampling sampling = sampling_of(args);
-        r = hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, &sampling, err);
+        r = hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, err);
     } else {
         r = answer(args, engine, prompt, err);
     }

@@ -320,22 +320,6 @@ static int build_raw(const hyp_job *job, const prompt_env *env, size_t limit, an
     return HYP_OK;
 }
 
-static void fill_sampling(const hyp_params *params, answer_plan *p) {
-    p->sampling = (hyp_sampling){.temperature = params->temperature,
-                                 .top_k = (int)params->top_k,
-                                 .top_p = params->top_p,
-                                 .min_p = params->min_p,
-                                 .typical_p = params->typical_p,
-                                 .repeat_penalty = params->repeat_penalty,
-                                 .presence_penalty = params->presence_penalty,
-                                 .frequency_penalty = params->frequency_penalty,
-                                 .repeat_last_n = (int)params->repeat_last_n,
-                                 .seed = params->seed,
-                                 .grammar = p->grammar,
-                                 .triggers = p->triggers,
-                                 .n_triggers = p->n_triggers};
-}
-
 int prompt_build(const hyp_job *job, const prompt_env *env, answer_plan *ret, int *ret_status, hyp_err *err) {
     answer_plan p = {0};
     size_t n_ctx = env->n_ctx;
@@ -350,7 +334,7 @@ int prompt_build(const hyp_job *job, const prompt_env *env, answer_plan *ret, in
     if (code == HYP_OK && p.n == 0) code = hyp_err_set(err, HYP_EINVAL, "the prompt is empty");
     if (code == HYP_OK) {
         *ret = p;
-        fill_sampling(&job->params, ret);
+        ret->sampling = (hyp_sampling){job->params.sampling, ret->grammar, ret->triggers, ret->n_triggers};
         return HYP_OK;
     }
     *ret_status =

@@ -10,6 +10,7 @@ typedef struct values {
     bool fast;
     const char *mode, *name;
     hyp_option_list stop;
+    int64_t seed;
 } values;
 
 static const hyp_option rows[] = {
@@ -20,6 +21,7 @@ static const hyp_option rows[] = {
     {"mode", NULL, HYP_OPTION_CHOICE, offsetof(values, mode), 0, 0, "auto|mmap", "auto", "how", 1},
     {"name", NULL, HYP_OPTION_STRING, offsetof(values, name), 0, 0, "TEXT", NULL, "who", 2},
     {"stop", NULL, HYP_OPTION_LIST, offsetof(values, stop), 0, 0, "TEXT", NULL, "where", 1},
+    {"seed", NULL, HYP_OPTION_INT64, offsetof(values, seed), -1, 9e15, "N", "-1", "which", 1},
 };
 static const hyp_options table = {rows, sizeof rows / sizeof *rows};
 
@@ -37,9 +39,10 @@ static void every_kind_is_parsed(void **state) {
     (void)state;
     values v;
     hyp_err err;
-    char *argv[] = {"model",  "-n",   "7",      "--rate=1.25", "--ram",    "8G", "-f",
-                    "--mode", "mmap", "--stop", "a",           "--stop=b", "--", "-x"};
-    assert_int_equal(parse(14, argv, &v, &err), 2);
+    char *argv[] = {"model", "-n",       "7",      "--rate=1.25",      "--ram", "8G", "-f", "--mode", "mmap", "--stop",
+                    "a",     "--stop=b", "--seed", "9000000000000000", "--",    "-x"};
+    assert_int_equal(parse(16, argv, &v, &err), 2);
+    assert_true(v.seed == 9000000000000000);
     assert_int_equal(v.count, 7);
     assert_true(v.rate == 1.25 && v.ram == 8ull << 30 && v.fast);
     assert_string_equal(v.mode, "mmap");
@@ -52,7 +55,7 @@ static void defaults_hold(void **state) {
     values v;
     hyp_err err;
     assert_int_equal(parse(0, NULL, &v, &err), 0);
-    assert_true(v.count == 3 && v.rate == 0.5 && !v.fast && strcmp(v.mode, "auto") == 0);
+    assert_true(v.count == 3 && v.rate == 0.5 && !v.fast && v.seed == -1 && strcmp(v.mode, "auto") == 0);
 }
 
 static void mistakes_are_named(void **state) {
@@ -66,6 +69,7 @@ static void mistakes_are_named(void **state) {
         {{"--name", "x"}, 2, "unknown option --name"},
         {{"--count", "x"}, 2, "--count needs a whole number, not \"x\""},
         {{"--count", "1.5"}, 2, "--count needs a whole number, not \"1.5\""},
+        {{"--seed", "0.5"}, 2, "--seed needs a whole number, not \"0.5\""},
         {{"--count", "11"}, 2, "--count must be between -1 and 10, not 11"},
         {{"--count", NULL}, 1, "--count needs a value"},
         {{"--fast=1", NULL}, 1, "--fast takes no value"},

@@ -229,7 +229,7 @@ static void put_functions(hyp_json *j, yyjson_val *tools) {
 }
 
 static void write_echo(const api *a, const hyp_job *job, bool all, hyp_str *out) {
-    const hyp_params *p = &job->params;
+    const hyp_sampling_params *p = &job->params.sampling;
     const hyp_fields *f = &a->f;
     hyp_json j = {out, false};
     put_copy(&j, "instructions", all ? hyp_field(f, "instructions") : NULL, "null");

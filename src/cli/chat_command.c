@@ -1,7 +1,6 @@
 #include "cli/chat_command.h"
 
 #include "base/mem.h"
-#include "engine/sampling.h"
 
 #include <ctype.h>
 #include <limits.h>

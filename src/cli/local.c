@@ -40,6 +40,23 @@ void hyp_local_end_chat(hyp_job *job) {
     hyp_job_unref(job);
 }
 
+int hyp_local_set_options(hyp_job *job, const hyp_local_options *options, hyp_err *err) {
+    hyp_params *p = &job->params;
+    if (options->n_stops > HYP_PARAMS_MAX_STOPS)
+        return hyp_err_set(err, HYP_ELIMIT, "more than %d stop strings", HYP_PARAMS_MAX_STOPS);
+    p->sampling = options->sampling;
+    p->num_predict = options->max_tokens;
+    job->prompt_only = options->max_tokens == 0;
+    job->ignore_end = options->ignore_end;
+    for (size_t i = 0; i < options->n_stops; i++) {
+        if (options->stops[i][0] == '\0') continue; /* it would stop everything */
+        if ((p->stop[p->n_stop] = strdup(options->stops[i])) == NULL)
+            return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+        p->n_stop++;
+    }
+    return HYP_OK;
+}
+
 typedef struct listener {
     hyp_local *local;
     hyp_local_result *result;

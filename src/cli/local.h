@@ -14,10 +14,23 @@ HYP_NODISCARD int hyp_local_open(hyp_engine *engine, hyp_local *ret, hyp_err *er
 void hyp_local_close(hyp_local *local);
 
 /* A job for `conversation`, which is lent: it stays the caller's, and outlives the job. A conversation that says
- * nothing of reasoning is answered as the server answers it: with, where the template knows how. NULL without memory. */
+ * nothing of reasoning is answered as the server answers it: with, where the template knows how. NULL without memory.
+ */
 hyp_job *hyp_local_chat(const hyp_local *local, hyp_conversation *conversation);
 /* Accepts NULL. */
 void hyp_local_end_chat(hyp_job *job);
+
+/* How an answer is written. */
+typedef struct hyp_local_options {
+    hyp_sampling_params sampling;
+    int max_tokens; /* < 0: until the context is full; 0: the prompt is evaluated and nothing answered */
+    const char *const *stops;
+    size_t n_stops;
+    bool ignore_end; /* go on after the model's end token */
+} hyp_local_options;
+
+/* Copied. Errors: HYP_ELIMIT (too many stop strings), HYP_ENOMEM. */
+HYP_NODISCARD int hyp_local_set_options(hyp_job *job, const hyp_local_options *options, hyp_err *err);
 
 typedef enum hyp_stop_reason { HYP_STOP_EOG, HYP_STOP_LENGTH, HYP_STOP_INTERRUPTED } hyp_stop_reason;
 

@@ -2,7 +2,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "bench/bench_prompt.h"
-#include "cli/chat_command.h"
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/interactive.h"
@@ -138,7 +137,7 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *
     hyp_engine_config config = hyp_machine_engine_config(args);
     config.model = model;
     config.setup = ret_setup;
-    config.context_tokens = (uint32_t)args->context_tokens;
+    config.context_tokens = args->wishes.context_tokens;
     config.trace_path = args->trace;
     config.io.faults = args->io_faults != NULL ? faults.items : NULL;
     config.progress = on_load;
@@ -154,8 +153,7 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *
 
 static void tell_mode_change(const hyp_engine *engine, hyp_mode before) {
     const hyp_engine_info *info = hyp_engine_get_info(engine);
-    if (info->mode != before)
-        fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(info->mode), info->reason);
+    if (info->mode != before) fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(info->mode), info->reason);
 }
 
 static int report(const hyp_args *args, hyp_engine *engine, const hyp_local_result *result, const hyp_str *text,
@@ -172,7 +170,13 @@ static int answer(const hyp_args *args, hyp_local *local, hyp_job *job, hyp_err 
     output out = {.json = args->json, .wordwrap = !args->no_wordwrap};
     hyp_local_result result;
     hyp_mode mode = hyp_engine_get_info(local->engine)->mode;
-    int r = hyp_chat_take_options(args, job, err);
+    const hyp_local_options options = {.sampling = args->sampling,
+                                       .max_tokens = args->max_tokens,
+                                       .stops = args->stop.items,
+                                       .n_stops = args->stop.n,
+                                       .ignore_end = args->ignore_eos};
+    job->digest = args->logits_digest;
+    int r = hyp_local_set_options(job, &options, err);
     if (r != HYP_OK) return r;
     hyp_terminal_use_utf8();
     hyp_status_start(&out.status, local->engine, args->quiet);

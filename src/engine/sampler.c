@@ -23,7 +23,7 @@ static void add(struct llama_sampler *chain, struct llama_sampler *s) {
 }
 
 /* llama.cpp's order: penalties, top-k, typical, top-p, min-p, temperature, then the draw. */
-static void build_chain(hyp_sampler *s, const hyp_engine *e, const hyp_sampling *p) {
+static void build_chain(hyp_sampler *s, const hyp_engine *e, const hyp_sampling_params *p) {
     int last_n = p->repeat_last_n < 0 ? (int)e->info.context_tokens : p->repeat_last_n;
     bool penalised = last_n > 0 && (p->repeat_penalty != 1 || p->presence_penalty != 0 || p->frequency_penalty != 0);
     if (penalised) {
@@ -69,7 +69,7 @@ int hyp_sampler_new(const hyp_engine *e, const hyp_sampling *sampling, hyp_sampl
         hyp_sampler_free(s);
         return r;
     }
-    build_chain(s, e, sampling);
+    build_chain(s, e, &sampling->params);
     *ret = s;
     return HYP_OK;
 }

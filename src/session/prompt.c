@@ -57,22 +57,6 @@ static int build_raw(const hyp_job *job, const hyp_prompt_env *env, hyp_limits l
     return code == HYP_OK ? hyp_fit_raw(job, limits, p, err) : code;
 }
 
-static void fill_sampling(const hyp_params *params, hyp_prompt *p) {
-    p->sampling = (hyp_sampling){.temperature = params->temperature,
-                                 .top_k = (int)params->top_k,
-                                 .top_p = params->top_p,
-                                 .min_p = params->min_p,
-                                 .typical_p = params->typical_p,
-                                 .repeat_penalty = params->repeat_penalty,
-                                 .presence_penalty = params->presence_penalty,
-                                 .frequency_penalty = params->frequency_penalty,
-                                 .repeat_last_n = (int)params->repeat_last_n,
-                                 .seed = params->seed,
-                                 .grammar = p->grammar,
-                                 .triggers = p->triggers,
-                                 .n_triggers = p->n_triggers};
-}
-
 /* Room for an answer: what is asked for, at most an eighth of the context. What is only counted has no limit. */
 static hyp_limits limits_of(const hyp_job *job, size_t n_ctx) {
     size_t reserve = n_ctx / 8;
@@ -113,7 +97,7 @@ int hyp_prompt_build(const hyp_job *job, const hyp_prompt_env *env, hyp_prompt *
     if (code == HYP_OK) code = check_tokens(p, env->info->n_vocab, err);
     if (code == HYP_OK) {
         trace(job, p, text.data);
-        fill_sampling(&job->params, p);
+        p->sampling = (hyp_sampling){job->params.sampling, p->grammar, p->triggers, p->n_triggers};
         *ret = HYP_TAKE(p);
     } else {
         bool refused = code == HYP_ETOOLONG || code == HYP_EINVAL || code == HYP_EFORMAT || code == HYP_ELIMIT ||

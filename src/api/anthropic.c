@@ -293,12 +293,18 @@ static bool fill(api *a, gen *g) {
     return fill_conversation(a, g) && read_sampling(a, &g->job->params);
 }
 
-void anthropic_messages(hyp_request *r, void *server) {
+static void anthropic_messages(hyp_request *r, void *server) {
     static const gen_route route = {"MessagesRequest", "msg_", HYP_JOB_CHAT, fill, &ops};
     gen_handle(r, server, &route);
 }
 
-void anthropic_count_tokens(hyp_request *r, void *server) {
+static void anthropic_count_tokens(hyp_request *r, void *server) {
     static const gen_route route = {"CountTokensRequest", "", HYP_JOB_COUNT, fill_conversation, &count_ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route anthropic_routes[] = {
+    {"POST", "/v1/messages", anthropic_messages, false},
+    {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
+    {0},
+};

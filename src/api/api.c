@@ -1,10 +1,13 @@
-/* api.c - reading requests and answering errors, for every codec. */
+/* api.c - the table of routes; reading requests and answering errors, for every codec. */
 #include "api/api_priv.h"
 
 #include "base/mem.h"
 
 #include <string.h>
 #include <sys/random.h>
+
+#define API_ROUTES_OF(file) file##_routes,
+const hyp_route *const api_routes[] = {API_ROUTE_FILES(API_ROUTES_OF) NULL};
 
 static const char *error_type(api_style style, int status) {
     if (status == 503 && style == STYLE_ANTHROPIC) return "overloaded_error";

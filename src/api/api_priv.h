@@ -160,32 +160,26 @@ void modelinfo_put_capabilities(hyp_json *j, unsigned capabilities);
 HYP_NODISCARD int modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbose, hyp_str *out,
                                  hyp_err *err);
 
-/* --- handlers, one codec a file --- */
-void ollama_root(hyp_request *r, void *server);
-void ollama_version(hyp_request *r, void *server);
-void ollama_tags(hyp_request *r, void *server);
-void ollama_ps(hyp_request *r, void *server);
-void ollama_show(hyp_request *r, void *server);
-void ollama_status(hyp_request *r, void *server);
-void ollama_me(hyp_request *r, void *server);
-void ollama_generate(hyp_request *r, void *server);
-void ollama_chat(hyp_request *r, void *server);
-void ollama_embed(hyp_request *r, void *server);
-void ollama_embeddings(hyp_request *r, void *server);
-void ollama_pull(hyp_request *r, void *server);
-void ollama_push(hyp_request *r, void *server);
-void ollama_copy(hyp_request *r, void *server);
-void ollama_delete(hyp_request *r, void *server);
-void ollama_create(hyp_request *r, void *server);
-void ollama_blobs(hyp_request *r, void *server);
-void anthropic_messages(hyp_request *r, void *server);
-void anthropic_count_tokens(hyp_request *r, void *server);
-void openai_models(hyp_request *r, void *server);
-void openai_model(hyp_request *r, void *server);
-void openai_chat(hyp_request *r, void *server);
-void openai_completions(hyp_request *r, void *server);
-void openai_embeddings(hyp_request *r, void *server);
-void openai_responses(hyp_request *r, void *server);
-void metrics_get(hyp_request *r, void *server);
-void ui_get(hyp_request *r, void *server);
-void ui_state(hyp_request *r, void *server);
+/* --- routes --- */
+
+/* The files that answer routes. Each exports them as FILE_routes, ended by a row without a path; a new file is one line
+ * here, and a new route of a file one row of its own. */
+#define API_ROUTE_FILES(X)                                                                                             \
+    X(anthropic)                                                                                                       \
+    X(metrics)                                                                                                         \
+    X(ollama_chat)                                                                                                     \
+    X(ollama_embed)                                                                                                    \
+    X(ollama_generate)                                                                                                 \
+    X(ollama_manage)                                                                                                   \
+    X(ollama_models)                                                                                                   \
+    X(openai_chat)                                                                                                     \
+    X(openai_completions)                                                                                              \
+    X(openai_embeddings)                                                                                               \
+    X(openai_models)                                                                                                   \
+    X(openai_responses)                                                                                                \
+    X(ui)
+#define API_DECLARE_ROUTES(file) extern const hyp_route file##_routes[];
+API_ROUTE_FILES(API_DECLARE_ROUTES)
+
+/* All of them, ended by NULL; what hyp_http_config wants. Handlers get the hyp_server as their context. */
+extern const hyp_route *const api_routes[];

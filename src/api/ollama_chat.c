@@ -99,8 +99,13 @@ static bool handle(api *a) {
     return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_CHAT);
 }
 
-void ollama_chat(hyp_request *r, void *server) {
+static void ollama_chat(hyp_request *r, void *server) {
     api a;
     if (api_open(&a, server, r, "ChatRequest")) handle(&a);
     api_close(&a);
 }
+
+const hyp_route ollama_chat_routes[] = {
+    {"POST", "/api/chat", ollama_chat, false},
+    {0},
+};

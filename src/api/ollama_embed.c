@@ -102,10 +102,16 @@ static void embed(hyp_request *r, void *server, const char *name, const char *fi
     api_close(&a);
 }
 
-void ollama_embed(hyp_request *r, void *server) {
+static void ollama_embed(hyp_request *r, void *server) {
     embed(r, server, "EmbedRequest", "input", &ops);
 }
 
-void ollama_embeddings(hyp_request *r, void *server) {
+static void ollama_embeddings(hyp_request *r, void *server) {
     embed(r, server, "EmbeddingRequest", "prompt", &old_ops);
 }
+
+const hyp_route ollama_embed_routes[] = {
+    {"POST", "/api/embed", ollama_embed, false},
+    {"POST", "/api/embeddings", ollama_embeddings, false},
+    {0},
+};

@@ -136,8 +136,13 @@ static bool handle(api *a) {
     return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_GENERATE);
 }
 
-void ollama_generate(hyp_request *r, void *server) {
+static void ollama_generate(hyp_request *r, void *server) {
     api a;
     if (api_open(&a, server, r, "GenerateRequest")) handle(&a);
     api_close(&a);
 }
+
+const hyp_route ollama_generate_routes[] = {
+    {"POST", "/api/generate", ollama_generate, false},
+    {0},
+};

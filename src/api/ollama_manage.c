@@ -39,7 +39,7 @@ static bool read_name(api *a) {
     return true;
 }
 
-void ollama_pull(hyp_request *r, void *server) {
+static void ollama_pull(hyp_request *r, void *server) {
     static const char *const statuses[] = {"pulling manifest", "success"};
     api a;
     if (api_open(&a, server, r, "PullRequest") && read_name(&a)) {
@@ -52,12 +52,12 @@ void ollama_pull(hyp_request *r, void *server) {
     api_close(&a);
 }
 
-void ollama_push(hyp_request *r, void *server) {
+static void ollama_push(hyp_request *r, void *server) {
     api a = {.server = server, .request = r};
     api_error(&a, 501, "this server serves local files and pushes none");
 }
 
-void ollama_blobs(hyp_request *r, void *server) {
+static void ollama_blobs(hyp_request *r, void *server) {
     api a = {.server = server, .request = r};
     if (strcmp(hyp_request_method(r), "HEAD") == 0)
         hyp_request_reply(r, 404, NULL, "", 0);
@@ -74,7 +74,7 @@ static void reply_registry_error(api *a) {
     }
 }
 
-void ollama_copy(hyp_request *r, void *server) {
+static void ollama_copy(hyp_request *r, void *server) {
     api a;
     if (api_open(&a, server, r, "CopyRequest")) {
         const char *source = hyp_field_str(&a.f, "source", ""), *target = hyp_field_str(&a.f, "destination", "");
@@ -94,7 +94,7 @@ void ollama_copy(hyp_request *r, void *server) {
     api_close(&a);
 }
 
-void ollama_delete(hyp_request *r, void *server) {
+static void ollama_delete(hyp_request *r, void *server) {
     api a;
     if (api_open(&a, server, r, "DeleteRequest") && read_name(&a)) {
         if (hyp_registry_remove_alias(a.server->registry, a.model, &a.err) != HYP_OK)
@@ -148,8 +148,18 @@ static bool create(api *a) {
     return true;
 }
 
-void ollama_create(hyp_request *r, void *server) {
+static void ollama_create(hyp_request *r, void *server) {
     api a;
     if (api_open(&a, server, r, "CreateRequest") && read_name(&a)) create(&a);
     api_close(&a);
 }
+
+const hyp_route ollama_manage_routes[] = {
+    {"POST", "/api/pull", ollama_pull, false},
+    {"POST", "/api/push", ollama_push, false},
+    {"POST", "/api/copy", ollama_copy, false},
+    {"DELETE", "/api/delete", ollama_delete, false},
+    {"POST", "/api/create", ollama_create, false},
+    {"HEAD POST", "/api/blobs/*", ollama_blobs, false},
+    {0},
+};

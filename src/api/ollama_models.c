@@ -4,27 +4,27 @@
 
 #include <string.h>
 
-void ollama_root(hyp_request *r, void *server) {
+static void ollama_root(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 200, "text/plain; charset=utf-8", "Ollama is running", SIZE_MAX);
 }
 
-void ollama_version(hyp_request *r, void *server) {
+static void ollama_version(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 200, API_JSON, "{\"version\":\"" OLLAMA_VERSION "\"}", SIZE_MAX);
 }
 
-void ollama_status(hyp_request *r, void *server) {
+static void ollama_status(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 200, API_JSON, "{\"cloud\":{\"disabled\":true,\"source\":\"env\"}}", SIZE_MAX);
 }
 
-void ollama_me(hyp_request *r, void *server) {
+static void ollama_me(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 401, API_JSON, "{\"error\":\"unauthorized\"}", SIZE_MAX);
 }
 
-void ollama_tags(hyp_request *r, void *context) {
+static void ollama_tags(hyp_request *r, void *context) {
     hyp_server *server = context;
     api a = {.server = server, .request = r};
     hyp_entry **list = NULL;
@@ -62,7 +62,7 @@ static int64_t expiry(int64_t expires_ns) {
     return expires_ns == HYP_FOREVER ? hyp_wall_ns() + century_ns : expires_ns;
 }
 
-void ollama_ps(hyp_request *r, void *context) {
+static void ollama_ps(hyp_request *r, void *context) {
     hyp_server *server = context;
     api a = {.server = server, .request = r};
     hyp_loaded loaded[HYP_LOADED_MAX];
@@ -92,7 +92,7 @@ void ollama_ps(hyp_request *r, void *context) {
     api_reply(&a, &out);
 }
 
-void ollama_show(hyp_request *r, void *server) {
+static void ollama_show(hyp_request *r, void *server) {
     api a;
     hyp_str out = {0};
     if (api_open(&a, server, r, "ShowRequest") && api_find_model(&a)) {
@@ -107,3 +107,14 @@ void ollama_show(hyp_request *r, void *server) {
     hyp_str_free(&out);
     api_close(&a);
 }
+
+const hyp_route ollama_models_routes[] = {
+    {"GET HEAD", "/", ollama_root, true}, /* clients look here whether there is a server, without a key */
+    {"GET HEAD", "/api/version", ollama_version, false},
+    {"GET HEAD", "/api/tags", ollama_tags, false},
+    {"GET HEAD", "/api/ps", ollama_ps, false},
+    {"POST", "/api/show", ollama_show, false},
+    {"GET HEAD", "/api/status", ollama_status, false},
+    {"POST", "/api/me", ollama_me, false},
+    {0},
+};

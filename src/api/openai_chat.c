@@ -154,7 +154,12 @@ static bool fill(api *a, gen *g) {
            openai_read_sampling(a, job);
 }
 
-void openai_chat(hyp_request *r, void *server) {
+static void openai_chat(hyp_request *r, void *server) {
     static const gen_route route = {"ChatCompletionRequest", "chatcmpl-", HYP_JOB_CHAT, fill, &ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route openai_chat_routes[] = {
+    {"POST", "/v1/chat/completions", openai_chat, false},
+    {0},
+};

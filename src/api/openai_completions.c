@@ -91,7 +91,12 @@ static bool fill(api *a, gen *g) {
     return openai_read_sampling(a, job);
 }
 
-void openai_completions(hyp_request *r, void *server) {
+static void openai_completions(hyp_request *r, void *server) {
     static const gen_route route = {"CompletionRequest", "cmpl-", HYP_JOB_GENERATE, fill, &ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route openai_completions_routes[] = {
+    {"POST", "/v1/completions", openai_completions, false},
+    {0},
+};

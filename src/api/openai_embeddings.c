@@ -54,7 +54,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
 
 static const gen_ops ops = {.whole = done, .plain_type = V1_JSON, .style = STYLE_OPENAI};
 
-void openai_embeddings(hyp_request *r, void *server) {
+static void openai_embeddings(hyp_request *r, void *server) {
     api a;
     if (api_open(&a, server, r, "EmbedRequest") && api_find_model(&a)) {
         hyp_job *job = embed_new_job(&a);
@@ -79,3 +79,8 @@ void openai_embeddings(hyp_request *r, void *server) {
     }
     api_close(&a);
 }
+
+const hyp_route openai_embeddings_routes[] = {
+    {"POST", "/v1/embeddings", openai_embeddings, false},
+    {0},
+};

@@ -14,7 +14,7 @@ static void put_model(hyp_json *j, const hyp_entry *entry, const char *id) {
     hyp_json_close(j, '}');
 }
 
-void openai_models(hyp_request *r, void *context) {
+static void openai_models(hyp_request *r, void *context) {
     hyp_server *server = context;
     api a = {.server = server, .request = r, .style = STYLE_OPENAI};
     hyp_entry **list = NULL;
@@ -37,7 +37,7 @@ void openai_models(hyp_request *r, void *context) {
     api_reply(&a, &out);
 }
 
-void openai_model(hyp_request *r, void *context) {
+static void openai_model(hyp_request *r, void *context) {
     hyp_server *server = context;
     api a = {.server = server, .request = r, .style = STYLE_OPENAI};
     const char *id = hyp_request_path(r) + strlen("/v1/models/");
@@ -51,3 +51,9 @@ void openai_model(hyp_request *r, void *context) {
     hyp_entry_unref(a.entry);
     api_reply(&a, &out);
 }
+
+const hyp_route openai_models_routes[] = {
+    {"GET HEAD", "/v1/models", openai_models, false},
+    {"GET HEAD", "/v1/models/*", openai_model, false},
+    {0},
+};

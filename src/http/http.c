@@ -40,17 +40,17 @@ static bool path_matches(const char *pattern, const char *path) {
     return strcmp(pattern, path) == 0;
 }
 
-/* The route, or NULL with the status to answer. On 405 the request's route names the allowed methods. */
+/* Find the request's route. Returns 200, or the status to refuse it with: 404 without a route, 405 with one that names
+ * the allowed methods. */
 static int find_route(hyp_request *request) {
-    const hyp_http_config *config = request->http->config;
-    for (size_t i = 0; i < config->n_routes; i++) {
-        const hyp_route *route = &config->routes[i];
-        if (!path_matches(route->path, request->path)) continue;
-        if (request->route == NULL) request->route = route;
-        if (!has_method(route->methods, request->method)) continue;
-        request->route = route;
-        return 200;
-    }
+    for (const hyp_route *const *list = request->http->config->routes; *list != NULL; list++)
+        for (const hyp_route *route = *list; route->path != NULL; route++) {
+            if (!path_matches(route->path, request->path)) continue;
+            if (request->route == NULL) request->route = route;
+            if (!has_method(route->methods, request->method)) continue;
+            request->route = route;
+            return 200;
+        }
     return request->route == NULL ? 404 : 405;
 }
 

@@ -27,8 +27,9 @@ typedef struct hyp_http_config {
     int port;            /* 0: any free one */
     const char *api_key; /* NULL: none needed */
     const char *origins; /* further allowed origins, separated by commas, as OLLAMA_ORIGINS has them; or NULL */
-    const hyp_route *routes;
-    size_t n_routes;
+    /* Lists of routes: each ends with a row without a path, the list of lists with NULL. A request goes to the first
+     * row that has its path and method. */
+    const hyp_route *const *routes;
     void *context;            /* handed to every handler */
     size_t max_body_bytes;    /* 0: 32 MiB */
     double request_timeout_s; /* for the whole of a request to arrive, and for a client that takes no data; 0: 60 */

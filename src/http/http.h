@@ -92,7 +92,8 @@ typedef struct hyp_source_ops {
     /* Append the next piece to `out`. `head` may be set until the first answer that is not WAIT; when that is END, the
      * reply is a plain one with Content-Length. */
     hyp_pull (*pull)(void *source, hyp_reply_head *head, hyp_str *out);
-    /* The client has left: stop working for it. From the watching thread; must wake the request. */
+    /* The client has left: stop working for it. From the watching thread, with the lock of the connections held, which
+     * keeps the request alive meanwhile: it may take the source's own lock and no other. Must wake the request. */
     void (*gone)(void *source);
     /* The reply is over (or the connection broke): wake no more, free. */
     void (*detach)(void *source);

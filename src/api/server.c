@@ -15,6 +15,10 @@ static const double DRAIN_S = 3;
 /* Well below the minute that many proxies wait, and rare enough to cost nothing. */
 static const double SIGN_OF_LIFE_S = 20;
 
+int hyp_server_bind(const char *host, int port, int *ret_fd, hyp_err *err) {
+    return hyp_http_bind(host, port, ret_fd, err);
+}
+
 int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err *err) {
     hyp_server *server = calloc(1, sizeof *server);
     if (server == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the server");

@@ -20,7 +20,3 @@ bool hyp_guard_bare_key_matches(const char *given, const char *key);
 
 /* Is this a loopback address or a name for it? */
 bool hyp_guard_is_loopback(const char *host);
-
-/* Split OLLAMA_HOST ("host", ":port", "host:port", "http://host:port/", "[::1]:11434") into a host (empty when not
- * given) and a port (0 when not given; 80 or 443 for a bare scheme). Errors: HYP_EINVAL. */
-HYP_NODISCARD int hyp_guard_split_host(const char *text, char *ret_host, size_t size, int *ret_port, hyp_err *err);

@@ -1,4 +1,5 @@
 /* fuzz_request.c - what clients send: any bytes as a request's body, name, template, duration, Origin and Host. */
+#include "base/address.h"
 #include "base/times.h"
 #include "http/access.h"
 #include "registry/gotemplate.h"
@@ -76,7 +77,7 @@ static void read_text(const char *text) {
     }
     (void)!hyp_duration_parse(text, &ns);
     err = HYP_ERR_NONE;
-    (void)!hyp_guard_split_host(text, host, sizeof host, &port, &err);
+    (void)!hyp_address_split(text, host, sizeof host, &port, &err);
     (void)hyp_guard_host_allowed(text);
     (void)hyp_guard_origin_allowed(text, "localhost:1", NULL);
     (void)hyp_guard_key_matches(text, "key");

@@ -49,6 +49,7 @@ bool api_error(api *a, int status, const char *format, ...) {
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     api_put_error(a->style, status, message, &body);
+    hyp_request_set_why(a->request, message);
     hyp_request_reply_str(a->request, status, a->style != STYLE_OLLAMA ? V1_JSON : API_JSON, &body);
     return false;
 }

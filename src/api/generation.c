@@ -54,18 +54,6 @@ static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
     return true;
 }
 
-static hyp_log_field text_field(const char *name, const char *text) {
-    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_TEXT, .text = text};
-}
-
-static hyp_log_field int_field(const char *name, int64_t value) {
-    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_INT, .integer = value};
-}
-
-static hyp_log_field real_field(const char *name, double value) {
-    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_REAL, .real = value};
-}
-
 /* The line that an answered request leaves, once. `why`: how it ended; `stats` NULL: it came to no answer. Never a word
  * of what was asked or answered. */
 static void log_end(gen *g, int status, const char *why, const char *error, const hyp_stats *stats) {
@@ -73,19 +61,20 @@ static void log_end(gen *g, int status, const char *why, const char *error, cons
     g->logged = true;
     if (!HYP_LOG_ON(SESSION, INFO)) return;
     double total_s = (double)(hyp_mono_ns() - g->job->created_ns) * 1e-9;
-    hyp_log_field fields[10] = {text_field("route", hyp_request_path(g->request)), text_field("model", g->job->model),
-                                int_field("status", status), text_field("end", why), real_field("total_s", total_s)};
+    hyp_log_field fields[10] = {hyp_log_text("route", hyp_request_path(g->request)),
+                                hyp_log_text("model", g->job->model), hyp_log_int("status", status),
+                                hyp_log_text("end", why), hyp_log_real("total_s", total_s)};
     size_t n = 5;
-    if (error != NULL) fields[n++] = text_field("error", error);
+    if (error != NULL) fields[n++] = hyp_log_text("error", error);
     if (stats != NULL) {
-        fields[n++] = int_field("prompt_tokens", stats->n_prompt);
-        fields[n++] = int_field("reused_tokens", stats->n_cached);
-        fields[n++] = int_field("output_tokens", stats->n_eval);
+        fields[n++] = hyp_log_int("prompt_tokens", stats->n_prompt);
+        fields[n++] = hyp_log_int("reused_tokens", stats->n_cached);
+        fields[n++] = hyp_log_int("output_tokens", stats->n_eval);
     }
     if (stats != NULL && stats->n_eval > 0) {
         /* The answer's clock starts with its first token. */
-        fields[n++] = real_field("first_token_s", (double)(stats->total_ns - stats->eval_ns) * 1e-9);
-        fields[n++] = real_field("tok_per_s", (double)stats->n_eval / ((double)HYP_MAX(stats->eval_ns, 1) * 1e-9));
+        fields[n++] = hyp_log_real("first_token_s", (double)(stats->total_ns - stats->eval_ns) * 1e-9);
+        fields[n++] = hyp_log_real("tok_per_s", (double)stats->n_eval / ((double)HYP_MAX(stats->eval_ns, 1) * 1e-9));
     }
     hyp_log_event(HYP_LOG_SESSION, HYP_LOG_INFO, "request", fields, n);
 }

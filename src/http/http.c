@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/platform.h"
+#include "base/times.h"
 #include "http/access.h"
 #include "http/http_priv.h"
 
@@ -55,6 +56,7 @@ static int find_route(hyp_request *request) {
 }
 
 static void reply_unauthorized(hyp_request *request) {
+    hyp_request_set_why(request, "no valid API key");
     if (strncmp(request->path, "/v1/", 4) == 0)
         hyp_request_reply(
             request, 401, "application/json",
@@ -65,9 +67,19 @@ static void reply_unauthorized(hyp_request *request) {
         hyp_request_reply(request, 401, "application/json; charset=utf-8", "{\"error\":\"unauthorized\"}", SIZE_MAX);
 }
 
-static bool refuse(hyp_request *request) {
+/* Answer 403 with no body, as Ollama does. Returns false. */
+static bool refuse(hyp_request *request, const char *why) {
     atomic_fetch_add(&request->http->n_refused, 1);
+    hyp_request_set_why(request, why);
     hyp_request_reply(request, 403, NULL, "", 0);
+    return false;
+}
+
+/* Answer that there is no such route or method. Returns false. */
+static bool refuse_route(hyp_request *request, int status) {
+    const char *words = status == 404 ? "404 page not found" : "405 method not allowed";
+    hyp_request_set_why(request, status == 404 ? "no such route" : "the route has other methods");
+    hyp_request_reply(request, status, "text/plain", words, SIZE_MAX);
     return false;
 }
 
@@ -76,10 +88,12 @@ static bool admit(hyp_request *request) {
     const hyp_http *http = request->http;
     const char *origin = hyp_request_header(request, "Origin"), *host = hyp_request_header(request, "Host");
     if (origin != NULL && origin[0] != '\0') {
-        if (!hyp_guard_origin_allowed(origin, host, http->config->origins)) return refuse(request);
+        if (!hyp_guard_origin_allowed(origin, host, http->config->origins))
+            return refuse(request, "the origin is not allowed");
         request->origin = origin;
     }
-    if (http->on_loopback && !hyp_guard_host_allowed(host)) return refuse(request);
+    if (http->on_loopback && !hyp_guard_host_allowed(host))
+        return refuse(request, "the Host header names another machine");
     if (request->origin != NULL && strcmp(request->method, "OPTIONS") == 0) {
         http_reply_preflight(request);
         return false;
@@ -93,18 +107,13 @@ static bool admit(hyp_request *request) {
         reply_unauthorized(request);
         return false;
     }
-    if (status == 404) {
-        hyp_request_reply(request, 404, "text/plain", "404 page not found", SIZE_MAX);
-        return false;
-    }
-    if (status == 405) {
-        hyp_request_reply(request, 405, "text/plain", "405 method not allowed", SIZE_MAX);
-        return false;
-    }
-    return true;
+    return status == 200 || refuse_route(request, status);
 }
 
-static const char too_large_reply[] = "{\"error\":\"request body too large\"}";
+static void reply_too_large(hyp_request *request, int status) {
+    hyp_request_set_why(request, status == 413 ? "the body is too large" : "no memory for the body");
+    hyp_request_reply(request, status, "application/json", "{\"error\":\"request body too large\"}", SIZE_MAX);
+}
 
 static bool announced_too_large(hyp_request *request) {
     const char *length = hyp_request_header(request, "Content-Length");
@@ -115,7 +124,7 @@ static bool announced_too_large(hyp_request *request) {
 static hyp_request *request_open(hyp_http *http, struct MHD_Connection *mhd, const char *path, const char *method) {
     hyp_request *request = calloc(1, sizeof *request);
     if (request == NULL) return NULL;
-    *request = (hyp_request){.http = http, .mhd = mhd, .path = path, .method = method};
+    *request = (hyp_request){.http = http, .mhd = mhd, .path = path, .method = method, .arrived_ns = hyp_mono_ns()};
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     request->connection = info != NULL ? info->socket_context : NULL;
     pthread_mutex_init(&request->lock, NULL);
@@ -142,8 +151,7 @@ static void run_handler(hyp_request *request) {
     request->handled = true;
     http_connection_set_deadline(request->http, request->connection, 0);
     if (request->too_large || request->body.failed) {
-        hyp_request_reply(request, request->body_seen > request->http->max_body_bytes ? 413 : 503, "application/json",
-                          too_large_reply, SIZE_MAX);
+        reply_too_large(request, request->body_seen > request->http->max_body_bytes ? 413 : 503);
         return;
     }
     request->route->handle(request, request->http->config->context);
@@ -158,8 +166,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         *request_cls = request = request_open(http, mhd, path, method);
         if (request == NULL || request->connection == NULL) return MHD_NO;
         http_connection_set_deadline(http, request->connection, http->request_timeout_s);
-        if (admit(request) && announced_too_large(request))
-            hyp_request_reply(request, 413, "application/json", too_large_reply, SIZE_MAX);
+        if (admit(request) && announced_too_large(request)) reply_too_large(request, 413);
         return MHD_YES;
     }
     if (*n > 0) {
@@ -184,6 +191,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **request_c
         http_connection_watch(http, request->connection, NULL);
         http_connection_set_deadline(http, request->connection, IDLE_TIMEOUT_S);
     }
+    http_log_incomplete(request);
     if (request->ops != NULL) request->ops->detach(request->source);
     atomic_fetch_sub(&http->body_bytes, request->body_charged);
     hyp_str_free(&request->body);

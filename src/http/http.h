@@ -71,6 +71,10 @@ const char *hyp_request_path(const hyp_request *request);
 const char *hyp_request_body(const hyp_request *request, size_t *ret_n);
 const char *hyp_request_header(const hyp_request *request, const char *name);
 
+/* Why the reply to come refuses the request, for the log (category http): borrowed until that reply. Nothing of what a
+ * prompt says. */
+void hyp_request_set_why(hyp_request *request, const char *why);
+
 /* Answer at once. `body` is copied; n = SIZE_MAX means strlen. */
 void hyp_request_reply(hyp_request *request, int status, const char *content_type, const char *body, size_t n);
 /* The same with the content taken out of `body`, which is left empty; a string that failed to grow answers 500. */

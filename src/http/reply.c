@@ -25,8 +25,14 @@ static void queue(hyp_request *request, int status, const char *content_type, st
     if (MHD_queue_response(request->mhd, (unsigned)status, response) == MHD_YES) {
         request->queued = true;
         atomic_fetch_add(&request->http->by_class[status / 100 % 6], 1);
+        http_log_reply(request, status);
     }
+    request->why = NULL;
     MHD_destroy_response(response);
+}
+
+void hyp_request_set_why(hyp_request *request, const char *why) {
+    request->why = why;
 }
 
 void hyp_request_reply(hyp_request *request, int status, const char *content_type, const char *body, size_t n) {

@@ -1,6 +1,6 @@
 """What the log says of requests: who was answered, who was refused and why, and never a prompt's words."""
+import os
 import re
-import time
 import unittest
 
 from harness import Server, ServerTest
@@ -57,11 +57,9 @@ class Log(ServerTest):
         _, found = self.one("http:info", lambda server: server.get("/api/tags", Authorization="Bearer secret-guess"), key="right")
         self.assertEqual((found["status"], found["why"]), ("401", "no valid API key"))
 
-    def test_who_leaves_before_the_end_of_the_request(self):
-        def send(server):
-            server.raw(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nsecret", half_close=True)
-            time.sleep(0.2)
-        line, found = self.one("http:info", send)
+    def test_a_request_that_never_is_complete(self):
+        half = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nsecret"
+        line, found = self.one("http:info", lambda server: server.raw(half), timeout=0.3)
         self.assertIn(" info http: gone ", line)
         self.assertEqual((found["route"], found["why"]), ("/api/chat", "the connection ended before the request was complete"))
 
@@ -75,6 +73,16 @@ class Log(ServerTest):
     def test_a_clients_bytes_stay_in_their_line(self):
         _, found = self.one("http:info", lambda server: server.raw(b"GET /a%0ainfo%1b HTTP/1.0\r\n\r\n"))
         self.assertEqual(found["route"], "/a\\x0ainfo\\x1b")
+
+    def test_which_files_are_no_models(self):
+        with open(self.models + "/wrong.gguf", "w") as file:
+            file.write("this is text")
+        try:
+            server = Server(self.models, env=self.env, log="session:debug")
+            self.assertEqual(server.stop(), 0)
+        finally:
+            os.remove(self.models + "/wrong.gguf")
+        self.assertRegex(server.stderr, r" debug session: left out \S+/wrong\.gguf: .*\n.* debug session: looked for models in \S+/models: 6 of 7 files in ")
 
 
 if __name__ == "__main__":

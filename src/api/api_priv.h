@@ -138,18 +138,11 @@ void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route);
 void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret);
 void gen_end_event(hyp_json *j);
 
-/* Ollama's closing fields: durations and counts, those that are 0 left out. */
-void gen_put_stats(hyp_json *j, const hyp_stats *stats);
-/* "logprobs": [...] in Ollama's form, of one event or of all that were kept. */
+/* A list of logprobs, of one event or of all that were kept. */
 void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
 bool gen_has_logprobs(const hyp_event *events);
 /* "tool_calls": [...] of one event or of all that were kept, each written by `put`; left out when there is none. */
 void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call));
-/* The end of an object of Ollama's: done and why, with the context and the counts; logprobs, the bracket, and in a
- * stream the end of the line. */
-void gen_put_done(hyp_json *j, const hyp_event *event);
-void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all);
-
 /* "prefix" and 24 random hex digits. */
 void gen_new_id(const char *prefix, char *ret, size_t size);
 

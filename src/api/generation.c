@@ -221,17 +221,6 @@ void gen_end_event(hyp_json *j) {
     hyp_str_puts(j->out, "\n\n");
 }
 
-void gen_put_stats(hyp_json *j, const hyp_stats *stats) {
-    const struct {
-        const char *key;
-        int64_t value;
-    } rows[] = {{"total_duration", stats->total_ns},    {"load_duration", stats->load_ns},
-                {"prompt_eval_count", stats->n_prompt}, {"prompt_eval_duration", stats->prompt_ns},
-                {"eval_count", stats->n_eval},          {"eval_duration", stats->eval_ns}};
-    for (size_t i = 0; i < HYP_ARRAY_LEN(rows); i++)
-        if (rows[i].value != 0) hyp_json_kv_int(j, rows[i].key, rows[i].value);
-}
-
 static void put_logprob(hyp_json *j, const hyp_logprob *p) {
     hyp_json_open(j, '{');
     hyp_json_key(j, "token");
@@ -278,26 +267,4 @@ void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(h
         any = true;
     }
     if (any) hyp_json_close(j, ']');
-}
-
-void gen_put_done(hyp_json *j, const hyp_event *event) {
-    hyp_json_kv_bool(j, "done", true);
-    hyp_json_kv_str(j, "done_reason", event->reason);
-    if (event->n_context > 0) {
-        hyp_json_key(j, "context");
-        hyp_json_open(j, '[');
-        for (size_t i = 0; i < event->n_context; i++)
-            hyp_json_int(j, event->context[i]);
-        hyp_json_close(j, ']');
-    }
-    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(j, &event->stats);
-}
-
-void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all) {
-    if (gen_has_logprobs(events)) {
-        hyp_json_key(j, "logprobs");
-        gen_put_logprobs(j, events, all);
-    }
-    hyp_json_close(j, '}');
-    if (g->stream) hyp_str_puts(j->out, "\n");
 }

@@ -1,5 +1,6 @@
 /* ollama_embed.c - POST /api/embed and the older /api/embeddings. */
 #include "api/embed_priv.h"
+#include "api/ollama_priv.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -67,7 +68,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     for (const hyp_event *e = g->kept; e != NULL; e = e->next)
         put_vector(&j, e->embedding, embed_normalise(e->embedding, e->n_embedding, g->dimensions));
     hyp_json_close(&j, ']');
-    gen_put_stats(&j, &event->stats);
+    ollama_put_stats(&j, &event->stats);
     hyp_json_close(&j, '}');
 }
 
@@ -91,10 +92,7 @@ static void embed(hyp_request *r, void *server, const char *name, const char *fi
         if (job != NULL && !embed_read_inputs(&a, job, hyp_field(&a.f, field)))
             hyp_job_unref(job);
         else if (job != NULL) {
-            if (job->n_inputs == 0 && hyp_field(&a.f, "keep_alive") != NULL && job->keep_alive_ns == 0)
-                job->kind = HYP_JOB_UNLOAD;
-            else if (job->n_inputs == 0)
-                job->kind = HYP_JOB_LOAD;
+            if (job->n_inputs == 0) job->kind = ollama_wants_unload(&a, job) ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
             gen *g = gen_start_with(&a, job, how, false);
             if (g != NULL) g->dimensions = dimensions;
         }

@@ -85,6 +85,12 @@ void api_close(api *a) {
     hyp_entry_unref(a->entry);
 }
 
+void api_handle(hyp_request *request, hyp_server *server, const char *name, bool (*handle)(api *a)) {
+    api a;
+    if (api_open(&a, server, request, name)) handle(&a);
+    api_close(&a);
+}
+
 void api_reply(api *a, hyp_str *body) {
     hyp_request_reply_str(a->request, 200, a->style != STYLE_OLLAMA ? V1_JSON : API_JSON, body);
 }

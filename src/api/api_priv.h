@@ -51,6 +51,9 @@ bool api_open(api *a, hyp_server *server, hyp_request *request, const char *name
 /* Find the model that the body names in `model` or else `name`. False: answered. */
 bool api_find_model(api *a);
 void api_close(api *a);
+/* The three together: open, let `handle` answer, close. What `handle` returns is not asked for: it is there for
+ * `return api_error(...)`. HTTP thread. */
+void api_handle(hyp_request *request, hyp_server *server, const char *name, bool (*handle)(api *a));
 
 /* Answer 200 with what was written. */
 void api_reply(api *a, hyp_str *body);
@@ -118,8 +121,6 @@ struct gen {
 
 /* Submit `job` (taken) and let the request be answered by `ops`. False: answered with an error already. */
 bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream);
-/* The object just made, for a codec's own fields; valid until the handler returns. */
-gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream);
 
 /* A route that does nothing but turn its body into a job, and the job's events into an answer. */
 typedef struct gen_route {
@@ -146,9 +147,11 @@ void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(h
 /* "prefix" and 24 random hex digits. */
 void gen_new_id(const char *prefix, char *ret, size_t size);
 
-/* --- model descriptions (modelinfo.c) --- */
+/* --- model descriptions (model_info.c) --- */
 void modelinfo_put_details(hyp_json *j, const hyp_entry *entry, const hyp_server *server);
 void modelinfo_put_capabilities(hyp_json *j, unsigned capabilities);
+/* Answer with every model that is known, each written by `put`, in the list that the protocol has for them. */
+void modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, const hyp_server *server));
 /* The whole /api/show object. */
 HYP_NODISCARD int modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbose, hyp_str *out,
                                  hyp_err *err);

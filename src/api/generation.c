@@ -183,13 +183,9 @@ static bool submit(api *a, gen *g) {
     return true;
 }
 
-gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
-    gen *g = new_gen(a, job, ops, stream);
-    return g != NULL && submit(a, g) ? g : NULL;
-}
-
 bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
-    return gen_start_with(a, job, ops, stream) != NULL;
+    gen *g = new_gen(a, job, ops, stream);
+    return g != NULL && submit(a, g);
 }
 
 void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {

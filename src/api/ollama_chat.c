@@ -94,9 +94,7 @@ static bool handle(api *a) {
 }
 
 static void ollama_chat(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "ChatRequest")) handle(&a);
-    api_close(&a);
+    api_handle(r, server, "ChatRequest", handle);
 }
 
 const hyp_route ollama_chat_routes[] = {

@@ -19,16 +19,6 @@ size_t embed_normalise(float *vector, size_t n, int64_t dimensions) {
     return n;
 }
 
-hyp_job *embed_new_job(api *a) {
-    hyp_job *job = api_new_job(a, HYP_JOB_EMBED);
-    if (job == NULL) return NULL;
-    job->truncate = hyp_field_bool(&a->f, "truncate", true);
-    if (a->err.code == 0) return job;
-    api_fail(a);
-    hyp_job_unref(job);
-    return NULL;
-}
-
 static bool add_input(api *a, hyp_job *job, yyjson_val *text) {
     if (!yyjson_is_str(text)) return api_error(a, 400, "invalid input type");
     char *copy = strdup(yyjson_get_str(text));
@@ -84,28 +74,33 @@ static void done_old(gen *g, const hyp_event *event, hyp_str *out) {
 static const gen_ops ops = {.whole = done, .plain_type = API_JSON, .style = STYLE_OLLAMA},
                      old_ops = {.whole = done_old, .plain_type = API_JSON, .style = STYLE_OLLAMA};
 
-static void embed(hyp_request *r, void *server, const char *name, const char *field, const gen_ops *how) {
-    api a;
-    if (api_open(&a, server, r, name) && api_find_model(&a)) {
-        hyp_job *job = embed_new_job(&a);
-        int64_t dimensions = hyp_field_int(&a.f, "dimensions", 0);
-        if (job != NULL && !embed_read_inputs(&a, job, hyp_field(&a.f, field)))
-            hyp_job_unref(job);
-        else if (job != NULL) {
-            if (job->n_inputs == 0) job->kind = ollama_wants_unload(&a, job) ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
-            gen *g = gen_start_with(&a, job, how, false);
-            if (g != NULL) g->dimensions = dimensions;
-        }
-    }
-    api_close(&a);
+/* Without inputs the model is loaded or unloaded. */
+static bool fill(api *a, gen *g, const char *inputs) {
+    hyp_job *job = g->job;
+    job->truncate = hyp_field_bool(&a->f, "truncate", true);
+    if (a->err.code != 0) return api_fail(a);
+    g->dimensions = hyp_field_int(&a->f, "dimensions", 0);
+    if (!embed_read_inputs(a, job, hyp_field(&a->f, inputs))) return false;
+    if (job->n_inputs == 0) job->kind = ollama_wants_unload(a, job) ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
+    return true;
+}
+
+static bool fill_new(api *a, gen *g) {
+    return fill(a, g, "input");
+}
+
+static bool fill_old(api *a, gen *g) {
+    return fill(a, g, "prompt");
 }
 
 static void ollama_embed(hyp_request *r, void *server) {
-    embed(r, server, "EmbedRequest", "input", &ops);
+    static const gen_route route = {"EmbedRequest", "", HYP_JOB_EMBED, fill_new, &ops};
+    gen_handle(r, server, &route);
 }
 
 static void ollama_embeddings(hyp_request *r, void *server) {
-    embed(r, server, "EmbeddingRequest", "prompt", &old_ops);
+    static const gen_route route = {"EmbeddingRequest", "", HYP_JOB_EMBED, fill_old, &old_ops};
+    gen_handle(r, server, &route);
 }
 
 const hyp_route ollama_embed_routes[] = {

@@ -126,9 +126,7 @@ static bool handle(api *a) {
 }
 
 static void ollama_generate(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "GenerateRequest")) handle(&a);
-    api_close(&a);
+    api_handle(r, server, "GenerateRequest", handle);
 }
 
 const hyp_route ollama_generate_routes[] = {

@@ -12,13 +12,7 @@ static void put_choice(hyp_json *j, const char *text, size_t n, const hyp_event 
     hyp_json_key(j, "text");
     hyp_json_strn(j, text, n);
     hyp_json_kv_int(j, "index", 0);
-    if (gen_has_logprobs(logprobs)) {
-        hyp_json_key(j, "logprobs");
-        hyp_json_open(j, '{');
-        hyp_json_key(j, "content");
-        gen_put_logprobs(j, logprobs, all);
-        hyp_json_close(j, '}');
-    }
+    openai_put_logprobs(j, logprobs, all);
     hyp_json_kv_str(j, "finish_reason", reason);
     hyp_json_close(j, '}');
     hyp_json_close(j, ']');

@@ -14,27 +14,14 @@ static void put_model(hyp_json *j, const hyp_entry *entry, const char *id) {
     hyp_json_close(j, '}');
 }
 
-static void openai_models(hyp_request *r, void *context) {
-    hyp_server *server = context;
+static void put_listed(hyp_json *j, const hyp_entry *entry, const hyp_server *server) {
+    (void)server;
+    put_model(j, entry, entry->display);
+}
+
+static void openai_models(hyp_request *r, void *server) {
     api a = {.server = server, .request = r, .style = STYLE_OPENAI};
-    hyp_entry **list = NULL;
-    size_t n = 0;
-    hyp_str out = {0};
-    hyp_json j = {&out, false};
-    if (hyp_registry_list(server->registry, &list, &n, &a.err) != HYP_OK) {
-        api_fail(&a);
-        return;
-    }
-    hyp_json_open(&j, '{');
-    hyp_json_kv_str(&j, "object", "list");
-    hyp_json_key(&j, "data");
-    hyp_json_open(&j, '[');
-    for (size_t i = 0; i < n; i++)
-        put_model(&j, list[i], list[i]->display);
-    hyp_json_close(&j, ']');
-    hyp_json_close(&j, '}');
-    hyp_registry_free_list(list, n);
-    api_reply(&a, &out);
+    modelinfo_list(&a, put_listed);
 }
 
 static void openai_model(hyp_request *r, void *context) {

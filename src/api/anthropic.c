@@ -10,7 +10,7 @@
 
 /* --- answers --- */
 
-/* What was found in memory is told apart from what was evaluated. */
+/* What was found in memory is counted apart from what was evaluated. */
 static void put_usage(hyp_json *j, const hyp_stats *stats) {
     hyp_json_key(j, "usage");
     hyp_json_open(j, '{');

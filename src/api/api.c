@@ -109,7 +109,7 @@ hyp_job *api_new_job(api *a, hyp_job_kind kind) {
     if (a->err.code == 0) {
         int r = hyp_keep_alive_parse(hyp_field(&a->f, "keep_alive"), a->server->config.keep_alive_ns,
                                      &job->keep_alive_ns, &a->err);
-        (void)r; /* told by a->err */
+        (void)r; /* a->err has it */
     }
     if (a->err.code == 0) return job;
     api_error(a, status, "%s", a->err.message);
@@ -188,6 +188,7 @@ bool api_read_think(api *a, hyp_conversation *c) {
 void gen_new_id(const char *prefix, char *ret, size_t size) {
     unsigned char random[12];
     char hex[sizeof random * 2 + 1];
+    /* An id is no secret: without entropy it is a bad one, and the request goes on. */
     if (getentropy(random, sizeof random) != 0) memset(random, 0, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(hex + 2 * i, 3, "%02x", random[i]);

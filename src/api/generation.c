@@ -25,7 +25,7 @@ static void gather(gen *g, hyp_event *event) {
 
 static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_str *out) {
     const char *message = event->message != NULL ? event->message : "out of memory";
-    if (!g->started) head->status = event->status;
+    if (!g->started) head->status = event->status; /* later it is sent: the error can only stand in the stream */
     api_style style = g->ops->style;
     bool events = g->started && style != STYLE_OLLAMA; /* within a stream of server-sent events */
     if (!g->started) head->content_type = style != STYLE_OLLAMA ? V1_JSON : API_JSON;
@@ -43,6 +43,8 @@ static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_
  * that an error which comes later finds the status sent. */
 static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
     int64_t now = hyp_mono_ns();
+    /* Half the time: the watching thread, which wakes silent requests, has a clock of its own, and being woken a moment
+     * too early must not cost a whole turn. */
     if (!g->stream || (double)(now - g->last_sign_ns) < g->server->config.sign_of_life_s * 0.5e9) return false;
     if (!g->started) head->content_type = g->ops->stream_type;
     if (g->ops->style != STYLE_OLLAMA)
@@ -117,7 +119,7 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
         }
         g->ops->chunk(g, event, out);
         hyp_event_free(event);
-        if (out->length == 0) continue;
+        if (out->length == 0) continue; /* not every protocol has something to say of every event */
         g->started = g->spoke = true;
         g->last_sign_ns = hyp_mono_ns();
         return HYP_PULL_MORE;
@@ -130,7 +132,8 @@ static void gone(void *source) {
 
 static void detach(void *source) {
     gen *g = source;
-    log_end(g, 499, "cancelled", NULL, NULL);
+    log_end(g, 499, "cancelled", NULL, NULL); /* unless it ended before: then that is logged */
+    /* The way back first: the request is freed after this, and cancelling is an event like any other. */
     hyp_job_set_notify(g->job, false, NULL, NULL);
     hyp_job_cancel(g->job); /* when it has ended, nothing happens */
     hyp_job_unref(g->job);
@@ -171,6 +174,8 @@ static gen *new_gen(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
 
 /* Takes `g`. False: answered. */
 static bool submit(api *a, gen *g) {
+    /* Before it is submitted: the compute thread may push the first event at once. A wake-up that comes before the
+     * reply is deferred is remembered by the request. */
     hyp_job_set_notify(g->job, g->stream, notify, a->request);
     hyp_err err = HYP_ERR_NONE;
     int status = 503;

@@ -1,4 +1,5 @@
-/* model_info.c - a model told to clients: details, capabilities, and /api/show with the GGUF's own key-values. */
+/* model_info.c - what clients are shown of a model: details, capabilities, and /api/show with the GGUF's own
+ * key-values. */
 #include "api/api_priv.h"
 #include "base/mem.h"
 

@@ -42,7 +42,7 @@ static void ollama_tags(hyp_request *r, void *server) {
     modelinfo_list(&a, put_model);
 }
 
-/* A model that never expires is told as one that does in a hundred years: clients show "Forever" from twenty on. */
+/* A model that never expires is reported as one that does in a hundred years: clients show "Forever" from twenty on. */
 static int64_t expiry(int64_t expires_ns) {
     static const int64_t century_ns = (int64_t)100 * 365 * 86400 * 1000000000;
     return expires_ns == HYP_FOREVER ? hyp_wall_ns() + century_ns : expires_ns;

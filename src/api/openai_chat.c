@@ -62,7 +62,7 @@ static const char *finish_reason(const gen *g, const hyp_event *event) {
 }
 
 static void end(gen *g, const hyp_event *event, hyp_str *out) {
-    if (!g->spoke) { /* nothing was said: the role is told all the same */
+    if (!g->spoke) { /* nothing was said: the role is sent all the same */
         hyp_event empty = {.kind = HYP_EVENT_DELTA};
         chunk(g, &empty, out);
     }

@@ -101,8 +101,10 @@ static bool in_list(const char *list, const char *origin) {
         size_t n = strcspn(list, ",");
         const char *item = list;
         size_t len = n;
-        while (len > 0 && isspace((unsigned char)*item))
-            item++, len--;
+        while (len > 0 && isspace((unsigned char)*item)) {
+            item++;
+            len--;
+        }
         while (len > 0 && (isspace((unsigned char)item[len - 1]) || item[len - 1] == '/'))
             len--;
         if (len > 0 && wildcard(item, len, origin)) return true;

@@ -83,7 +83,9 @@ static bool refuse_route(hyp_request *request, int status) {
     return false;
 }
 
-/* Origin, Host, key: in this order. False when the request was answered. */
+/* Origin, Host, key, route, in this order: a page of a foreign origin, or one whose name was made to point here, learns
+ * not even whether it had the key; a preflight carries none; and without it nobody learns which routes there are. False
+ * when the request was answered. */
 static bool admit(hyp_request *request) {
     const hyp_http *http = request->http;
     const char *origin = hyp_request_header(request, "Origin"), *host = hyp_request_header(request, "Host");
@@ -136,10 +138,13 @@ static hyp_request *request_open(hyp_http *http, struct MHD_Connection *mhd, con
 static void add_to_body(hyp_request *request, const char *data, size_t n) {
     hyp_http *http = request->http;
     request->body_seen += n;
+    /* What comes after the limit is counted and thrown away: the client reads no reply before it has sent its body. */
     if (request->too_large || request->body_seen > http->max_body_bytes) {
         request->too_large = true;
         return;
     }
+    /* Charged first and looked at then, so that requests which grow at the same moment cannot both take the last of it.
+     * on_completed() gives it back. */
     request->body_charged += n;
     if (atomic_fetch_add(&http->body_bytes, n) + n > (uint64_t)BODIES_IN_MEMORY)
         request->too_large = true;
@@ -149,6 +154,7 @@ static void add_to_body(hyp_request *request, const char *data, size_t n) {
 
 static void run_handler(hyp_request *request) {
     request->handled = true;
+    /* All of it is here: what takes long from now on is not the client's doing. */
     http_connection_set_deadline(request->http, request->connection, 0);
     if (request->too_large || request->body.failed) {
         reply_too_large(request, request->body_seen > request->http->max_body_bytes ? 413 : 503);
@@ -157,6 +163,8 @@ static void run_handler(hyp_request *request) {
     request->route->handle(request, request->http->config->context);
 }
 
+/* libmicrohttpd calls this once when the headers are complete, then for each part of the body (`*n` > 0), then with
+ * `*n` == 0 when the body is; and again so whenever the connection is resumed before a reply was queued. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *path, const char *method,
                                   const char *version, const char *data, size_t *n, void **request_cls) {
     (void)version;
@@ -175,7 +183,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         /* Too large and still coming: a little is taken in so that the reply can be read, then the line is cut. */
         return request->body_seen > 2 * http->max_body_bytes ? MHD_NO : MHD_YES;
     }
-    if (request->queued) return MHD_YES;
+    if (request->queued) return MHD_YES; /* refused before its body came */
     if (!request->handled) run_handler(request);
     if (request->ops != NULL && !request->queued) return http_advance(request);
     return request->queued ? MHD_YES : MHD_NO;
@@ -183,11 +191,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **request_cls,
                          enum MHD_RequestTerminationCode code) {
-    (void)mhd, (void)code;
+    (void)mhd;
+    (void)code;
     hyp_http *http = cls;
     hyp_request *request = *request_cls;
     if (request == NULL) return;
     if (request->connection != NULL) {
+        /* First of all: it takes http->lock, under which the watching thread calls `gone`. Afterwards nobody does, and
+         * the source may be freed. */
         http_connection_watch(http, request->connection, NULL);
         http_connection_set_deadline(http, request->connection, IDLE_TIMEOUT_S);
     }
@@ -248,9 +259,10 @@ int hyp_http_bind(const char *host, int number, int *ret_fd, hyp_err *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
     char port[16];
     snprintf(port, sizeof port, "%d", number);
-    if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* never by the resolver's leave on another address */
+    if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* whatever a resolver says: it means this machine */
     int r = getaddrinfo(host, port, &hints, &list);
     if (r != 0) return hyp_err_set(err, HYP_EINVAL, "cannot listen on \"%s\": %s", host, gai_strerror(r));
+    /* SO_REUSEADDR: else a server that is started again would wait a minute for the last one's connections. */
     int on = 1, sys = 0, fd = hyp_platform_socket(list->ai_family, SOCK_STREAM, 0, true);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 256) != 0)
@@ -298,7 +310,7 @@ int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) 
     int r = open_listener(http, &family, err);
     if (r == HYP_OK) r = http_watch_start(http, err);
     if (r != HYP_OK) goto failed;
-    *ret = http; /* a handler may want it before this function returned */
+    *ret = http; /* a handler may want it before this function has returned */
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     unsigned limit = config->max_connections > 0 ? config->max_connections : (unsigned)MAX_CONNECTIONS_DEFAULT;
@@ -324,6 +336,7 @@ int hyp_http_port(const hyp_http *http) {
 }
 
 void hyp_http_drain(hyp_http *http, double seconds) {
+    /* Quiescing hands the listening socket back: from here on it is ours to close. */
     if (http->listen_fd >= 0 && MHD_quiesce_daemon(http->daemon) != MHD_INVALID_SOCKET) {
         close(http->listen_fd);
         http->listen_fd = -1;
@@ -335,13 +348,16 @@ void hyp_http_drain(hyp_http *http, double seconds) {
 
 void hyp_http_stop(hyp_http *http) {
     if (http == NULL) return;
+    /* In this order: `stopping` keeps requests from being suspended again, abandoning wakes those that are (a daemon
+     * must not be stopped with a connection suspended), and the watching thread goes last, since connections that close
+     * take their sockets out of its set. */
     atomic_store(&http->stopping, true);
     if (http->daemon != NULL) {
         http_watch_abandon_all(http);
         MHD_stop_daemon(http->daemon);
     }
     http_watch_stop(http);
-    if (http->listen_fd >= 0 && http->daemon == NULL) close(http->listen_fd);
+    if (http->listen_fd >= 0 && http->daemon == NULL) close(http->listen_fd); /* a daemon has closed it itself */
     pthread_mutex_destroy(&http->lock);
     free(http);
 }

@@ -79,6 +79,7 @@ void hyp_server_stop(hyp_server *server) {
 
 void hyp_server_last_words(hyp_server *server, const char *message) {
     if (server == NULL || server->http == NULL) return;
+    /* Nothing is stopped or freed: the compute thread is inside the backend and never comes back. */
     hyp_scheduler_fail_all(server->scheduler, 500, message);
     hyp_http_drain(server->http, DRAIN_S);
 }

@@ -65,14 +65,14 @@ static bool ends_with(const char *text, const char *end) {
     return n > m && strcasecmp(text + n - m, end) == 0;
 }
 
-bool hyp_guard_is_loopback(const char *host) {
+bool hyp_access_is_loopback(const char *host) {
     char name[256];
     address a;
     if (strcasecmp(host, "localhost") == 0) return true;
     return hyp_address_host(host, name, sizeof name) && parse_address(name, &a) && address_is_loopback(&a);
 }
 
-bool hyp_guard_host_allowed(const char *host) {
+bool hyp_access_host_allowed(const char *host) {
     char name[256], own[256];
     address a;
     if (host == NULL || host[0] == '\0') return true;
@@ -113,7 +113,7 @@ static bool in_list(const char *list, const char *origin) {
     return false;
 }
 
-bool hyp_guard_origin_allowed(const char *origin, const char *host, const char *extra) {
+bool hyp_access_origin_allowed(const char *origin, const char *host, const char *extra) {
     static const char *const schemes[] = {"app://", "file://", "tauri://", "vscode-webview://", "vscode-file://"};
     static const char *const hosts[] = {"localhost", "127.0.0.1", "0.0.0.0"};
     for (size_t i = 0; i < HYP_ARRAY_LEN(schemes); i++)
@@ -133,13 +133,15 @@ bool hyp_guard_origin_allowed(const char *origin, const char *host, const char *
     return in_list(extra, origin);
 }
 
-bool hyp_guard_key_matches(const char *authorization, const char *key) {
+bool hyp_access_key_matches(const char *authorization, const char *key) {
     if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0) return false;
-    return hyp_guard_bare_key_matches(authorization + 7, key);
+    return hyp_access_bare_key_matches(authorization + 7, key);
 }
 
-bool hyp_guard_bare_key_matches(const char *given, const char *key) {
+bool hyp_access_bare_key_matches(const char *given, const char *key) {
     if (given == NULL) return false;
+    /* Every given byte is looked at, wherever they differ: the time depends on nothing but its length, which the
+     * guesser knows. */
     size_t n = strlen(key), m = strlen(given);
     unsigned differ = n != m;
     for (size_t i = 0; i < m; i++)

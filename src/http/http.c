@@ -90,11 +90,11 @@ static bool admit(hyp_request *request) {
     const hyp_http *http = request->http;
     const char *origin = hyp_request_header(request, "Origin"), *host = hyp_request_header(request, "Host");
     if (origin != NULL && origin[0] != '\0') {
-        if (!hyp_guard_origin_allowed(origin, host, http->config->origins))
+        if (!hyp_access_origin_allowed(origin, host, http->config->origins))
             return refuse(request, "the origin is not allowed");
         request->origin = origin;
     }
-    if (http->on_loopback && !hyp_guard_host_allowed(host))
+    if (http->on_loopback && !hyp_access_host_allowed(host))
         return refuse(request, "the Host header names another machine");
     if (request->origin != NULL && strcmp(request->method, "OPTIONS") == 0) {
         http_reply_preflight(request);
@@ -103,8 +103,8 @@ static bool admit(hyp_request *request) {
     int status = find_route(request);
     bool open = status == 200 && request->route->open;
     if (http->config->api_key != NULL && !open &&
-        !hyp_guard_key_matches(hyp_request_header(request, "Authorization"), http->config->api_key) &&
-        !hyp_guard_bare_key_matches(hyp_request_header(request, "X-Api-Key"), http->config->api_key)) {
+        !hyp_access_key_matches(hyp_request_header(request, "Authorization"), http->config->api_key) &&
+        !hyp_access_bare_key_matches(hyp_request_header(request, "X-Api-Key"), http->config->api_key)) {
         atomic_fetch_add(&request->http->n_refused, 1);
         reply_unauthorized(request);
         return false;
@@ -293,7 +293,7 @@ static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
         return hyp_err_set(err, HYP_EIO, "cannot tell the port that was bound");
     *ret_family = name.ss_family;
     http->port = (int)strtol(number, NULL, 10);
-    http->on_loopback = hyp_guard_is_loopback(address);
+    http->on_loopback = hyp_access_is_loopback(address);
     return HYP_OK;
 }
 

@@ -78,9 +78,9 @@ static void read_text(const char *text) {
     (void)!hyp_duration_parse(text, &ns);
     err = HYP_ERR_NONE;
     (void)!hyp_address_split(text, host, sizeof host, &port, &err);
-    (void)hyp_guard_host_allowed(text);
-    (void)hyp_guard_origin_allowed(text, "localhost:1", NULL);
-    (void)hyp_guard_key_matches(text, "key");
+    (void)hyp_access_host_allowed(text);
+    (void)hyp_access_origin_allowed(text, "localhost:1", NULL);
+    (void)hyp_access_key_matches(text, "key");
     hyp_str out = {0};
     hyp_gotemplate_values values = {.system = "s", .prompt = "p", .suffix = "", .response = ""};
     err = HYP_ERR_NONE;

@@ -4,29 +4,29 @@
 
 static void origins_and_hosts(void **state) {
     (void)state;
-    assert_true(hyp_guard_origin_allowed("https://x.example", "x.example", NULL));
-    assert_false(hyp_guard_origin_allowed("https://x.example", NULL, NULL));
-    assert_false(hyp_guard_origin_allowed("https://x.example", "", ""));
-    assert_true(hyp_guard_origin_allowed("https://x.example", NULL, " https://y.example , https://x.example/ "));
-    assert_true(hyp_guard_origin_allowed("https://x.example", NULL, "*"));
-    assert_true(hyp_guard_origin_allowed("chrome-extension://abcdef", NULL, "chrome-extension://*"));
-    assert_false(hyp_guard_origin_allowed("https://x.example.evil", NULL, "https://x.example"));
-    assert_false(hyp_guard_origin_allowed("", NULL, ",,"));
-    assert_true(hyp_guard_host_allowed(NULL));
-    assert_true(hyp_guard_host_allowed(""));
-    assert_false(hyp_guard_host_allowed("[::1"));
-    assert_true(hyp_guard_is_loopback("localhost") && hyp_guard_is_loopback("127.3.2.1") &&
-                hyp_guard_is_loopback("::1"));
-    assert_false(hyp_guard_is_loopback("0.0.0.0") || hyp_guard_is_loopback("example.org"));
+    assert_true(hyp_access_origin_allowed("https://x.example", "x.example", NULL));
+    assert_false(hyp_access_origin_allowed("https://x.example", NULL, NULL));
+    assert_false(hyp_access_origin_allowed("https://x.example", "", ""));
+    assert_true(hyp_access_origin_allowed("https://x.example", NULL, " https://y.example , https://x.example/ "));
+    assert_true(hyp_access_origin_allowed("https://x.example", NULL, "*"));
+    assert_true(hyp_access_origin_allowed("chrome-extension://abcdef", NULL, "chrome-extension://*"));
+    assert_false(hyp_access_origin_allowed("https://x.example.evil", NULL, "https://x.example"));
+    assert_false(hyp_access_origin_allowed("", NULL, ",,"));
+    assert_true(hyp_access_host_allowed(NULL));
+    assert_true(hyp_access_host_allowed(""));
+    assert_false(hyp_access_host_allowed("[::1"));
+    assert_true(hyp_access_is_loopback("localhost") && hyp_access_is_loopback("127.3.2.1") &&
+                hyp_access_is_loopback("::1"));
+    assert_false(hyp_access_is_loopback("0.0.0.0") || hyp_access_is_loopback("example.org"));
 }
 
 static void keys(void **state) {
     (void)state;
-    assert_true(hyp_guard_key_matches("Bearer k", "k"));
-    assert_true(hyp_guard_key_matches("bearer k", "k"));
-    assert_false(hyp_guard_key_matches(NULL, "k") || hyp_guard_key_matches("k", "k") ||
-                 hyp_guard_key_matches("Bearer kk", "k") || hyp_guard_key_matches("Bearer ", "k") ||
-                 hyp_guard_key_matches("Basic k", "k"));
+    assert_true(hyp_access_key_matches("Bearer k", "k"));
+    assert_true(hyp_access_key_matches("bearer k", "k"));
+    assert_false(hyp_access_key_matches(NULL, "k") || hyp_access_key_matches("k", "k") ||
+                 hyp_access_key_matches("Bearer kk", "k") || hyp_access_key_matches("Bearer ", "k") ||
+                 hyp_access_key_matches("Basic k", "k"));
 }
 
 int main(void) {

@@ -10,7 +10,7 @@
 
 /* --- answers --- */
 
-/* What was found in memory is told apart from what was evaluated. */
+/* What was found in memory is counted apart from what was evaluated. */
 static void put_usage(hyp_json *j, const hyp_stats *stats) {
     hyp_json_key(j, "usage");
     hyp_json_open(j, '{');
@@ -296,12 +296,18 @@ static bool fill(api *a, gen *g) {
     return fill_conversation(a, g) && read_sampling(a, &g->job->params);
 }
 
-void anthropic_messages(hyp_request *r, void *server) {
+static void anthropic_messages(hyp_request *r, void *server) {
     static const gen_route route = {"MessagesRequest", "msg_", HYP_JOB_CHAT, fill, &ops};
     gen_handle(r, server, &route);
 }
 
-void anthropic_count_tokens(hyp_request *r, void *server) {
+static void anthropic_count_tokens(hyp_request *r, void *server) {
     static const gen_route route = {"CountTokensRequest", "", HYP_JOB_COUNT, fill_conversation, &count_ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route anthropic_routes[] = {
+    {"POST", "/v1/messages", anthropic_messages, false},
+    {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
+    {0},
+};

@@ -79,6 +79,15 @@ void openai_put_usage(hyp_json *j, const hyp_stats *stats) {
     hyp_json_close(j, '}');
 }
 
+void openai_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
+    if (!gen_has_logprobs(events)) return;
+    hyp_json_key(j, "logprobs");
+    hyp_json_open(j, '{');
+    hyp_json_key(j, "content");
+    gen_put_logprobs(j, events, all);
+    hyp_json_close(j, '}');
+}
+
 void openai_begin_data(hyp_str *out) {
     hyp_str_puts(out, "data: ");
 }

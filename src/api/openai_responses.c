@@ -284,7 +284,12 @@ static bool fill(api *a, gen *g) {
            read_limits(a, g->job) && prepare_answer(a, g);
 }
 
-void openai_responses(hyp_request *r, void *server) {
+static void openai_responses(hyp_request *r, void *server) {
     static const gen_route route = {"ResponsesRequest", "resp_", HYP_JOB_CHAT, fill, &openai_responses_ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route openai_responses_routes[] = {
+    {"POST", "/v1/responses", openai_responses, false},
+    {0},
+};

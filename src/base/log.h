@@ -60,6 +60,18 @@ typedef struct hyp_log_field {
     double real; /* REAL: not finite leaves it out */
 } hyp_log_field;
 
+static inline hyp_log_field hyp_log_text(const char *name, const char *text) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_TEXT, .text = text};
+}
+
+static inline hyp_log_field hyp_log_int(const char *name, int64_t value) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_INT, .integer = value};
+}
+
+static inline hyp_log_field hyp_log_real(const char *name, double value) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_REAL, .real = value};
+}
+
 /* Write one event, whatever the levels are: ask HYP_LOG_ON() before. `message` says what happened. */
 void hyp_log_event(hyp_log_category category, hyp_log_level level, const char *message, const hyp_log_field *fields,
                    size_t n);

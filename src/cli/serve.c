@@ -7,7 +7,6 @@
 #include "cli/machine.h"
 #include "cli/supervise.h"
 #include "engine/rpc.h"
-#include "http/http.h"
 #include "session/backend_engine.h"
 
 #include <signal.h>
@@ -76,7 +75,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     hyp_device_choice devices = hyp_machine_devices(args);
     int listen_fd = 0;
     if (args->rpc.n > 0) {
-        if (hyp_http_bind(endpoint.host, endpoint.port, &listen_fd, err) != HYP_OK) return HYP_EXIT_FAILED;
+        if (hyp_server_bind(endpoint.host, endpoint.port, &listen_fd, err) != HYP_OK) return HYP_EXIT_FAILED;
         int status = hyp_supervise(&devices, true, err);
         if (status >= 0) return status;
     }

@@ -25,6 +25,11 @@ double hyp_balance_rate(const hyp_balance *b, uint32_t source) {
     return s->seconds > 0 ? s->bytes / s->seconds : 0;
 }
 
+double hyp_balance_expected_s(const hyp_balance *b, uint32_t source) {
+    double rate = hyp_balance_rate(b, source);
+    return rate > 0 ? (double)b->sources[source].outstanding_bytes / rate : 0;
+}
+
 /* An unknown source is taken to be a little faster than the best that is known, so that it is tried. */
 static double expected_rate(const hyp_balance *b, uint32_t source) {
     double rate = hyp_balance_rate(b, source), best = 0;

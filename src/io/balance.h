@@ -34,5 +34,8 @@ uint32_t hyp_balance_choose(const hyp_balance *balance, uint32_t candidates, uin
 void hyp_balance_start(hyp_balance *balance, uint32_t source, uint64_t bytes, double now_s);
 void hyp_balance_end(hyp_balance *balance, uint32_t source, uint64_t bytes, uint64_t read_bytes, double now_s);
 
+/* How long a read that has just started at `source` should take, with those before it; 0 while its rate is unknown. */
+double hyp_balance_expected_s(const hyp_balance *balance, uint32_t source);
+
 /* Bytes a second that `source` delivers while it is busy; 0 before its first read has ended. */
 double hyp_balance_rate(const hyp_balance *balance, uint32_t source);

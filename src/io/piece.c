@@ -6,6 +6,7 @@
  * A piece is a chunk of one request, or up to HYP_IO_MAX_SEGMENTS whole small requests that are neighbours in the file
  * and in the queue. When a read of several segments fails, they are read again one at a time, so that only the one that
  * cannot be read fails. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/text.h"
@@ -159,6 +160,8 @@ static void enter_source(hyp_io *io, hyp_io_piece *piece, uint32_t candidates, u
     piece->source_bytes = 0;
     piece->announced_bytes = bytes;
     hyp_balance_start(&io->balance, piece->source, bytes, now_s);
+    piece->entered_s = now_s;
+    piece->expected_s = HYP_LOG_ON(IO, WARN) ? hyp_balance_expected_s(&io->balance, piece->source) : 0;
 }
 
 static void leave_source(hyp_io *io, hyp_io_piece *piece, double now_s) {
@@ -239,6 +242,8 @@ static void complete(hyp_io *io, hyp_io_piece *piece) {
     pthread_mutex_lock(&io->lock);
     double now_s = hyp_text_now_s();
     leave_source(io, piece, now_s);
+    hyp_io_slow slow;
+    bool report = HYP_LOG_ON(IO, WARN) && hyp_io_slow_note(io, piece, now_s, &slow);
     for (uint32_t i = 0; i < piece->n_segments; i++)
         credit(io, &piece->segments[i]);
     if (piece->cls == HYP_IO_DEMAND)
@@ -257,6 +262,7 @@ static void complete(hyp_io *io, hyp_io_piece *piece) {
     if (wake) io->owner_waits = false;
     pthread_mutex_unlock(&io->lock);
     if (wake) pthread_cond_signal(&io->done);
+    if (report) hyp_io_slow_report(&slow);
 }
 
 /* Leave the window behind and enter the next one. False when there is none. */

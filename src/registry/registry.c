@@ -1,5 +1,6 @@
 #include "registry/registry.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -115,6 +116,7 @@ static bool is_folder(const char *path) {
 /* Read the disk. The last failure to open a model is left in `err`; others are merely left out of the list. */
 static void scan(hyp_registry *registry, entries *ret, hyp_err *err) {
     candidates found = {0};
+    double begin_s = hyp_text_now_s();
     if (registry->root == NULL)
         scan_machine(&found);
     else if (is_folder(registry->root))
@@ -125,12 +127,16 @@ static void scan(hyp_registry *registry, entries *ret, hyp_err *err) {
         hyp_model_summary summary;
         hyp_err why = HYP_ERR_NONE;
         if (summary_get(registry->cache, &found.items[i], &summary, &why) != HYP_OK) {
+            HYP_LOG(SESSION, DEBUG, "left out %s: %s", found.items[i].path, why.message);
             *err = why;
             continue;
         }
         hyp_entry *entry = entry_of(&found.items[i], &summary);
         if (entry != NULL) entries_add(ret, entry);
     }
+    HYP_LOG(SESSION, DEBUG, "looked for models in %s: %zu of %zu files in %.3f s",
+            registry->root != NULL ? registry->root : "this machine's stores", ret->n, found.n,
+            hyp_text_now_s() - begin_s);
     candidates_free(&found);
     if (ret->n > 1) qsort(ret->items, ret->n, sizeof *ret->items, by_name);
     summary_cache_save(registry->cache);

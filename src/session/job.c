@@ -134,6 +134,10 @@ static void append(struct hyp_job_queue *queue, hyp_event *event) {
     if (queue->bytes > QUEUE_MAX_BYTES) queue->full = true;
     queue->ended = event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR;
     bool due = queue->notify_each || queue->ended || queue->bytes > QUEUE_MAX_BYTES / 4;
+    /* Under the lock on purpose: hyp_job_set_notify() takes it too, so that nobody is in here any more when that
+     * returned, and the request behind `notify_arg` may be freed. No deadlock: hyp_request_wake() takes the request's
+     * lock and libmicrohttpd's, which come after this one (src/api/README.md) and under which no function of a job is
+     * called. */
     if (due && queue->notify != NULL) queue->notify(queue->notify_arg);
 }
 
@@ -190,6 +194,7 @@ hyp_event *hyp_job_take(hyp_job *job) {
     }
     bool resume = queue->full && queue->bytes <= QUEUE_MAX_BYTES / 2;
     if (resume) queue->full = false;
+    /* Under the lock as `notify` is; no deadlock, since the scheduler's lock that poke() takes is a leaf. */
     if (resume && queue->resume != NULL) queue->resume(queue->resume_arg);
     pthread_mutex_unlock(&queue->lock);
     return event;

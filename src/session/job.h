@@ -113,9 +113,10 @@ void hyp_job_unref(hyp_job *job); /* accepts NULL */
 
 /* --- the consumer's side (HTTP thread) --- */
 
-/* `notify` is called from any thread, with the queue's lock held: it must not call back. NULL stops that; once this
- * returned no call is under way. `each`: whenever an event arrived; else at the end, and when a good part of the queue
- * is filled: who gathers a whole answer need not wake for every token. */
+/* `notify` is called from any thread, with the queue's lock held: it must not call back, nor take a lock under which
+ * others call functions of a job. NULL stops that; once this returned no call is under way. `each`: whenever an event
+ * arrived; else at the end, and when a good part of the queue is filled: who gathers a whole answer need not wake for
+ * every token. */
 void hyp_job_set_notify(hyp_job *job, bool each, void (*notify)(void *arg), void *arg);
 
 /* The next event, or NULL when there is none yet. The caller frees it. After DONE or ERROR nothing follows. */

@@ -243,7 +243,7 @@ int hyp_replay_run(const hyp_trace *trace, const hyp_replay_config *config, hyp_
         if (r.oracle != NULL && belady_failed(r.oracle)) status = HYP_ENOMEM;
     }
     if (status == HYP_ENOMEM)
-        hyp_err_set(err, HYP_ENOMEM, "no memory to replay a trace of %zu visits", trace->n_visits);
+        hyp_err_set(err, HYP_ENOMEM, "out of memory replaying a trace of %zu visits", trace->n_visits);
     hyp_policy_free(r.policy);
     belady_free(r.oracle);
     free(r.first);

@@ -114,7 +114,7 @@ static int report(const hyp_args *args, const hyp_bench_config *config, const hy
     if (r != HYP_OK) return r;
     hyp_bench_write_markdown(config, bench, &markdown);
     const hyp_str *shown = args->json ? &json : &markdown;
-    if (shown->failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to print the result");
+    if (shown->failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory printing the result");
     if (fwrite(shown->data, 1, shown->length, stdout) != shown->length || fflush(stdout) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write to standard output");
     if (args->out != NULL) r = save_json(args->out, config->model, &json, args->quiet, err);

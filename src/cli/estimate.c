@@ -120,7 +120,7 @@ static int print_json(const hyp_model *model, const hyp_machine *machine, const 
         good = hyp_sidecar_view_state_json(doc, o, &packed->look) &&
                hyp_sidecar_view_gain_json(doc, yyjson_mut_obj_add_obj(doc, o, "gain"), &packed->gain);
     }
-    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }
@@ -139,7 +139,7 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     if (e == HYP_OK) e = hyp_machine_plan(args, model, &machine, &plan, err);
     if (e == HYP_OK) ask_what_if(model, &machine, &plan->request, changes);
     HYP_AUTOFREE packed_copy *copy = calloc(1, sizeof *copy);
-    if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory");
+    if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (e == HYP_OK) e = look_at_packed(args, model, &machine, copy, err);
     if (e == HYP_OK && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)

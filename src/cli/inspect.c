@@ -15,7 +15,7 @@ static void add(hyp_inspect_sum *sum, const hyp_tensor *t, uint64_t touched) {
 
 static int sum_up(const hyp_model *model, hyp_inspect_sums *ret, hyp_err *err) {
     hyp_inspect_sums sums = {.layers = calloc(model->n_layers, sizeof *sums.layers)};
-    if (sums.layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", model->path);
+    if (sums.layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory describing %s", model->path);
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
         uint64_t touched = hyp_tensor_touched_bytes(model, t);
@@ -81,7 +81,7 @@ int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
     e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = sum_up(model, &sums, err);
     HYP_AUTOFREE hyp_sidecar_look *packed = calloc(1, sizeof *packed);
-    if (packed == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", path);
+    if (packed == NULL) e = hyp_err_set(err, HYP_ENOMEM, "out of memory describing %s", path);
     if (e == HYP_OK) hyp_sidecar_find(model, args->sidecar, packed);
     if (e == HYP_OK) e = show(args, model, &sums, packed, err);
     if (packed != NULL) hyp_sidecar_look_done(packed);

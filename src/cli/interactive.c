@@ -289,7 +289,7 @@ static int chat_open(chat *c, const hyp_args *args, hyp_err *err) {
     if (warning != NULL && !args->quiet) fprintf(stderr, "note: %s\n", warning);
     for (size_t i = 0; r == HYP_OK && i < args->stop.n; i++) {
         c->settings.stops[i] = strdup(args->stop.items[i]);
-        if (c->settings.stops[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a stop word");
+        if (c->settings.stops[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a stop word");
         c->settings.n_stops++;
     }
     if (args->system != NULL) r = hyp_transcript_set_system(&c->said, args->system, err);

@@ -145,7 +145,7 @@ static int print_json(const plan *p, hyp_err *err) {
     yyjson_mut_val *array = good ? yyjson_mut_obj_add_arr(doc, root, "policies") : NULL;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES && good; i++)
         if (p->chosen[i]) good = add_result(doc, array, p, i);
-    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return r;
 }

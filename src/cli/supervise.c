@@ -72,7 +72,7 @@ int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err) 
     sigaddset(&signals, SIGCHLD);
     char *words = mmap(NULL, WORDS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (words == MAP_FAILED) {
-        hyp_err_set(err, HYP_ENOMEM, "no memory to start a process");
+        hyp_err_set(err, HYP_ENOMEM, "out of memory starting a process");
         return HYP_EXIT_FAILED;
     }
     sigprocmask(SIG_BLOCK, &signals, &before);

@@ -89,7 +89,7 @@ static bool host_range(const hyp_engine *e, size_t file, uint64_t *ret_first, ui
 static int guard_files(hyp_engine *e, void *const *bases, hyp_err *err) {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first, end;
     e->guards = calloc(e->model->n_files, sizeof *e->guards);
-    if (e->guards == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", e->model->n_files);
+    if (e->guards == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", e->model->n_files);
     for (size_t i = 0; i < e->model->n_files; i++) {
         e->guards[i] = (engine_guard){.handle = -1};
         if (bases[i] == NULL || !host_range(e, i, &first, &end)) continue;
@@ -156,7 +156,7 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t
     e->info.context_tokens = llama_n_ctx_seq(e->ctx);
     e->info.n_parallel = params.n_seq_max;
     e->info.batch_tokens = llama_n_ubatch(e->ctx);
-    return e->batch.token != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a batch");
+    return e->batch.token != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for a batch");
 }
 
 /* What is left of the budget for frames once the context has taken its part. */
@@ -277,7 +277,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
     e->model = config->model;
     e->info.threads = config->threads > 0 ? config->threads : hyp_process_default_threads();
     HYP_AUTOFREE void **bases = calloc(config->model->n_files, sizeof *bases);
-    if (bases == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", config->model->n_files);
+    if (bases == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", config->model->n_files);
     r = load_model(e, config, bases, err);
     if (r == HYP_OK) r = guard_files(e, bases, err);
     if (r != HYP_OK) return r;
@@ -300,7 +300,7 @@ bool hyp_engine_keeps_whole_windows(void) {
 
 int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err) {
     hyp_engine *e = calloc(1, sizeof *e);
-    if (e == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the engine");
+    if (e == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the engine");
     int r = open_engine(e, config, err);
     if (r == HYP_OK)
         *ret = e;
@@ -476,7 +476,7 @@ static llama_state_seq_flags state_flags(bool partial) {
 int hyp_engine_seq_save(hyp_engine *e, int32_t seq, bool partial, void **ret, size_t *ret_bytes, hyp_err *err) {
     size_t size = llama_state_seq_get_size_ext(e->ctx, seq, state_flags(partial));
     void *data = malloc(HYP_MAX(size, (size_t)1));
-    if (data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a checkpoint of %zu bytes", size);
+    if (data == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a checkpoint of %zu bytes", size);
     size_t written = llama_state_seq_get_data_ext(e->ctx, data, size, seq, state_flags(partial));
     if (written == 0 && size > 0) {
         free(data);

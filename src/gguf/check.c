@@ -356,7 +356,7 @@ static int check_extent(reader *r, const layout *l, hyp_gguf_header *header) {
 
 int hyp_gguf_check(int fd, const char *path, uint64_t file_bytes, hyp_gguf_header *ret, hyp_err *err) {
     HYP_AUTOFREE reader *r = calloc(1, sizeof *r);
-    if (r == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", path);
+    if (r == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", path);
     r->fd = fd;
     r->path = path;
     r->file_bytes = file_bytes;
@@ -367,7 +367,7 @@ int hyp_gguf_check(int fd, const char *path, uint64_t file_bytes, hyp_gguf_heade
     int e = check_counts(r, &header.n_tensors, &n_keys);
     /* The counts are bounded by now. */
     HYP_AUTOFREE mark *marks = e == HYP_OK ? calloc(HYP_MAX(n_keys, header.n_tensors) + 1, sizeof *marks) : NULL;
-    if (e == HYP_OK && marks == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", path);
+    if (e == HYP_OK && marks == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", path);
     for (uint64_t i = 0; e == HYP_OK && i < n_keys; i++)
         e = check_key(r, i, &marks[i], &l.alignment);
     if (e == HYP_OK) e = check_unique(r, "metadata keys", marks, n_keys);

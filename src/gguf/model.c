@@ -24,7 +24,7 @@ typedef struct parts {
 } parts;
 
 static int no_memory(const char *path, hyp_err *err) {
-    return hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", path);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory describing %s", path);
 }
 
 /* Open a regular file for reading. A FIFO or a device must not be waited for, so O_NONBLOCK. */

@@ -310,7 +310,7 @@ static size_t local_devices(hyp_device *ret, struct ggml_backend_device **ret_ha
 
 int hyp_profile_load_or_measure(const hyp_profile_request *request, hyp_profile *ret, hyp_err *err) {
     hyp_profile *profile = calloc(1, sizeof *profile);
-    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a profile");
     session s = {.request = request, .profile = profile, .now_s = (double)time(NULL)};
     hyp_hardware_default(&profile->hardware);
     hyp_cpu_probe(&profile->cpu);

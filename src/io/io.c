@@ -110,7 +110,7 @@ static int open_files(hyp_io *io, const char *const *paths, size_t n, const hyp_
 static int prepare(hyp_io *io, const char *const *paths, size_t n, const hyp_io_config *config, hyp_err *err) {
     io->files = calloc(n * io->n_sources, sizeof *io->files);
     io->pieces = calloc(io->depth, sizeof *io->pieces);
-    if (io->files == NULL || io->pieces == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading files");
+    if (io->files == NULL || io->pieces == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading files");
     for (uint32_t i = 0; i < io->depth; i++) {
         io->pieces[i].next = io->free_pieces;
         io->free_pieces = &io->pieces[i];
@@ -134,7 +134,7 @@ static void destroy(hyp_io *io) {
 int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config, hyp_io **ret, hyp_err *err) {
     if (n == 0) return hyp_err_set(err, HYP_EINVAL, "no file to read was named");
     hyp_io *io = calloc(1, sizeof *io);
-    if (io == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading files");
+    if (io == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading files");
     pthread_mutex_init(&io->lock, NULL);
     pthread_cond_init(&io->done, NULL);
     int r = configure(io, config, err);

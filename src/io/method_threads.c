@@ -57,11 +57,11 @@ static void threads_close(hyp_io *io) {
 
 static int threads_open(hyp_io *io, hyp_err *err) {
     pool *p = calloc(1, sizeof *p + io->depth * sizeof *p->threads);
-    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
+    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading threads");
     p->work = hyp_semaphore_new();
     if (p->work == NULL) {
         free(p);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading threads");
     }
     io->method_data = p;
     int sys = 0;

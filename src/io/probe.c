@@ -299,11 +299,11 @@ static int prepare(probe *p, hyp_err *err) {
     p->random = (uint64_t)(hyp_text_now_s() * 1e9) | 1; /* other places than in the run before */
     /* Written to once, so that every page is there before anything is timed. */
     void *memory = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return hyp_err_set_sys(err, HYP_ENOMEM, errno, "no memory to read into");
+    if (memory == MAP_FAILED) return hyp_err_set_sys(err, HYP_ENOMEM, errno, "out of memory reading into");
     p->buffer = memory;
     memset(memory, 1, BUFFER_BYTES);
     p->result->points = calloc(MAX_POINTS, sizeof *p->result->points);
-    return p->result->points != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for the results");
+    return p->result->points != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for the results");
 }
 
 /* io_uring where it works, else threads. */
@@ -350,7 +350,7 @@ int hyp_disk_probe(const char *path, const hyp_probe_config *config, hyp_probe_r
     if (c.bytes_per_point == 0) c.bytes_per_point = 1u << 30;
     hyp_probe_result result = {0};
     probe *p = calloc(1, sizeof *p);
-    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for measuring");
+    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for measuring");
     *p = (probe){.path = path, .config = &c, .result = &result, .fd = -1};
     int r = probe_all(p, err);
     if (p->buffer != NULL) munmap(p->buffer, BUFFER_BYTES);

@@ -10,7 +10,7 @@ int hyp_placement_new(size_t n, hyp_placement *ret, hyp_err *err) {
         .site = calloc(n, 1), .bulk_site = calloc(n, 1), .bulk_ram = calloc(n, sizeof *p.bulk_ram), .n_layers = n};
     if (p.site == NULL || p.bulk_site == NULL || p.bulk_ram == NULL) {
         hyp_placement_free(&p);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory to place %zu layers", n);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory placing %zu layers", n);
     }
     *ret = p;
     return HYP_OK;

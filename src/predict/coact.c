@@ -64,7 +64,8 @@ int hyp_coact_new(const hyp_coact_shape *shape, hyp_coact **ret, hyp_err *err) {
         return HYP_OK;
     }
     hyp_coact_free(c);
-    if (r == HYP_ENOMEM) return hyp_err_set(err, r, "no memory for routing statistics of %u layers", shape->n_layers);
+    if (r == HYP_ENOMEM)
+        return hyp_err_set(err, r, "out of memory for routing statistics of %u layers", shape->n_layers);
     return hyp_err_set(err, r, "routing statistics cannot describe so many experts");
 }
 

@@ -60,7 +60,7 @@ int hyp_coact_save(const hyp_coact *c, const char *path, hyp_err *err) {
         }
     }
     wire_put(&s, wire_hash(WIRE_HASH, s.data, s.length), 8);
-    if (s.failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to save routing statistics");
+    if (s.failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory saving routing statistics");
     return hyp_paths_write_atomic(path, s.data, s.length, err);
 }
 

@@ -68,7 +68,7 @@ __attribute__((target("avx2,fma"))) static void multiply_avx2(const float *weigh
 
 int hyp_lookahead_new(uint32_t n_layers, hyp_lookahead **ret, hyp_err *err) {
     hyp_lookahead *l = calloc(1, sizeof *l + n_layers * sizeof l->routers[0]);
-    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the routers of %u layers", n_layers);
+    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the routers of %u layers", n_layers);
     l->n_layers = n_layers;
     l->multiply = multiply_any;
 #ifdef __x86_64__
@@ -124,7 +124,7 @@ int hyp_lookahead_set_router(hyp_lookahead *l, uint32_t layer, const hyp_router 
     r.selection_bias = copied(from->selection_bias, r.n_experts, &ok);
     if (!ok) {
         router_free(&r);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the router of layer %u", layer);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the router of layer %u", layer);
     }
     for (size_t e = 0; e < r.n_experts && from->norm_ratio != NULL; e++)
         for (size_t i = 0; i < r.n_embd; i++)

@@ -53,7 +53,7 @@ static int parse_header(parser *p, hyp_err *err) {
         info->always_bytes > TRACE_MAX_BYTES)
         return malformed(p, "its header is out of range", err);
     info->layers = calloc(info->n_layers, sizeof *info->layers);
-    if (info->layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", p->what);
+    if (info->layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", p->what);
     for (uint32_t l = 0; l < info->n_layers; l++) {
         hyp_trace_layer *layer = &info->layers[l];
         layer->model_layer = (uint32_t)wire_get(&p->in, 4);
@@ -158,7 +158,7 @@ static int parse_records(parser *p, hyp_err *err) {
         }
         if (tag != TRACE_TAG_VISIT) return malformed(p, "it holds a record of an unknown kind", err);
         parse_visit(p);
-        if (p->no_memory) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", p->what);
+        if (p->no_memory) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", p->what);
         if (p->in.bad && !p->in.cut) return malformed(p, "a number is out of range", err);
     }
     return HYP_OK;
@@ -168,7 +168,7 @@ int hyp_trace_parse(const void *data, size_t n, const char *what, hyp_trace **re
     const uint8_t *bytes = data;
     parser p = {.in = {.at = bytes, .end = bytes + n}, .start = bytes, .what = what};
     p.trace = calloc(1, sizeof *p.trace);
-    if (p.trace == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", what);
+    if (p.trace == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", what);
     int r = parse_header(&p, err);
     if (r == HYP_OK) r = parse_records(&p, err);
     if (r == HYP_OK && p.trace->n_visits == 0) r = malformed(&p, "it records nothing", err);

@@ -94,13 +94,13 @@ static int allocate(hyp_trace_writer *w, const char *path, const hyp_trace_info 
 int hyp_trace_create(const char *path, const hyp_trace_info *info, hyp_trace_writer **ret, hyp_err *err) {
     if (!info_fits(info)) return hyp_err_set(err, HYP_EINVAL, "a trace cannot describe a model of this shape");
     hyp_trace_writer *w = calloc(1, sizeof *w);
-    if (w == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the trace %s", path);
+    if (w == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the trace %s", path);
     w->fd = -1;
     w->hash = WIRE_HASH;
     w->last_layer = w->foretold_layer = UINT32_MAX;
     if (allocate(w, path, info) != HYP_OK) {
         writer_free(w);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the trace %s", path);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the trace %s", path);
     }
     w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (w->fd < 0) {
@@ -184,7 +184,7 @@ int hyp_trace_close(hyp_trace_writer *w, hyp_err *err) {
     if (w->sys != 0)
         r = hyp_err_set_sys(err, HYP_EIO, w->sys, "cannot write the trace %s", w->path);
     else if (w->no_memory)
-        r = hyp_err_set(err, HYP_ENOMEM, "the trace %s has gaps: no memory", w->path);
+        r = hyp_err_set(err, HYP_ENOMEM, "the trace %s has gaps: out of memory", w->path);
     writer_free(w);
     return r;
 }

@@ -176,7 +176,7 @@ int hyp_registry_open(const char *path, hyp_registry **ret, hyp_err *err) {
     if (registry != NULL) registry->cache = summary_cache_open();
     if (registry == NULL || registry->cache == NULL || (path != NULL && root == NULL)) {
         free(registry);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the list of models");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the list of models");
     }
     registry->root = HYP_TAKE(root);
     pthread_mutex_init(&registry->lock, NULL);

@@ -185,7 +185,7 @@ static int checkpoint(writer *w, uint32_t end, hyp_err *err) {
     if (end == s->n_done) return HYP_OK;
     size_t n = (size_t)(end - s->n_done) * SIDECAR_RUN_RECORD;
     HYP_AUTOFREE uint8_t *records = malloc(n);
-    if (records == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u records", end - s->n_done);
+    if (records == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u records", end - s->n_done);
     for (uint32_t i = s->n_done; i < end; i++)
         sidecar_encode_record(s, i, records + (size_t)(i - s->n_done) * SIDECAR_RUN_RECORD);
     int r = sidecar_pwrite(w->fd, w->partial, records, n, sidecar_record_at(s, s->n_done), err);
@@ -286,12 +286,13 @@ static int make_buffers(writer *w, hyp_err *err) {
     w->requests = calloc(w->n_requests, sizeof *w->requests);
     w->list = calloc(w->n_requests, sizeof(hyp_io_request *));
     if (w->pages != NULL && w->requests != NULL && w->list != NULL) return HYP_OK;
-    return hyp_err_set(err, HYP_ENOMEM, "no memory to copy %llu bytes at a time", (unsigned long long)w->batch_bytes);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory copying %llu bytes at a time",
+                       (unsigned long long)w->batch_bytes);
 }
 
 static int open_model(const hyp_sidecar_job *job, hyp_io **ret, hyp_err *err) {
     HYP_AUTOFREE const char **paths = calloc(job->model->n_files, sizeof *paths);
-    if (paths == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", job->model->n_files);
+    if (paths == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", job->model->n_files);
     for (size_t i = 0; i < job->model->n_files; i++)
         paths[i] = job->model->files[i].path;
     return hyp_io_open(paths, job->model->n_files, &job->io, ret, err);
@@ -315,7 +316,7 @@ static int finish(writer *w, hyp_io *model, hyp_err *err) {
 
 int hyp_sidecar_write(const hyp_sidecar_job *job, hyp_sidecar_written *ret, hyp_err *err) {
     HYP_CLEANUP(writer_done) writer w = {.job = job, .fd = -1, .side = copy_of(job->layout)};
-    if (w.side == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a layout");
+    if (w.side == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a layout");
     if (snprintf(w.partial, sizeof w.partial, "%s.partial", job->path) >= (int)sizeof w.partial)
         return hyp_err_set(err, HYP_ELIMIT, "the path %s is too long", job->path);
     hyp_io *model = NULL;

@@ -110,7 +110,10 @@ void ui_state(hyp_request *r, void *context) {
     size_t n = hyp_scheduler_loaded(server->scheduler, loaded);
     const char *mode = NULL, *model = NULL;
     for (size_t i = 0; i < n; i++)
-        if (!loaded[i].embeddings) mode = hyp_mode_name(loaded[i].mode), model = loaded[i].entry->display;
+        if (!loaded[i].embeddings) {
+            mode = hyp_mode_name(loaded[i].mode);
+            model = loaded[i].entry->display;
+        }
     hyp_json_kv_str(&j, "mode", mode);
     hyp_json_kv_str(&j, "model", model);
     for (size_t i = 0; i < n; i++)

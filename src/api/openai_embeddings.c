@@ -74,7 +74,10 @@ void openai_embeddings(hyp_request *r, void *server) {
             hyp_job_unref(job);
         } else if (job != NULL) {
             gen *g = gen_start_with(&a, job, &ops, false);
-            if (g != NULL) g->dimensions = dimensions, g->base64 = strcmp(format, "base64") == 0;
+            if (g != NULL) {
+                g->dimensions = dimensions;
+                g->base64 = strcmp(format, "base64") == 0;
+            }
         }
     }
     api_close(&a);

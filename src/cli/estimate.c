@@ -25,13 +25,20 @@ static const char *const change_names[N_CHANGES] = {"1 GB more RAM", "twice the 
 static hyp_hardware better(const hyp_hardware *from, size_t which) {
     hyp_hardware hw = *from;
     if (which == 0) hw.ram_budget_bytes += 1000000000ull;
-    if (which == 1) hw.disk_bytes_per_s *= 2, hw.disk_fault_bytes_per_s *= 2;
+    if (which == 1) {
+        hw.disk_bytes_per_s *= 2;
+        hw.disk_fault_bytes_per_s *= 2;
+    }
     if (which != 2) return hw;
-    hw.memory_bytes_per_s *= 2, hw.node_s /= 2;
+    hw.memory_bytes_per_s *= 2;
+    hw.node_s /= 2;
     for (size_t i = 0; i < hw.n_rates; i++) {
-        hw.rates[i].decode_bytes_per_s *= 2, hw.rates[i].repacked_bytes_per_s *= 2;
-        hw.rates[i].decode_cached_bytes_per_s *= 2, hw.rates[i].repacked_cached_bytes_per_s *= 2;
-        hw.rates[i].prefill_flop_per_s *= 2, hw.rates[i].repacked_flop_per_s *= 2;
+        hw.rates[i].decode_bytes_per_s *= 2;
+        hw.rates[i].repacked_bytes_per_s *= 2;
+        hw.rates[i].decode_cached_bytes_per_s *= 2;
+        hw.rates[i].repacked_cached_bytes_per_s *= 2;
+        hw.rates[i].prefill_flop_per_s *= 2;
+        hw.rates[i].repacked_flop_per_s *= 2;
     }
     return hw;
 }
@@ -144,8 +151,10 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     if (e == HYP_OK && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)
         e = print_json(model, &machine, plan, changes, copy, err);
-    else if (e == HYP_OK)
-        print_text(model, &machine, plan, changes), print_packed(copy);
+    else if (e == HYP_OK) {
+        print_text(model, &machine, plan, changes);
+        print_packed(copy);
+    }
     if (copy != NULL) hyp_sidecar_look_done(&copy->look);
     hyp_plan_free(plan);
     hyp_model_free(model);

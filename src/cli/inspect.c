@@ -61,9 +61,10 @@ static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_
         e = hyp_inspect_print_json(model, sums, args->tensors, &how, err);
     else if (e == HYP_OK) {
         hyp_inspect_print_text(model, sums, args->tensors, hyp_terminal_width(), packed);
-        if (plan != NULL)
-            putchar('\n'), hyp_plan_view_print(model, &machine, plan, hyp_terminal_width());
-        else if (how.failure != NULL)
+        if (plan != NULL) {
+            putchar('\n');
+            hyp_plan_view_print(model, &machine, plan, hyp_terminal_width());
+        } else if (how.failure != NULL)
             print_failure(how.failure);
     }
     hyp_plan_free(plan);

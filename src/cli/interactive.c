@@ -48,8 +48,10 @@ static void on_text(void *user, const char *bytes, size_t n, bool thinking) {
     screen *s = user;
     hyp_status_token(&s->status);
     /* Blank lines around the reasoning are the template's, not the answer's. */
-    while (n > 0 && (!s->wrote || s->thinking != thinking) && (*bytes == '\n' || *bytes == ' '))
-        bytes++, n--;
+    while (n > 0 && (!s->wrote || s->thinking != thinking) && (*bytes == '\n' || *bytes == ' ')) {
+        bytes++;
+        n--;
+    }
     if (n == 0) return;
     set_thinking(s, thinking);
     s->wrote = true;

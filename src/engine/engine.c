@@ -54,7 +54,10 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     load_progress progress = {config, false};
     struct llama_model_params params = llama_model_default_params();
     /* When streaming, the bar shows our own reading. */
-    if (!is_streaming(e)) params.progress_callback = on_progress, params.progress_callback_user_data = &progress;
+    if (!is_streaming(e)) {
+        params.progress_callback = on_progress;
+        params.progress_callback_user_data = &progress;
+    }
     hyp_offload_apply(&e->offload, &params);
     params.use_extra_bufts = e->info.mode == HYP_MODE_RESIDENT && !e->plan->request.no_repack;
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
@@ -144,7 +147,10 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t
     params.no_perf = true;
     params.abort_callback = on_abort;
     params.abort_callback_data = e;
-    if (is_streaming(e)) params.cb_eval = on_node, params.cb_eval_user_data = e;
+    if (is_streaming(e)) {
+        params.cb_eval = on_node;
+        params.cb_eval_user_data = e;
+    }
     hyp_runtime_clear_error();
     e->ctx = llama_init_from_model(e->llama, params);
     if (e->ctx == NULL) {
@@ -408,7 +414,10 @@ int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err 
     b->n_tokens = (int32_t)n;
     hyp_runtime_clear_error();
     hyp_stream_stats before = {0};
-    if (e->stream != NULL) hyp_stream_begin(e->stream), hyp_stream_get_stats(e->stream, &before);
+    if (e->stream != NULL) {
+        hyp_stream_begin(e->stream);
+        hyp_stream_get_stats(e->stream, &before);
+    }
     double start_s = hyp_text_now_s();
     int r = llama_decode(e->ctx, *b);
     double seconds = hyp_text_now_s() - start_s;

@@ -40,8 +40,10 @@ int hyp_engine_tokenize(const hyp_engine *e, const char *text, size_t n, bool ad
     if (got < 0 && got > INT32_MIN) {
         room = -got;
         hyp_token *more = realloc(tokens, sizeof *tokens * (size_t)room);
-        if (more != NULL)
-            tokens = more, got = llama_tokenize(e->vocab, text, (int32_t)n, tokens, room, add_special, parse_special);
+        if (more != NULL) {
+            tokens = more;
+            got = llama_tokenize(e->vocab, text, (int32_t)n, tokens, room, add_special, parse_special);
+        }
     }
     if (got < 0) {
         free(tokens);

@@ -76,10 +76,14 @@ static int read_part(const char *path, hyp_model_file *ret_file, hyp_gguf_header
         hyp_err_hint(err, "the file is damaged: download or convert it again");
         return HYP_EFORMAT;
     }
-    *ret_gguf = gguf;
     ret_file->data_offset = ret_header->data_offset;
     ret_file->path = strdup(path);
-    return ret_file->path != NULL ? HYP_OK : (gguf_free(gguf), *ret_gguf = NULL, no_memory(path, err));
+    if (ret_file->path == NULL) {
+        gguf_free(gguf);
+        return no_memory(path, err);
+    }
+    *ret_gguf = gguf;
+    return HYP_OK;
 }
 
 static int add_part(hyp_model *model, parts *p, const char *path, hyp_err *err) {

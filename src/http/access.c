@@ -130,8 +130,10 @@ static bool in_list(const char *list, const char *origin) {
         size_t n = strcspn(list, ",");
         const char *item = list;
         size_t len = n;
-        while (len > 0 && isspace((unsigned char)*item))
-            item++, len--;
+        while (len > 0 && isspace((unsigned char)*item)) {
+            item++;
+            len--;
+        }
         while (len > 0 && (isspace((unsigned char)item[len - 1]) || item[len - 1] == '/'))
             len--;
         if (len > 0 && wildcard(item, len, origin)) return true;
@@ -178,10 +180,13 @@ int hyp_guard_split_host(const char *text, char *ret_host, size_t size, int *ret
     char buf[256];
     int port = 0;
     const char *rest = text + strspn(text, " \t\"'");
-    if (strncasecmp(rest, "http://", 7) == 0)
-        rest += 7, port = 80;
-    else if (strncasecmp(rest, "https://", 8) == 0)
-        rest += 8, port = 443;
+    if (strncasecmp(rest, "http://", 7) == 0) {
+        rest += 7;
+        port = 80;
+    } else if (strncasecmp(rest, "https://", 8) == 0) {
+        rest += 8;
+        port = 443;
+    }
     size_t n = strcspn(rest, "/ \t\"'");
     if (n >= sizeof buf) return hyp_err_set(err, HYP_EINVAL, "the host in \"%.40s...\" is too long", text);
     memcpy(buf, rest, n);

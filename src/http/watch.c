@@ -104,7 +104,10 @@ static void *watch(void *arg) {
         int n = watchset_wait(http->watched, SWEEP_MS, gone, MAX_GONE);
         if (n < 0 && errno != EINTR) break;
         double now = hyp_text_now_s();
-        if (n > 0 || now - last_sweep > SWEEP_MS / 1000.0) sweep(http, gone, n > 0 ? n : 0), last_sweep = now;
+        if (n > 0 || now - last_sweep > SWEEP_MS / 1000.0) {
+            sweep(http, gone, n > 0 ? n : 0);
+            last_sweep = now;
+        }
     }
     return NULL;
 }

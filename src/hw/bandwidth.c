@@ -38,8 +38,12 @@ typedef struct reader {
 __attribute__((no_sanitize("thread"))) static void *read_words(void *arg) {
     reader *r = arg;
     uint64_t a = 0, b = 0, c = 0, d = 0;
-    for (size_t i = 0; i + 4 <= r->n; i += 4)
-        a += r->words[i], b += r->words[i + 1], c += r->words[i + 2], d += r->words[i + 3];
+    for (size_t i = 0; i + 4 <= r->n; i += 4) {
+        a += r->words[i];
+        b += r->words[i + 1];
+        c += r->words[i + 2];
+        d += r->words[i + 3];
+    }
     /* Without a use of the sum the compiler would drop the reads. */
     uint64_t sum = a ^ b ^ c ^ d;
     __asm__ volatile("" : : "r"(sum));
@@ -100,14 +104,18 @@ typedef struct work {
 static void end_graph(work *w) {
     ggml_backend_buffer_free(w->graph_buffer);
     ggml_free(w->graph_ctx);
-    w->graph_buffer = NULL, w->graph_ctx = NULL, w->n_graphs = 0;
+    w->graph_buffer = NULL;
+    w->graph_ctx = NULL;
+    w->n_graphs = 0;
 }
 
 static void end_work(work *w) {
     end_graph(w);
     ggml_backend_buffer_free(w->weight_buffer);
     ggml_free(w->weights);
-    w->weight_buffer = NULL, w->weights = NULL, w->n = 0;
+    w->weight_buffer = NULL;
+    w->weights = NULL;
+    w->n = 0;
 }
 
 static struct ggml_context *new_context(size_t n_tensors) {
@@ -436,7 +444,8 @@ size_t hyp_bandwidth_devices(hyp_device *ret, struct ggml_backend_device **ret_d
         hyp_device d = {.kind = type == GGML_BACKEND_DEVICE_TYPE_IGPU ? HYP_DEVICE_UNIFIED : HYP_DEVICE_GPU};
         size_t free_bytes = 0, total_bytes = 0;
         ggml_backend_dev_memory(dev, &free_bytes, &total_bytes);
-        d.free_bytes = free_bytes, d.total_bytes = total_bytes;
+        d.free_bytes = free_bytes;
+        d.total_bytes = total_bytes;
         snprintf(d.name, sizeof d.name, "%s", ggml_backend_dev_name(dev));
         snprintf(d.description, sizeof d.description, "%s", ggml_backend_dev_description(dev));
         if (strncmp(ggml_backend_reg_name(ggml_backend_dev_backend_reg(dev)), "RPC", 3) == 0)

@@ -167,7 +167,10 @@ static int measure_machine(session *s, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     const bool quick = s->request->quick;
     hyp_bandwidth_probe bench = bench_of(s);
-    if (quick) bench.weight_bytes = HYP_MIN((uint64_t)48 << 20, bench.most_bytes), bench.seconds = 0.02;
+    if (quick) {
+        bench.weight_bytes = HYP_MIN((uint64_t)48 << 20, bench.most_bytes);
+        bench.seconds = 0.02;
+    }
     s->profile->machine_disturbed = false;
     hw->n_rates = 0;
     bool any = false;
@@ -225,7 +228,10 @@ static double fault_rate(const hyp_probe_result *result) {
 static int measure_disk(session *s, hyp_err *err) {
     hyp_probe_result result;
     hyp_probe_config config = {.quick = true, .progress = on_point, .user = s};
-    if (s->request->quick) config.seconds_per_point = 0.03, config.bytes_per_point = (uint64_t)48 << 20;
+    if (s->request->quick) {
+        config.seconds_per_point = 0.03;
+        config.bytes_per_point = (uint64_t)48 << 20;
+    }
     int r = hyp_disk_probe(s->request->path, &config, &result, err);
     if (r != HYP_OK) return r;
     hyp_profile_disk *disk = &s->profile->disk;

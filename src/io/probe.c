@@ -102,7 +102,9 @@ static void add_rest(probe *p) {
 /* --- measuring one point --- */
 
 static uint64_t draw(probe *p, uint64_t below) { /* xorshift64*: any spread of places will do */
-    p->random ^= p->random >> 12, p->random ^= p->random << 25, p->random ^= p->random >> 27;
+    p->random ^= p->random >> 12;
+    p->random ^= p->random << 25;
+    p->random ^= p->random >> 27;
     return (p->random * 0x2545f4914f6cdd1du >> 20) % below;
 }
 

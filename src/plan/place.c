@@ -24,7 +24,9 @@ int hyp_placement_copy(const hyp_placement *from, hyp_placement *ret, hyp_err *e
     memcpy(p.bulk_site, from->bulk_site, from->n_layers);
     memcpy(p.bulk_ram, from->bulk_ram, from->n_layers * sizeof *p.bulk_ram);
     *ret = *from;
-    ret->site = p.site, ret->bulk_site = p.bulk_site, ret->bulk_ram = p.bulk_ram;
+    ret->site = p.site;
+    ret->bulk_site = p.bulk_site;
+    ret->bulk_ram = p.bulk_ram;
     return HYP_OK;
 }
 

@@ -67,7 +67,7 @@ static int print_json(const hyp_iobench *bench, hyp_err *err) {
 }
 
 static int print_text(const hyp_iobench *bench, hyp_err *err) {
-    hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str text = {0};
     hyp_iobench_write_text(bench, &text);
     if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory printing the result");
     if (fwrite(text.data, 1, text.length, stdout) == text.length) return HYP_OK;
@@ -75,7 +75,7 @@ static int print_text(const hyp_iobench *bench, hyp_err *err) {
 }
 
 static int save_svg(const hyp_iobench *bench, const char *path, hyp_err *err) {
-    hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str text = {0};
     hyp_iobench_write_svg(bench, &text);
     return hyp_save_text(path, &text, err);
 }

@@ -194,16 +194,19 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         stream.io.chunk_bytes = e->hardware.disk_request_bytes;
         stream.io.depth = HYP_MAX(2 * HYP_MIN(e->hardware.disk_depth, 128u), 16u);
     }
-    int r = hyp_stream_new(&stream, &e->stream, &least, err);
-    if (r == HYP_ENOMEM && least > stream.budget_bytes && err != NULL) {
+    hyp_err failure = HYP_ERR_NONE;
+    int r = hyp_stream_new(&stream, &e->stream, &least, &failure);
+    if (r == HYP_ENOMEM && least > stream.budget_bytes) {
+        /* The stream knows its frames alone; what the user sets is the whole budget, so that is what this speaks of. */
         char have[24], need[24];
-        *err = HYP_ERR_NONE;
         hyp_err_set(err, r, "a budget of %s is too small for this model in mode %s",
                     hyp_text_format_bytes(e->info.budget_bytes, have, sizeof have), hyp_mode_name(e->info.mode));
         uint64_t all = taken + least + least / (HYP_PLAN_PAGE_TABLE_SHARE - 1) + 1;
         hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
                      hyp_text_format_bytes(hyp_text_round_bytes_up(all), need, sizeof need));
+        return r;
     }
+    hyp_err_pass(err, &failure);
     return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
 }
 

@@ -11,10 +11,6 @@
  * on an SSD, 10 ms on a disk that turns. */
 enum { SAMPLES = 96, SAMPLE_BYTES = 4096 };
 
-static void free_model(hyp_model **m) {
-    hyp_model_free(*m);
-}
-
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
@@ -119,7 +115,7 @@ static int open_mirror(const hyp_model *model, const char *path, bool may_lack, 
         mirrors->items[--mirrors->n] = (hyp_mirror){0};
         return HYP_OK;
     }
-    HYP_CLEANUP(free_model) hyp_model *copy = NULL;
+    HYP_CLEANUP(hyp_model_freep) hyp_model *copy = NULL;
     hyp_err why = HYP_ERR_NONE;
     int r = hyp_model_open(first, &copy, &why);
     if (r != HYP_OK) {

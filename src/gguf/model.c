@@ -138,15 +138,17 @@ static int add_further_part(hyp_model *model, parts *p, const hyp_gguf_split *sp
     HYP_AUTOFREE char *path = hyp_gguf_split_path(model->path, split, number);
     if (path == NULL) return no_memory(model->path, err);
     int64_t no = -1, count = -1;
-    int e = add_part(model, p, path, err);
-    if (e == HYP_ENOTFOUND) {
-        if (err != NULL) *err = HYP_ERR_NONE;
+    hyp_err failure = HYP_ERR_NONE;
+    int e = add_part(model, p, path, &failure);
+    if (e == HYP_ENOTFOUND) { /* which file is missing is the lesser part of the story */
         hyp_err_set(err, HYP_EFORMAT, "part %" PRIu32 " of %" PRIu32 " is missing: %s", number, split->count, path);
         hyp_err_hint(err, "download all parts into one folder");
         return HYP_EFORMAT;
     }
-    const struct gguf_context *gguf = e == HYP_OK ? model->priv->parts[number - 1] : NULL;
-    if (e == HYP_OK) e = split_number(gguf, path, "split.no", GGUF_TYPE_UINT16, -1, &no, err);
+    hyp_err_pass(err, &failure);
+    if (e != HYP_OK) return e;
+    const struct gguf_context *gguf = model->priv->parts[number - 1];
+    e = split_number(gguf, path, "split.no", GGUF_TYPE_UINT16, -1, &no, err);
     if (e == HYP_OK) e = split_number(gguf, path, "split.count", GGUF_TYPE_UINT16, split->count, &count, err);
     if (e != HYP_OK) return e;
     if (no == number - 1 && count == split->count) return HYP_OK;

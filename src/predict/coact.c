@@ -209,15 +209,6 @@ uint32_t hyp_coact_partners(hyp_coact *c, uint32_t layer, const uint32_t *known,
     return best_scores(c, layer, m, ret_experts, ret_scores);
 }
 
-uint32_t hyp_coact_again(hyp_coact *c, uint32_t layer, const uint32_t *last, size_t n, uint32_t m,
-                         uint32_t *ret_experts, float *ret_scores) {
-    if (layer >= c->n_layers) return 0;
-    memcpy(c->scores, c->frequency + c->first[layer], n_experts(c, layer) * sizeof *c->scores);
-    for (size_t i = 0; i < n; i++)
-        if (last[i] < n_experts(c, layer)) c->scores[last[i]] += c->again[layer];
-    return best_scores(c, layer, m, ret_experts, ret_scores);
-}
-
 static int by_frequency(const void *a, const void *b) {
     const hyp_coact_unit *x = a, *y = b;
     if (x->frequency != y->frequency) return x->frequency < y->frequency ? 1 : -1;

@@ -40,7 +40,7 @@ int hyp_coact_path(const char *digest, char *ret_path, size_t size, hyp_err *err
 }
 
 int hyp_coact_save(const hyp_coact *c, const char *path, hyp_err *err) {
-    __attribute__((cleanup(hyp_str_free))) hyp_str s = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str s = {0};
     hyp_str_append(&s, COACT_MAGIC, 8);
     wire_put(&s, COACT_VERSION, 4);
     hyp_str_append(&s, c->digest, 64);

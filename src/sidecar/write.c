@@ -222,14 +222,13 @@ static int copy(writer *w, hyp_io *io, hyp_err *err) {
         if (r != HYP_OK) return r;
         bool due = place_of(s, end) - place_of(s, s->n_done) >= w->checkpoint_bytes || end == s->n_runs;
         if (due) r = checkpoint(w, end, err);
-        if (r == HYP_OK) r = tell(w, "copying", end, err);
+        hyp_err stopped = HYP_ERR_NONE, ignored = HYP_ERR_NONE;
+        if (r == HYP_OK) r = tell(w, "copying", end, &stopped);
         if (r != HYP_ECANCELED) continue;
-        /* Stopped by the user: keep what is there, and say how much that is. */
-        hyp_err failure = HYP_ERR_NONE;
-        if (checkpoint(w, end, &failure) == HYP_OK && err != NULL) {
-            *err = HYP_ERR_NONE;
-            return sidecar_stopped(w->partial, place_of(s, end) - s->data_offset, s->bytes - s->data_offset, err);
-        }
+        /* Stopped by the user: keep what is there, and say how much that is. Where even this checkpoint fails, what was
+         * kept is what `stopped` names: the runs up to the last one. */
+        if (checkpoint(w, end, &ignored) != HYP_OK) return hyp_err_pass(err, &stopped);
+        return sidecar_stopped(w->partial, place_of(s, end) - s->data_offset, s->bytes - s->data_offset, err);
     }
     return r;
 }

@@ -150,7 +150,7 @@ int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config,
 
 void hyp_io_close(hyp_io *io) {
     if (io == NULL) return;
-    pthread_mutex_lock(&io->lock);
+    pthread_mutex_lock(&io->lock); /* a thread looks at `stop` and goes to sleep under the lock: it cannot miss this */
     io->stop = true;
     pthread_mutex_unlock(&io->lock);
     io->method->close(io);
@@ -178,7 +178,7 @@ static void prepare_request(const hyp_io *io, hyp_io_request *request) {
 void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n) {
     for (size_t i = 0; i < n; i++)
         prepare_request(io, requests[i]);
-    io->n_outstanding += n;
+    io->n_outstanding += n; /* the owner's own count: no lock */
     bool wake = false;
     pthread_mutex_lock(&io->lock);
     for (size_t i = 0; i < n; i++) {
@@ -190,6 +190,8 @@ void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n) {
         hyp_io_queue_append(&io->queues[requests[i]->cls], requests[i]);
         wake = true;
     }
+    /* One thread is woken however many requests there are; each that takes a piece wakes the next (hyp_io_take()). A
+     * sleeper is counted off by whoever wakes it, under the lock, so that two cannot wake the same one. */
     wake = wake && io->n_sleepers > 0 && hyp_io_can_start(io);
     if (wake) io->n_sleepers--;
     pthread_mutex_unlock(&io->lock);
@@ -204,7 +206,7 @@ hyp_io_request *hyp_io_reap(hyp_io *io, bool wait) {
     if (io->n_outstanding == 0) return NULL;
     pthread_mutex_lock(&io->lock);
     while (wait && io->done_head == NULL) {
-        io->owner_waits = true;
+        io->owner_waits = true; /* only then does a finished read cost a signal */
         pthread_cond_wait(&io->done, &io->lock);
     }
     io->owner_waits = false;
@@ -235,6 +237,7 @@ void hyp_io_promote(hyp_io *io, hyp_io_request *request) {
 
 void hyp_io_cancel(hyp_io *io, hyp_io_request *request) {
     pthread_mutex_lock(&io->lock);
+    /* Once a chunk was started the device writes into the buffer: it can only be waited for. */
     if (request->io.state == HYP_IO_STATE_QUEUED && request->io.started_bytes == 0) {
         hyp_io_queue_remove(&io->queues[request->io.queue], request);
         request->result = HYP_ECANCELED;

@@ -1,4 +1,4 @@
-/* frames.c - see frames.h. */
+/* frames.c - see frames_priv.h. */
 #include "pager/frames_priv.h"
 
 #include "base/mem.h"
@@ -49,7 +49,7 @@ static bool punch_one(hyp_frames *f, hyp_frame_class *c) {
     bool unused = c->n_granted > c->n_used;
     uint32_t slot = unused ? c->n_granted - 1 : c->free[c->n_free - 1];
     uint64_t at = c->base + slot * c->bytes;
-    hyp_preparer_withdraw(f->preparer, at, c->bytes);
+    hyp_preparer_withdraw(f->preparer, at, c->bytes); /* or it would give the hole its memory back */
     if (!hyp_arena_punch(f->arena, at, c->bytes)) return false;
     if (unused) {
         c->n_granted--;
@@ -63,7 +63,7 @@ static bool punch_one(hyp_frames *f, hyp_frame_class *c) {
 
 /* Make room for `bytes` out of free slots of classes other than `cls`, those with the most free memory first. */
 static bool make_room(hyp_frames *f, uint32_t cls, uint64_t bytes) {
-    uint64_t reach = room(f);
+    uint64_t reach = room(f); /* looked at first: punching costs, and half the room is no use */
     for (size_t i = 0; i < f->n_classes; i++)
         if (i != cls) reach += spare_slots(&f->classes[i]) * f->classes[i].bytes;
     if (reach < bytes) return false;
@@ -127,6 +127,7 @@ bool hyp_frames_take(hyp_frames *f, uint32_t cls, uint64_t *ret_offset) {
         else
             return false;
     }
+    /* A frame that was used before has its pages; a fresh one still has to get them. */
     uint32_t slot = c->n_free > 0 ? c->free[--c->n_free] : first_use(f, c);
     *ret_offset = c->base + slot * c->bytes;
     f->taken_bytes += c->bytes;

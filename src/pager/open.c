@@ -18,8 +18,8 @@ static int compare_sizes(const void *a, const void *b) { /* falling */
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Equal tensors whose offsets differ are one page apart after rounding: they share a class, lest frames of the one be
- * useless for the other. */
+/* Equal tensors whose offsets differ are one page apart after rounding: they share a class, or frames of the one would
+ * be useless for the other. */
 static bool same_class(const hyp_pager *p, uint64_t class_bytes, uint64_t bytes) {
     return class_bytes == bytes || (class_bytes - bytes == p->page && class_bytes >= MERGE_PAGES * p->page);
 }
@@ -145,6 +145,7 @@ static int compare_page(const hyp_pager *p, const mapped_file *f, uint64_t page,
     return HYP_EIO;
 }
 
+/* Of each file the first and the last page that is paged: all of it would mean reading the model twice. */
 static int check_files(hyp_pager *p, hyp_err *err) {
     for (size_t i = 0; i < p->n_spans; i++) {
         const pager_span *s = &p->spans[i];
@@ -172,6 +173,7 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
     struct stat st;
     hyp_io_file_info info;
     hyp_io_get_file(io, index, &info);
+    /* The path was opened three times: by libllama, by the io layer and here. All three must be one file. */
     if (fstat(f->fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", from->path);
     if ((uint64_t)st.st_size == from->bytes && info.bytes == from->bytes && info.ino == (uint64_t)st.st_ino &&
         info.dev == (uint64_t)st.st_dev)
@@ -181,7 +183,8 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
     return HYP_EIO;
 }
 
-/* The packed file has no copies. */
+/* The packed file is one more file of the primary, and no mirror has it. Failures go to packed_failure: the pager works
+ * without. */
 static int open_io_with_packed(hyp_pager *p, const hyp_pager_config *c, const char *const *paths) {
     hyp_io_mirror mirrors[HYP_IO_MAX_SOURCES] = {0};
     const char **lists[HYP_IO_MAX_SOURCES] = {0};
@@ -311,13 +314,15 @@ int hyp_pager_open(const hyp_pager_config *config, hyp_pager **ret, hyp_err *err
         return r;
     }
     p->opened = true;
-    limit_mappings(p);
+    limit_mappings(p); /* after the take-over, which has joined mappings: what is used now is what stays used */
     *ret = p;
     return HYP_OK;
 }
 
 void hyp_pager_close(hyp_pager *p) {
     if (p == NULL) return;
+    /* The order: no read may write into a frame (io), no page may show one (show_files), nobody may prepare one
+     * (hyp_frames_done ends the thread), and only then may their memory go. */
     for (size_t i = 0; i < p->n_reading; i++)
         hyp_io_cancel(p->io, &p->requests[p->reading[i]]);
     while (p->io != NULL && hyp_io_reap(p->io, true) != NULL)

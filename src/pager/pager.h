@@ -4,7 +4,7 @@
  * in memory of our own. Frames are page runs of one memfd, seen twice: through the pager's own view, where reads put
  * the bytes, and, once complete, through the model's mapping, where mmap(MAP_FIXED) of the memfd replaces the file's
  * pages. Eviction maps the file over them again. Both replacements are atomic for a thread that reads the mapping, so
- * there is never a hole and never a foreign byte; a miss that nobody foresaw is a page fault that the kernel serves
+ * there is never a hole and never a foreign byte; a miss that nobody predicted is a page fault that the kernel serves
  * from the file.
  *
  * A unit is what is used together (an expert's gate, up and down; a layer's FFN): the policy thinks in units. An extent
@@ -101,7 +101,7 @@ HYP_NODISCARD int hyp_pager_load_always(hyp_pager *pager, bool (*progress)(uint6
  * reading what is missing (evicting as the policy says), all first extents first, and returns at once. When the budget
  * cannot hold them all, those that do not fit stay unread and fault from the file: slow, never wrong; they are read
  * after all if a frame becomes free while they are pinned. A pin is not counted: demanding again changes nothing.
- * Errors: HYP_EIO (an earlier read of a unit that is still pinned failed and nobody was told; nothing was pinned),
+ * Errors: HYP_EIO (an earlier read of a unit that is still pinned failed and was not reported yet; nothing was pinned),
  * HYP_EINVAL (no such unit or layer). */
 HYP_NODISCARD int hyp_pager_demand(hyp_pager *pager, uint32_t layer, const uint32_t *units, const uint32_t *n_tokens,
                                    size_t n, hyp_err *err);
@@ -160,7 +160,7 @@ void hyp_pager_leave_primary(hyp_pager *pager, int sys_errno);
  * cannot be read. */
 double hyp_pager_measure_faults(const hyp_pager *pager, uint64_t max_bytes, double max_s);
 
-/* Does every unit of the layer hold its frames (or is being read into them)? Then nothing of it need be foretold. */
+/* Does every unit of the layer hold its frames (or is being read into them)? Then nothing of it need be predicted. */
 bool hyp_pager_layer_held(const hyp_pager *pager, uint32_t layer);
 
 /* What earlier runs know of `unit` (a number of the config's `units`): `weight` >= 0 is its expected uses a pass over

@@ -60,6 +60,7 @@ static void set_flag(hyp_policy *policy, uint32_t unit, uint8_t flag, bool on) {
     uint8_t old = policy->flags[unit], new = on ? old | flag : old &(uint8_t)~flag;
     if (old == new) return;
     policy->flags[unit] = new;
+    /* First arrived, then evictable: it must have its rank before it can be named as a victim. */
     if (flag == UNIT_RESIDENT && on) policy->ops->arrived(policy->state, unit);
     bool was = old == UNIT_RESIDENT, is = new == UNIT_RESIDENT;
     if (was != is) policy->ops->set_evictable(policy->state, unit, is);

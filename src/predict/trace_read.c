@@ -109,11 +109,11 @@ static void parse_visit(parser *p) {
         t->counts[at] = count;
         next = expert + 1;
     }
-    uint32_t n_foretold = wire_get_varint(&p->in, n_experts);
-    if (n_foretold > (size_t)(p->in.end - p->in.at)) wire_cut(&p->in);
+    uint32_t n_predicted = wire_get_varint(&p->in, n_experts);
+    if (n_predicted > (size_t)(p->in.end - p->in.at)) wire_cut(&p->in);
     if (p->in.bad) return;
-    if (!reserve(p, (size_t)n_used + n_foretold)) goto no_memory;
-    for (uint32_t i = 0; i < n_foretold; i++, at++) {
+    if (!reserve(p, (size_t)n_used + n_predicted)) goto no_memory;
+    for (uint32_t i = 0; i < n_predicted; i++, at++) {
         t->experts[at] = (uint16_t)wire_get_varint(&p->in, n_experts - 1);
         t->counts[at] = 0;
         if (p->in.bad) return;
@@ -122,9 +122,9 @@ static void parse_visit(parser *p) {
                                                  .layer = layer,
                                                  .n_tokens = p->n_tokens,
                                                  .n_used = n_used,
-                                                 .n_foretold = n_foretold,
+                                                 .n_predicted = n_predicted,
                                                  .used = first,
-                                                 .foretold = first + n_used};
+                                                 .predicted = first + n_used};
     t->n_experts = at;
     p->next_layer = layer + 1;
     return;

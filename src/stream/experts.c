@@ -194,7 +194,7 @@ static void foretell(hyp_stream *s, uint32_t layer) {
     x->n_foretold = ask_router(x, layer, next, m, x->foretold);
     if (x->n_foretold == 0)
         x->n_foretold = hyp_coact_followers(x->coact, next, x->demand_experts, x->n_demand, m, x->foretold, NULL);
-    if (x->trace != NULL) hyp_trace_foretold(x->trace, next, x->foretold, x->n_foretold);
+    if (x->trace != NULL) hyp_trace_predicted(x->trace, next, x->foretold, x->n_foretold);
 }
 
 static void prefetch_foretold(hyp_stream *s) {

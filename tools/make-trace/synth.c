@@ -74,7 +74,7 @@ static void route_token(synth *s, bool first) {
     memcpy(s->last, s->now, (size_t)c->n_layers * c->n_used * sizeof *s->now);
 }
 
-static bool foretell(synth *s, uint32_t layer, uint32_t *ret) {
+static bool predict(synth *s, uint32_t layer, uint32_t *ret) {
     const synth_config *c = s->c;
     const uint32_t *now = s->now + (size_t)layer * c->n_used;
     uint32_t n = 0;
@@ -146,7 +146,7 @@ static int write_all(synth *s, const char *path, hyp_err *err) {
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         route_token(s, t == 0 && c->n_prefill == 0);
         for (uint32_t l = 0; l < c->n_layers; l++) {
-            if (foretell(s, l, experts)) hyp_trace_foretold(w, l, experts, c->n_used);
+            if (predict(s, l, experts)) hyp_trace_predicted(w, l, experts, c->n_used);
             hyp_trace_used(w, l, 1, s->now + (size_t)l * c->n_used, NULL, c->n_used);
         }
     }

@@ -173,7 +173,7 @@ static void impossible_shapes_are_refused(void **state) {
     rmdir(dir);
 }
 
-/* On routing with correlated layers, followers foretell clearly more than frequencies do; memory stays small. */
+/* On routing with correlated layers, followers predict clearly more than frequencies do; memory stays small. */
 static void followers_beat_frequencies(void **state) {
     (void)state;
     synth_config config = {.n_layers = 12,
@@ -187,7 +187,7 @@ static void followers_beat_frequencies(void **state) {
     hyp_trace *t;
     hyp_err err = HYP_ERR_NONE;
     assert_int_equal(synth_make(&config, &t, &err), HYP_OK);
-    uint32_t n_experts[12], used[64], before[64], foretold[4];
+    uint32_t n_experts[12], used[64], before[64], predicted[4];
     for (int l = 0; l < 12; l++)
         n_experts[l] = 64;
     hyp_coact *c;
@@ -198,10 +198,10 @@ static void followers_beat_frequencies(void **state) {
         for (uint32_t i = 0; i < visit->n_used; i++)
             used[i] = t->experts[visit->used + i];
         if (visit->layer > 0 && visit->pass > 750) {
-            uint32_t n = hyp_coact_followers(c, visit->layer, before, 4, 4, foretold, NULL);
-            hyp_accuracy_add(&by_followers, foretold, n, used, 4);
-            n = hyp_coact_followers(c, visit->layer, NULL, 0, 4, foretold, NULL);
-            hyp_accuracy_add(&by_frequency, foretold, n, used, 4);
+            uint32_t n = hyp_coact_followers(c, visit->layer, before, 4, 4, predicted, NULL);
+            hyp_accuracy_add(&by_followers, predicted, n, used, 4);
+            n = hyp_coact_followers(c, visit->layer, NULL, 0, 4, predicted, NULL);
+            hyp_accuracy_add(&by_frequency, predicted, n, used, 4);
         }
         hyp_coact_observe(c, visit->layer, 1, used, NULL, visit->n_used);
         memcpy(before, used, sizeof before);

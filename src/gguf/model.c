@@ -268,6 +268,7 @@ static int add_tensor(hyp_model *model, uint32_t part, int64_t id, hyp_tensor *r
         bool shared_by_several = strstr(rest, "_chexps") != NULL,
              one_each = strstr(rest, "_exps") == NULL && !shared_by_several;
         t.n_experts = one_each ? 1 : count_slices(&t);
+        /* The stream indexes a tensor by expert numbers that the router chooses from all the model's experts. */
         if (t.n_experts == 0 || (!shared_by_several && !one_each && t.n_experts != model->n_experts)) {
             hyp_err_set(err, HYP_EFORMAT, "%s: tensor %s is not made of %" PRIu32 " experts, as the metadata says",
                         model->path, t.name, model->n_experts);

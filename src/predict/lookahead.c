@@ -126,6 +126,7 @@ int hyp_lookahead_set_router(hyp_lookahead *l, uint32_t layer, const hyp_router 
         router_free(&r);
         return hyp_err_set(err, HYP_ENOMEM, "out of memory for the router of layer %u", layer);
     }
+    /* Once, here: W (x * ratio) = (W * ratio) x, and the input then needs no pass of its own at each token. */
     for (size_t e = 0; e < r.n_experts && from->norm_ratio != NULL; e++)
         for (size_t i = 0; i < r.n_embd; i++)
             r.weights[e * r.n_embd + i] *= from->norm_ratio[i];
@@ -138,6 +139,7 @@ bool hyp_lookahead_has(const hyp_lookahead *l, uint32_t layer) {
     return layer < l->n_layers && l->routers[layer].weights != NULL;
 }
 
+/* From logits to what the model compares. Without a selection bias the logits do: the gating keeps their order. */
 static void select_scores(const router *r, float *scores) {
     if (r->bias != NULL)
         for (uint32_t e = 0; e < r->n_experts; e++)
@@ -177,7 +179,7 @@ uint32_t hyp_lookahead_predict(hyp_lookahead *l, uint32_t layer, const float *x,
         l->multiply(r->weights, x + t * stride, r->n_embd, r->n_experts, l->scores);
         select_scores(r, l->scores);
         for (uint32_t e = 0; e < r->n_experts; e++) {
-            if (!(l->scores[e] > -INFINITY)) l->scores[e] = -INFINITY; /* not a number neither */
+            if (!(l->scores[e] > -INFINITY)) l->scores[e] = -INFINITY; /* NaN too, which cannot be sorted */
             l->best[e] = t == 0 ? l->scores[e] : HYP_MAX(l->best[e], l->scores[e]);
         }
     }

@@ -137,7 +137,7 @@ static int parse_end(parser *p, hyp_err *err) {
     uint32_t n_passes = (uint32_t)wire_get(&p->in, 4);
     uint64_t hash = wire_hash(WIRE_HASH, p->start, (size_t)(p->in.at - p->start));
     uint64_t recorded = wire_get(&p->in, 8);
-    if (p->in.bad) return HYP_OK; /* cut short within the end mark */
+    if (p->in.bad) return HYP_OK; /* cut short within the end mark: the visits before it are whole */
     if (n_passes != p->trace->n_passes || hash != recorded || p->in.at != p->in.end)
         return malformed(p, "its checksum does not match", err);
     p->trace->complete = true;
@@ -176,6 +176,7 @@ int hyp_trace_parse(const void *data, size_t n, const char *what, hyp_trace **re
         hyp_trace_free(p.trace);
         return r;
     }
+    /* A pass that was announced and has no visit, because the writer died, does not count. */
     p.trace->n_passes = p.trace->visits[p.trace->n_visits - 1].pass + 1;
     *ret = p.trace;
     return HYP_OK;

@@ -159,7 +159,7 @@ void hyp_trace_used(hyp_trace_writer *w, uint32_t layer, uint32_t n_tokens, cons
         wire_put_varint(&w->buffer, w->predicted[i]);
     w->predicted_layer = UINT32_MAX;
     w->no_memory |= w->buffer.failed;
-    if (w->buffer.length >= FLUSH_BYTES) write_out(w);
+    if (w->buffer.length >= FLUSH_BYTES) write_out(w); /* not a system call for every token */
 }
 
 void hyp_trace_predicted(hyp_trace_writer *w, uint32_t layer, const uint32_t *experts, size_t n) {
@@ -175,7 +175,7 @@ int hyp_trace_close(hyp_trace_writer *w, hyp_err *err) {
     int r = HYP_OK;
     wire_put(&w->buffer, TRACE_TAG_END, 1);
     wire_put(&w->buffer, w->n_passes, 4);
-    write_out(w);
+    write_out(w); /* hashes what it writes: now the hash is that of all before it */
     wire_put(&w->buffer, w->hash, 8);
     w->no_memory |= w->buffer.failed;
     write_out(w);

@@ -163,6 +163,7 @@ static int parse_tables(const uint8_t *data, hyp_sidecar *s, hyp_err *err) {
         hyp_packed_run *run = &s->runs[i];
         *run = (hyp_packed_run){{get32(at), get64(at + 8), get64(at + 16)}, place, get64(at + 24)};
         s->unit_of[i] = get32(at + 4);
+        /* Units are numbered as they come: a number that does not follow is a damaged one. */
         if (i == 0 || s->unit_of[i] != s->unit_of[i - 1]) n_units++;
         const hyp_extent *e = &run->extent;
         if (e->file >= s->n_files || e->bytes == 0 || e->offset > s->files[e->file].bytes ||
@@ -180,7 +181,7 @@ int hyp_sidecar_parse(const void *data, size_t n, uint64_t file_bytes, hyp_sidec
     if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar");
     int r = parse_head(data, n, file_bytes, s, err);
     if (r == HYP_OK && n < s->data_offset) r = corrupt("its tables are cut short", err);
-    if (r == HYP_OK && s->complete) {
+    if (r == HYP_OK && s->complete) { /* an unfinished one changes all the time; its runs are compared at the end */
         HYP_AUTOFREE uint8_t *copy = malloc(s->data_offset);
         if (copy == NULL) {
             r = hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's tables");

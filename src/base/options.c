@@ -159,7 +159,10 @@ const char *hyp_options_nearest(const char *text, const char *const *words, size
     int best_distance = 3; /* three edits or more is another word */
     for (size_t i = 0; i < n; i++) {
         int distance = edit_distance(text, words[i]);
-        if (distance < best_distance) best = words[i], best_distance = distance;
+        if (distance < best_distance) {
+            best = words[i];
+            best_distance = distance;
+        }
     }
     return best;
 }

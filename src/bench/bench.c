@@ -262,7 +262,7 @@ int hyp_bench_measure(const hyp_bench_config *config, hyp_bench *ret, hyp_err *e
         bench.sides[s].runs = calloc((size_t)config->runs, sizeof *bench.sides[s].runs);
     if (bench.sides[0].runs == NULL || bench.sides[1].runs == NULL) {
         hyp_bench_free(&bench);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for %d runs", config->runs);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %d runs", config->runs);
     }
     limit_memory(&m);
     r = measure(&m, err);

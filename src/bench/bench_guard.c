@@ -173,9 +173,12 @@ bool hyp_bench_guard_disk_of(const char *diskstats, unsigned major, unsigned min
 int hyp_bench_guard_disk_busy_ms(const char *root, const char *path, uint64_t *ret_ms, hyp_err *err) {
     struct stat st;
     unsigned of_major = 0, of_minor = 0;
-    if (stat(path, &st) == 0) of_major = (unsigned)major(st.st_dev), of_minor = (unsigned)minor(st.st_dev);
+    if (stat(path, &st) == 0) {
+        of_major = (unsigned)major(st.st_dev);
+        of_minor = (unsigned)minor(st.st_dev);
+    }
     HYP_AUTOFREE char *text = malloc(DISKSTATS_MAX);
-    if (text == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to look at the drives");
+    if (text == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory looking at the drives");
     if (hyp_bench_read_text(root, "/proc/diskstats", text, DISKSTATS_MAX) &&
         (hyp_bench_guard_disk_of(text, of_major, of_minor, ret_ms) || hyp_bench_guard_disk_of(text, 0, 0, ret_ms)))
         return HYP_OK;

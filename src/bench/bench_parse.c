@@ -69,7 +69,7 @@ static int read_words(yyjson_val *root, hyp_bench_run *run, hyp_err *err) {
     const char *text = yyjson_get_str(yyjson_obj_get(root, "text"));
     if (text == NULL) return wrong("text", err);
     run->text = strdup(text);
-    return run->text != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a run's text");
+    return run->text != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for a run's text");
 }
 
 int hyp_bench_run_parse(const char *json, size_t n, hyp_bench_run *ret, hyp_err *err) {

@@ -14,10 +14,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static void free_model(hyp_model **m) {
-    hyp_model_free(*m);
-}
-
 static bool on_stop(void *user) {
     (void)user;
     return hyp_interrupt_seen();
@@ -107,14 +103,14 @@ static int save_json(const char *dir, const hyp_model *model, const hyp_str *jso
 }
 
 static int report(const hyp_args *args, const hyp_bench_config *config, const hyp_bench *bench, hyp_err *err) {
-    hyp_str json HYP_CLEANUP(hyp_str_free) = {0};
-    hyp_str markdown HYP_CLEANUP(hyp_str_free) = {0};
-    hyp_str svg HYP_CLEANUP(hyp_str_free) = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str json = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str markdown = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str svg = {0};
     int r = hyp_bench_write_json(config, bench, &json, err);
     if (r != HYP_OK) return r;
     hyp_bench_write_markdown(config, bench, &markdown);
     const hyp_str *shown = args->json ? &json : &markdown;
-    if (shown->failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to print the result");
+    if (shown->failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory printing the result");
     if (fwrite(shown->data, 1, shown->length, stdout) != shown->length || fflush(stdout) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write to standard output");
     if (args->out != NULL) r = save_json(args->out, config->model, &json, args->quiet, err);
@@ -134,7 +130,7 @@ static int make_folder(const char *dir, hyp_err *err) {
 int hyp_command_bench(const hyp_args *args, hyp_err *err) {
     const char *path;
     if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
-    HYP_CLEANUP(free_model) hyp_model *model = NULL;
+    HYP_CLEANUP(hyp_model_freep) hyp_model *model = NULL;
     if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
     char program[4096];
     hyp_bench_config config;

@@ -54,8 +54,10 @@ static bool on_text(void *user, const char *bytes, size_t n, bool thinking) {
     hyp_str_append(all, bytes, n);
     if (all->failed) return false;
     /* Blank lines around the reasoning are the template's, not the answer's. */
-    while (n > 0 && (!s->wrote || s->thinking != thinking) && (*bytes == '\n' || *bytes == ' '))
-        bytes++, n--;
+    while (n > 0 && (!s->wrote || s->thinking != thinking) && (*bytes == '\n' || *bytes == ' ')) {
+        bytes++;
+        n--;
+    }
     if (n == 0) return true;
     set_thinking(s, thinking);
     s->wrote = true;
@@ -336,7 +338,7 @@ static int chat_open(chat *c, const hyp_args *args, hyp_err *err) {
     if (warning != NULL && !args->quiet) fprintf(stderr, "note: %s\n", warning);
     for (size_t i = 0; r == HYP_OK && i < args->stop.n; i++) {
         c->settings.stops[i] = strdup(args->stop.items[i]);
-        if (c->settings.stops[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a stop word");
+        if (c->settings.stops[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a stop word");
         c->settings.n_stops++;
     }
     if (args->system != NULL) r = hyp_conversation_set_system(c->said, args->system, err);

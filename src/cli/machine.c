@@ -28,7 +28,7 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
                                    .progress = hyp_progress_show_step,
                                    .user = &shown};
     hyp_profile *profile = calloc(1, sizeof *profile);
-    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a profile");
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = hyp_profile_load_or_measure(&request, profile, err);
     if (shown) hyp_terminal_show_line("");

@@ -81,10 +81,10 @@ static void print_text(const plan *p) {
     printf("experts: %s in %u layers, %s a token; cache %s\n", hyp_text_format_bytes(any->all_bytes, a, sizeof a),
            t->info.n_layers, hyp_text_format_bytes(any->cycle_bytes, b, sizeof b),
            hyp_text_format_bytes(p->config.cache_bytes, c, sizeof c));
-    if (any->n_foretold > 0)
+    if (any->n_predicted > 0)
         printf("foretold: %.1f %% of what was used (recall), %.1f %% of it right (precision)\n",
-               100 * (double)any->n_foretold_right / (double)any->n_foretellable,
-               100 * (double)any->n_foretold_right / (double)any->n_foretold);
+               100 * (double)any->n_predicted_right / (double)any->n_predictable,
+               100 * (double)any->n_predicted_right / (double)any->n_predicted);
     printf("\n%-8s %9s %9s %12s %9s %9s %12s\n", "policy", "hit rate", "warm", "read/token", "tok/s", "bound",
            "prefetched");
     for (int i = 0; i < HYP_REPLAY_N_POLICIES; i++) {
@@ -138,13 +138,13 @@ static int print_json(const plan *p, hyp_err *err) {
                 yyjson_mut_obj_add_uint(doc, root, "always_bytes", t->info.always_bytes) &&
                 yyjson_mut_obj_add_uint(doc, root, "expert_bytes", any->all_bytes) &&
                 yyjson_mut_obj_add_uint(doc, root, "token_bytes", any->cycle_bytes) &&
-                yyjson_mut_obj_add_uint(doc, root, "n_foretold", any->n_foretold) &&
-                yyjson_mut_obj_add_uint(doc, root, "n_foretold_right", any->n_foretold_right) &&
-                yyjson_mut_obj_add_uint(doc, root, "n_foretellable", any->n_foretellable);
+                yyjson_mut_obj_add_uint(doc, root, "n_foretold", any->n_predicted) &&
+                yyjson_mut_obj_add_uint(doc, root, "n_foretold_right", any->n_predicted_right) &&
+                yyjson_mut_obj_add_uint(doc, root, "n_foretellable", any->n_predictable);
     yyjson_mut_val *array = good ? yyjson_mut_obj_add_arr(doc, root, "policies") : NULL;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES && good; i++)
         if (p->chosen[i]) good = add_result(doc, array, p, i);
-    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return r;
 }

@@ -235,7 +235,7 @@ int hyp_run_report_json(hyp_engine *engine, const hyp_local_result *result, cons
     hyp_utf8_repair(&valid, text->data, text->length);
     doc *d = yyjson_mut_doc_new(NULL);
     val *root = d != NULL ? yyjson_mut_obj(d) : NULL;
-    if (root == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the report");
+    if (root == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the report");
     yyjson_mut_doc_set_root(d, root);
     add_model(d, root, hyp_engine_model(engine));
     yyjson_mut_obj_add_str(d, root, "mode", hyp_mode_name(info->mode));
@@ -263,7 +263,7 @@ int hyp_run_report_json(hyp_engine *engine, const hyp_local_result *result, cons
     char *json = yyjson_mut_write(d, 0, NULL);
     yyjson_mut_doc_free(d);
     hyp_str_free(&valid);
-    if (json == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the report");
+    if (json == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the report");
     fprintf(out, "%s\n", json);
     free(json);
     return HYP_OK;

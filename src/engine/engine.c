@@ -54,7 +54,10 @@ static int load_model(hyp_engine *e, const hyp_engine_config *config, void **ret
     load_progress progress = {config, false};
     struct llama_model_params params = llama_model_default_params();
     /* When streaming, the bar shows our own reading. */
-    if (!is_streaming(e)) params.progress_callback = on_progress, params.progress_callback_user_data = &progress;
+    if (!is_streaming(e)) {
+        params.progress_callback = on_progress;
+        params.progress_callback_user_data = &progress;
+    }
     hyp_offload_apply(&e->offload, &params);
     params.use_extra_bufts = e->info.mode == HYP_MODE_RESIDENT && !e->plan->request.no_repack;
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
@@ -89,7 +92,7 @@ static bool host_range(const hyp_engine *e, size_t file, uint64_t *ret_first, ui
 static int guard_files(hyp_engine *e, void *const *bases, hyp_err *err) {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first, end;
     e->guards = calloc(e->model->n_files, sizeof *e->guards);
-    if (e->guards == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", e->model->n_files);
+    if (e->guards == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", e->model->n_files);
     for (size_t i = 0; i < e->model->n_files; i++) {
         e->guards[i] = (engine_guard){.handle = -1};
         if (bases[i] == NULL || !host_range(e, i, &first, &end)) continue;
@@ -144,7 +147,10 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t
     params.no_perf = true;
     params.abort_callback = on_abort;
     params.abort_callback_data = e;
-    if (is_streaming(e)) params.cb_eval = on_node, params.cb_eval_user_data = e;
+    if (is_streaming(e)) {
+        params.cb_eval = on_node;
+        params.cb_eval_user_data = e;
+    }
     hyp_runtime_clear_error();
     e->ctx = llama_init_from_model(e->llama, params);
     if (e->ctx == NULL) {
@@ -156,7 +162,7 @@ static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t
     e->info.context_tokens = llama_n_ctx_seq(e->ctx);
     e->info.n_parallel = params.n_seq_max;
     e->info.batch_tokens = llama_n_ubatch(e->ctx);
-    return e->batch.token != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a batch");
+    return e->batch.token != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for a batch");
 }
 
 /* What is left of the budget for frames once the context has taken its part. */
@@ -188,16 +194,19 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
         stream.io.chunk_bytes = e->hardware.disk_request_bytes;
         stream.io.depth = HYP_MAX(2 * HYP_MIN(e->hardware.disk_depth, 128u), 16u);
     }
-    int r = hyp_stream_new(&stream, &e->stream, &least, err);
-    if (r == HYP_ENOMEM && least > stream.budget_bytes && err != NULL) {
+    hyp_err failure = HYP_ERR_NONE;
+    int r = hyp_stream_new(&stream, &e->stream, &least, &failure);
+    if (r == HYP_ENOMEM && least > stream.budget_bytes) {
+        /* The stream knows its frames alone; what the user sets is the whole budget, so that is what this speaks of. */
         char have[24], need[24];
-        *err = HYP_ERR_NONE;
         hyp_err_set(err, r, "a budget of %s is too small for this model in mode %s",
                     hyp_text_format_bytes(e->info.budget_bytes, have, sizeof have), hyp_mode_name(e->info.mode));
         uint64_t all = taken + least + least / (HYP_PLAN_PAGE_TABLE_SHARE - 1) + 1;
         hyp_err_hint(err, "it needs at least %s (--ram), or a shorter --context",
                      hyp_text_format_bytes(hyp_text_round_bytes_up(all), need, sizeof need));
+        return r;
     }
+    hyp_err_pass(err, &failure);
     return r == HYP_OK ? hyp_stream_load(e->stream, config->progress, config->progress_user, err) : r;
 }
 
@@ -277,7 +286,7 @@ static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *
     e->model = config->model;
     e->info.threads = config->threads > 0 ? config->threads : hyp_process_default_threads();
     HYP_AUTOFREE void **bases = calloc(config->model->n_files, sizeof *bases);
-    if (bases == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", config->model->n_files);
+    if (bases == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", config->model->n_files);
     r = load_model(e, config, bases, err);
     if (r == HYP_OK) r = guard_files(e, bases, err);
     if (r != HYP_OK) return r;
@@ -300,7 +309,7 @@ bool hyp_engine_keeps_whole_windows(void) {
 
 int hyp_engine_open(const hyp_engine_config *config, hyp_engine **ret, hyp_err *err) {
     hyp_engine *e = calloc(1, sizeof *e);
-    if (e == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the engine");
+    if (e == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the engine");
     int r = open_engine(e, config, err);
     if (r == HYP_OK)
         *ret = e;
@@ -408,7 +417,10 @@ int hyp_engine_decode(hyp_engine *e, const hyp_input *inputs, size_t n, hyp_err 
     b->n_tokens = (int32_t)n;
     hyp_runtime_clear_error();
     hyp_stream_stats before = {0};
-    if (e->stream != NULL) hyp_stream_begin(e->stream), hyp_stream_get_stats(e->stream, &before);
+    if (e->stream != NULL) {
+        hyp_stream_begin(e->stream);
+        hyp_stream_get_stats(e->stream, &before);
+    }
     double start_s = hyp_text_now_s();
     int r = llama_decode(e->ctx, *b);
     double seconds = hyp_text_now_s() - start_s;
@@ -476,7 +488,7 @@ static llama_state_seq_flags state_flags(bool partial) {
 int hyp_engine_seq_save(hyp_engine *e, int32_t seq, bool partial, void **ret, size_t *ret_bytes, hyp_err *err) {
     size_t size = llama_state_seq_get_size_ext(e->ctx, seq, state_flags(partial));
     void *data = malloc(HYP_MAX(size, (size_t)1));
-    if (data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a checkpoint of %zu bytes", size);
+    if (data == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a checkpoint of %zu bytes", size);
     size_t written = llama_state_seq_get_data_ext(e->ctx, data, size, seq, state_flags(partial));
     if (written == 0 && size > 0) {
         free(data);

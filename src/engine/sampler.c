@@ -59,12 +59,12 @@ static int add_grammar(hyp_sampler *s, const hyp_engine *e, const hyp_sampling *
 
 int hyp_sampler_new(const hyp_engine *e, const hyp_sampling *sampling, hyp_sampler **ret, hyp_err *err) {
     hyp_sampler *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the sampler");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the sampler");
     s->n_vocab = e->info.n_vocab;
     s->candidates = malloc(sizeof *s->candidates * (size_t)s->n_vocab);
     s->chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
     int r = s->candidates != NULL && s->chain != NULL ? add_grammar(s, e, sampling, err)
-                                                      : hyp_err_set(err, HYP_ENOMEM, "no memory for the sampler");
+                                                      : hyp_err_set(err, HYP_ENOMEM, "out of memory for the sampler");
     if (r != HYP_OK) {
         hyp_sampler_free(s);
         return r;

@@ -43,7 +43,7 @@ static int hash_file(hyp_hash *h, const hyp_model_file *file, uint64_t header_by
 
 int hyp_gguf_digest(hyp_model *model, const uint64_t *header_bytes, hyp_err *err) {
     HYP_AUTOFREE unsigned char *piece = malloc(PIECE);
-    if (piece == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", model->path);
+    if (piece == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", model->path);
     uint64_t samples = HYP_MAX((uint64_t)2, SAMPLES / model->n_files);
     hyp_hash h;
     hyp_hash_init(&h);

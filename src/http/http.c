@@ -299,7 +299,7 @@ static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
 
 int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) {
     hyp_http *http = calloc(1, sizeof *http);
-    if (http == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the server");
+    if (http == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the server");
     http->config = config;
     http->listen_fd = -1;
     http->max_body_bytes = config->max_body_bytes > 0 ? config->max_body_bytes : (size_t)MAX_BODY_DEFAULT;

@@ -12,7 +12,7 @@ static const double half_life_busy_s = 0.2, half_life_idle_s = 5;
  */
 enum { UNKNOWN_OUTSTANDING = 2 };
 
-/* A source that nobody chooses is tried again when it has been idle for so many times what a read would take. */
+/* A source that is never chosen is tried again when it has been idle for so many times what a read would take. */
 enum { PROBE_SHARE = 64 };
 
 static const double curiosity = 1.1;
@@ -96,5 +96,5 @@ void hyp_balance_end(hyp_balance *b, uint32_t source, uint64_t bytes, uint64_t r
         s->total_bytes += read_bytes;
         s->last_s = now_s;
     }
-    s->busy_from_s = now_s;
+    s->busy_from_s = now_s; /* with reads still outstanding the disk is busy without a gap: the next span begins here */
 }

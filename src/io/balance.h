@@ -4,8 +4,7 @@
  * as (bytes outstanding there + bytes of the read) / its rate, the rule of shortest expected delay. The rate is what
  * the source delivered while it was busy in its last fractions of a second. So a source that is ten times slower gets
  * about a tenth of the bytes, whatever the number of reads in flight, and one that slows down gets less at once. One
- * that stands idle because it was slow is asked again from time to time, at a price that stays below a 64th of the
- * time.
+ * that is idle because it was slow is tried again from time to time: such probes take at most a 64th of the time.
  *
  * Pure arithmetic over a clock that the caller reads. Not thread-safe. */
 #pragma once

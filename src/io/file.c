@@ -39,7 +39,7 @@ static int add_direct(hyp_io_file *file, hyp_err *err) {
 int hyp_io_file_open(hyp_io_file *file, const char *path, bool buffered, hyp_err *err) {
     file->fd = file->direct_fd = -1;
     file->path = strdup(path);
-    if (file->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to open %s", path);
+    if (file->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory opening %s", path);
     file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat st;
     if (file->fd < 0 || fstat(file->fd, &st) != 0) {

@@ -41,7 +41,7 @@ typedef struct hyp_io_faults {
     uint64_t seed;
     int only_class;                   /* hyp_io_class, or -1 for both */
     uint32_t sources;                 /* bit i: source i; 0 = all */
-    const struct hyp_io_faults *next; /* more of them with counts of their own, or NULL; the first four are heeded */
+    const struct hyp_io_faults *next; /* more of them with counts of their own, or NULL; at most four are used */
 } hyp_io_faults;
 
 /* Copies of the files in another place. The size of each must be its original's; that the content is the same is the
@@ -51,7 +51,7 @@ typedef struct hyp_io_mirror {
 } hyp_io_mirror;
 
 typedef struct hyp_io_config {
-    hyp_io_backend backend; /* AUTO: io_uring where the kernel allows it, else threads */
+    hyp_io_backend backend; /* AUTO: threads (README.md) */
     uint32_t depth;         /* device reads in flight, at most 256; 0 = 16 */
     /* Chunks of prefetches in flight. Reads smaller than a chunk count by their bytes, and leave a quarter of `depth`
      * to demands. 0 = as many as make 2 MiB, 2 to `depth` / 2. */
@@ -146,7 +146,7 @@ void hyp_io_drop_source(hyp_io *io, uint32_t source, int sys_errno);
  * dropped. It belongs to the io and is not positioned. */
 int hyp_io_living_fd(const hyp_io *io, uint32_t file);
 
-/* Tell in `err` why a reaped request failed: file, offset, reason and hint. Returns request->result. */
+/* Report in `err` why a reaped request failed: file, offset, reason and hint. Returns request->result. */
 int hyp_io_describe(const hyp_io *io, const hyp_io_request *request, hyp_err *err);
 
 /* Check that no file was written to, shortened or extended since it was opened. A file replaced under its path (another

@@ -54,7 +54,8 @@ static hyp_io_request *next_request(const hyp_io *io) {
     if (io->stop || io->free_pieces == NULL) return NULL;
     if (io->queues[HYP_IO_DEMAND].head != NULL) return io->queues[HYP_IO_DEMAND].head;
     if (io->prefetch_bytes_in_flight >= (uint64_t)io->prefetch_depth * io->chunk_bytes) return NULL;
-    if (io->in_flight[HYP_IO_PREFETCH] >= io->prefetch_places) return NULL;
+    if (io->in_flight[HYP_IO_PREFETCH] >= io->prefetch_places)
+        return NULL; /* small ones, few in bytes, many in number */
     return io->queues[HYP_IO_PREFETCH].head;
 }
 
@@ -197,7 +198,7 @@ hyp_io_piece *hyp_io_take(hyp_io *io, bool *ret_more) {
         io->n_sleepers--;
         *ret_more = true;
     }
-    pthread_mutex_unlock(&io->lock);
+    pthread_mutex_unlock(&io->lock); /* from here on the piece is this thread's alone */
     piece->first = 0;
     piece->last = piece->n_segments - 1;
     describe_read(io, piece);
@@ -238,7 +239,7 @@ static void drop_cached(const hyp_io_piece *piece) {
 }
 
 static void complete(hyp_io *io, hyp_io_piece *piece) {
-    drop_cached(piece);
+    drop_cached(piece); /* a system call: before the lock is taken */
     pthread_mutex_lock(&io->lock);
     double now_s = hyp_text_now_s();
     leave_source(io, piece, now_s);
@@ -259,7 +260,7 @@ static void complete(hyp_io *io, hyp_io_piece *piece) {
     piece->next = io->free_pieces;
     io->free_pieces = piece;
     bool wake = io->owner_waits && io->done_head != NULL;
-    if (wake) io->owner_waits = false;
+    if (wake) io->owner_waits = false; /* the others that finish before it runs need not signal again */
     pthread_mutex_unlock(&io->lock);
     if (wake) pthread_cond_signal(&io->done);
     if (report) hyp_io_slow_report(&slow);
@@ -282,6 +283,8 @@ static bool change_source(hyp_io *io, hyp_io_piece *piece, int sys_errno) {
     /* A file without copies says nothing of what else its disk holds. */
     if ((holders & (holders - 1)) == 0) return false;
     piece->tried |= 1u << piece->source;
+    /* Dropped sources are among these: hyp_balance_choose() takes one when no other is left, for the block that failed
+     * here may be good there. */
     uint32_t left = holders & ~piece->tried;
     pthread_mutex_lock(&io->lock);
     hyp_io_drop(io, piece->source, sys_errno);
@@ -314,6 +317,7 @@ typedef enum verdict { READ_AGAIN, WINDOW_READ, WINDOW_FAILED } verdict;
 static verdict judge(hyp_io_piece *piece, int64_t result, int *ret_errno) {
     if (result < 0) {
         *ret_errno = (int)-result;
+        /* Not counted as retries: each step down the ladder of modes happens once. */
         if (*ret_errno == EINVAL || *ret_errno == EOPNOTSUPP)
             return hyp_io_file_degrade(piece->file, piece->read.mode) ? READ_AGAIN : WINDOW_FAILED;
         bool passing = *ret_errno == EINTR || *ret_errno == EAGAIN;

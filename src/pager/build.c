@@ -98,7 +98,7 @@ int tables_build(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     p->span_of = malloc((c->n_extents + 1) * sizeof *p->span_of);
     p->n_away = calloc(p->n_layers, sizeof *p->n_away);
     if (items == NULL || p->n_away == NULL || p->units == NULL || p->spans == NULL || p->span_of == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu extents", c->n_extents);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu extents", c->n_extents);
     memset(p->span_of, 0xff, (c->n_extents + 1) * sizeof *p->span_of);
     size_t n = 0;
     int r = collect(p, c, items, &n, err);

@@ -20,7 +20,7 @@ int hyp_frames_init(hyp_frames *frames, hyp_frame_class *classes, size_t n, uint
         c->free = calloc(c->n_slots + 1, sizeof *c->free);
         c->holes = calloc(c->n_slots + 1, sizeof *c->holes);
         if (c->free == NULL || c->holes == NULL)
-            return hyp_err_set(err, HYP_ENOMEM, "no memory for the table of %u frames", c->n_slots);
+            return hyp_err_set(err, HYP_ENOMEM, "out of memory for the table of %u frames", c->n_slots);
     }
     *ret_end = base;
     return HYP_OK;

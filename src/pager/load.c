@@ -79,7 +79,7 @@ int hyp_pager_load_always(hyp_pager *p, bool (*progress)(uint64_t done, uint64_t
         reads_collect(p, true);
     load l = {.pager = p};
     HYP_AUTOFREE uint32_t *chunks_left = calloc(p->n_spans + 1, sizeof *chunks_left);
-    if (chunks_left == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for loading");
+    if (chunks_left == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for loading");
     l.chunks_left = chunks_left;
     while (l.n_free < WINDOW) {
         l.free[l.n_free] = l.n_free;

@@ -55,7 +55,7 @@ static int assign_classes(hyp_pager *p, hyp_frame_class **ret, size_t *ret_n, hy
     hyp_frame_class *classes = calloc(n + 1, sizeof *classes);
     if (sizes == NULL || classes == NULL) {
         free(classes);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu extents", p->n_extents);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu extents", p->n_extents);
     }
     for (size_t i = 0; i < n; i++)
         classes[i].bytes = sizes[i];
@@ -130,7 +130,7 @@ static int make_frames(hyp_pager *p, hyp_err *err) {
  * what lies there may have been replaced meanwhile. */
 static int compare_page(const hyp_pager *p, const mapped_file *f, uint64_t page, hyp_err *err) {
     HYP_AUTOFREE uint8_t *buf = malloc(p->page);
-    if (buf == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a page");
+    if (buf == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a page");
     uint64_t offset = page * p->page;
     size_t want = (size_t)HYP_MIN((uint64_t)p->page, f->bytes - offset), got = 0;
     while (got < want) {
@@ -167,7 +167,7 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
     f->base = from->base;
     f->bytes = from->bytes;
     f->path = strdup(from->path);
-    if (f->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a path");
+    if (f->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a path");
     f->fd = open(from->path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", from->path);
     struct stat st;
@@ -194,7 +194,7 @@ static int open_io_with_packed(hyp_pager *p, const hyp_pager_config *c, const ch
     for (uint32_t i = 0; i < HYP_MIN(config.n_mirrors, (uint32_t)HYP_IO_MAX_SOURCES); i++) {
         mirrors[i].paths = lists[i] = calloc(c->n_files + 1, sizeof *lists[i]);
         if (lists[i] == NULL)
-            r = hyp_err_set(&p->packed_failure, HYP_ENOMEM, "no memory for %zu paths", c->n_files);
+            r = hyp_err_set(&p->packed_failure, HYP_ENOMEM, "out of memory for %zu paths", c->n_files);
         else
             memcpy(lists[i], c->io.mirrors[i].paths, c->n_files * sizeof *lists[i]);
     }
@@ -219,7 +219,8 @@ static int open_io(hyp_pager *p, const hyp_pager_config *c, const char **paths, 
 static int open_files(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     HYP_AUTOFREE const char **paths = calloc(c->n_files + 1, sizeof *paths);
     p->files = calloc(c->n_files, sizeof *p->files);
-    if (paths == NULL || p->files == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", c->n_files);
+    if (paths == NULL || p->files == NULL)
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", c->n_files);
     for (size_t i = 0; i < c->n_files; i++) {
         paths[i] = c->files[i].path;
         p->files[i].fd = -1;
@@ -235,7 +236,7 @@ static int open_files(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
 
 static int make_policy(hyp_pager *p, hyp_policy_kind kind, hyp_err *err) {
     HYP_AUTOFREE hyp_policy_unit *units = calloc(p->n_units, sizeof *units);
-    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the eviction policy");
+    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the eviction policy");
     for (size_t i = 0; i < p->n_units; i++) {
         const pager_unit *u = &p->units[i];
         units[i] = (hyp_policy_unit){.layer = u->always ? 0 : u->layer, .bytes = u->always ? 0 : u->frame_bytes};
@@ -250,7 +251,7 @@ static int make_lists(hyp_pager *p, hyp_err *err) {
     p->arrived = calloc(p->n_spans + 1, sizeof *p->arrived);
     p->pinned = calloc(p->n_units + 1, sizeof *p->pinned);
     if (p->requests == NULL || p->reading == NULL || p->starved == NULL || p->arrived == NULL || p->pinned == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu extents", p->n_extents);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu extents", p->n_extents);
     return HYP_OK;
 }
 
@@ -301,7 +302,7 @@ static void limit_mappings(hyp_pager *p) {
 
 int hyp_pager_open(const hyp_pager_config *config, hyp_pager **ret, hyp_err *err) {
     hyp_pager *p = calloc(1, sizeof *p);
-    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the pager");
+    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the pager");
     int r = tables_build(p, config, err);
     if (r == HYP_OK) r = open_files(p, config, err);
     if (r == HYP_OK) r = make_frames(p, err);

@@ -29,7 +29,7 @@ int hyp_policy_new(hyp_policy_kind kind, const hyp_policy_unit *units, size_t n,
     void *state = policy != NULL ? kinds[kind]->new (units, n, n_layers) : NULL;
     if (state == NULL) {
         free(policy);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the eviction policy of %zu units", n);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the eviction policy of %zu units", n);
     }
     policy->ops = kinds[kind];
     policy->state = state;

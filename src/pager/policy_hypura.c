@@ -162,8 +162,10 @@ static void sort_order(hypura_state *s, uint32_t *order, uint32_t n) {
     if (n <= SORT_FEW) {
         for (uint32_t i = 0; i < n; i++) {
             uint32_t slot = order[i], key = sort_key(s->p[slot]), at = i;
-            for (; at > 0 && keys[at - 1] > key; at--)
-                order[at] = order[at - 1], keys[at] = keys[at - 1];
+            for (; at > 0 && keys[at - 1] > key; at--) {
+                order[at] = order[at - 1];
+                keys[at] = keys[at - 1];
+            }
             order[at] = slot;
             keys[at] = key;
         }

@@ -157,8 +157,10 @@ bool reuse_finish_visit(reuse *r, uint32_t layer, float *ret_p) {
     uint32_t from = r->first[layer], n = r->first[layer + 1] - from, *counts = r->counts + from;
     uint64_t sum = 0;
     uint32_t most = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += counts[i], most = HYP_MAX(most, counts[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        sum += counts[i];
+        most = HYP_MAX(most, counts[i]);
+    }
     if (sum == 0) return false;
     if (r->n_used[layer] == 0 || sum < r->n_used[layer]) r->n_used[layer] = (uint32_t)HYP_MIN(sum, UINT32_MAX);
     /* Nobody says how many tokens the batch has: what one token uses is the smallest visit seen. */

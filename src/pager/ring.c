@@ -70,7 +70,7 @@ int hyp_ring_new(hyp_pager *pager, const uint32_t *units, uint32_t n, hyp_ring *
         if (units[i] >= pager->n_units || pager->units[units[i]].always)
             return hyp_err_set(err, HYP_EINVAL, "unit %u cannot be streamed", units[i]);
     hyp_ring *ring = calloc(1, sizeof *ring + n * sizeof *units);
-    if (ring == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the ring");
+    if (ring == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the ring");
     ring->pager = pager;
     ring->window.n = n;
     memcpy(ring->units, units, n * sizeof *units);

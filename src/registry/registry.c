@@ -182,7 +182,7 @@ int hyp_registry_open(const char *path, hyp_registry **ret, hyp_err *err) {
     if (registry != NULL) registry->cache = summary_cache_open();
     if (registry == NULL || registry->cache == NULL || (path != NULL && root == NULL)) {
         free(registry);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the list of models");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the list of models");
     }
     registry->root = HYP_TAKE(root);
     pthread_mutex_init(&registry->lock, NULL);
@@ -266,7 +266,10 @@ static hyp_entry *find_known(hyp_registry *registry, const hyp_name *want) {
             hyp_entry *entry = both(registry, w)->items[i];
             int score =
                 entry->alias ? (hyp_name_equal(&entry->name, want) ? 101 : 0) : match(&entry->name, entry->path, want);
-            if (score > best_score) best = entry, best_score = score;
+            if (score > best_score) {
+                best = entry;
+                best_score = score;
+            }
         }
     if (best != NULL) hyp_entry_ref(best);
     pthread_mutex_unlock(&registry->lock);
@@ -333,8 +336,10 @@ int hyp_registry_add_alias(hyp_registry *registry, const hyp_alias *alias, hyp_e
         if (hyp_name_equal(&registry->files.items[i]->name, &name))
             r = hyp_err_set(err, HYP_EINVAL, "\"%s\" is the name of a file", alias->name);
     for (size_t i = 0; r == HYP_OK && i < registry->aliases.n && old == NULL; i++)
-        if (hyp_name_equal(&registry->aliases.items[i]->name, &name))
-            old = registry->aliases.items[i], registry->aliases.items[i] = entry;
+        if (hyp_name_equal(&registry->aliases.items[i]->name, &name)) {
+            old = registry->aliases.items[i];
+            registry->aliases.items[i] = entry;
+        }
     if (r == HYP_OK && old == NULL && !entries_add(&registry->aliases, entry))
         r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     else if (r != HYP_OK)
@@ -399,7 +404,10 @@ int hyp_registry_resolve(const char *text, char **ret_path, hyp_err *err) {
     if (hyp_name_parse(text, &want, &ignored) == HYP_OK)
         for (size_t i = 0; i < found.n; i++) {
             int score = match(&found.items[i].name, found.items[i].path, &want);
-            if (score > best_score) best = &found.items[i], best_score = score;
+            if (score > best_score) {
+                best = &found.items[i];
+                best_score = score;
+            }
         }
     int r = HYP_OK;
     if (best == NULL)

@@ -150,7 +150,7 @@ typedef struct hyp_sidecar_gain {
 } hyp_sidecar_gain;
 
 /* The rate of scattered direct reads of `size` bytes, `depth` in flight, between and beyond what `points[0..n)`
- * measured; 0 when they do not tell. Pure. */
+ * measured; 0 when they do not show it. Pure. */
 double hyp_sidecar_rate(const hyp_probe_point *points, size_t n, double size, double depth);
 
 /* What the sidecar `layout` of `model` would change on `hardware`, whose disk is known by `points` (0 of them: not

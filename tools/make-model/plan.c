@@ -24,7 +24,8 @@ hyp_make_tensor *hyp_make_plan_add(hyp_make_plan *plan, int layer, enum ggml_typ
     if (plan->n == plan->capacity) {
         size_t capacity = HYP_MAX(plan->capacity * 2, 256);
         hyp_make_tensor *grown = realloc(plan->tensors, capacity * sizeof *grown);
-        if (grown == NULL) return fail(plan, hyp_err_set(plan->err, HYP_ENOMEM, "no memory for %zu tensors", capacity));
+        if (grown == NULL)
+            return fail(plan, hyp_err_set(plan->err, HYP_ENOMEM, "out of memory for %zu tensors", capacity));
         plan->tensors = grown;
         plan->capacity = capacity;
     }
@@ -207,7 +208,7 @@ static void keys_common(const hyp_make_shape *shape, struct gguf_context *gguf) 
 
 int hyp_make_keys_new(const hyp_make_shape *shape, struct gguf_context **ret, hyp_err *err) {
     struct gguf_context *gguf = gguf_init_empty();
-    if (gguf == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the metadata");
+    if (gguf == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the metadata");
     keys_common(shape, gguf);
     if (shape->arch->keys != NULL) shape->arch->keys(shape, gguf);
     int r = hyp_make_tokenizer_set(gguf, shape->vocab, err);

@@ -1,6 +1,5 @@
 /* server.h - the whole server: models, scheduler and routes put together. */
 #pragma once
-#include "registry/registry.h"
 #include "session/backend.h"
 
 typedef struct hyp_server hyp_server;

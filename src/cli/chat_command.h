@@ -3,7 +3,7 @@
 #pragma once
 #include "base/text.h"
 #include "chat/template.h"
-#include "engine/sampler.h"
+#include "engine/sampling.h"
 
 typedef enum hyp_chat_verb {
     HYP_CHAT_SAY,     /* no command: a message */

@@ -10,6 +10,7 @@
 #include "cli/status.h"
 #include "cli/terminal.h"
 #include "cli/word_wrap.h"
+#include "gguf/model.h"
 
 #include <string.h>
 

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 #include "engine/mirror.h"
 #include "engine/offload.h"
+#include "hw/hardware.h"
 #include "stream/fallback.h"
 #include "stream/stream.h"
 

@@ -6,7 +6,7 @@
  * Threads: everything is called from the compute thread alone, but for `interrupt` and `get_stats`. */
 #pragma once
 #include "engine/engine.h"
-#include "engine/sampler.h"
+#include "engine/sampling.h"
 
 typedef struct hyp_backend_open {
     const char *path;        /* a GGUF file, or the first of a split one */

@@ -1,6 +1,7 @@
 /* context.c - making the context, and of what memory it leaves, the stream. */
 #include "engine/engine_priv.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "engine/runtime.h"
@@ -107,23 +108,40 @@ void hyp_engine_free_context(hyp_engine *e) {
     hyp_process_trim_heap();
 }
 
+/* libllama's log has changed its words: said to whoever reads our log, and to the user where a budget depends on it. */
+static void tell_flaw(const hyp_engine *e, const hyp_engine_config *config, const char *flaw, const char *line) {
+    char text[320];
+    snprintf(text, sizeof text,
+             "what the context takes cannot be read from libllama's log, the plan's figures stand: %s%s", flaw, line);
+    HYP_LOG(LLAMA, WARN, "%s", text);
+    if (hyp_engine_is_streaming(e) && config->warn != NULL) config->warn(text, config->warn_user);
+}
+
+/* What of the budget is taken once the context stands, `heap_bytes` of it before it was made.
+ *
+ * Its buffers need not have been touched yet, so libllama's word counts, not what is resident. Address space it
+ * reserves for graphs is a thousand times what it uses. Where its word is missing, and where a device's driver keeps
+ * memory of its own, the plan's figures hold. */
+static uint64_t taken_bytes(const hyp_engine *e, const hyp_engine_config *config, uint64_t heap_bytes) {
+    const hyp_context_memory memory = hyp_runtime_context_memory();
+    const char *flaw = hyp_context_memory_flaw(&memory);
+    if (flaw != NULL) tell_flaw(e, config, flaw, memory.not_understood);
+    if (e->plan->n_gpu_layers > 0 || flaw != NULL || memory.host_bytes == 0)
+        return e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes - STREAM_SLACK_BYTES;
+    /* Beside the cache, which is cleared at once, what has grown are graphs; the first pass uses as much again. */
+    uint64_t grown = hyp_process_anonymous_bytes(), before = heap_bytes + e->plan->kv_bytes;
+    return heap_bytes + memory.host_bytes + 2 * (grown > before ? grown - before : 0);
+}
+
 /* The context first, since only then it is known what it takes; should it leave too little for the frames (some
  * architectures' compute buffers are far larger than any formula), narrower batches need smaller ones. */
 int hyp_engine_make_context(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err) {
     for (uint32_t ubatch = e->plan->ubatch_tokens;; ubatch /= 4) {
         hyp_err failure = HYP_ERR_NONE;
-        /* Its buffers need not have been touched yet, so libllama's word counts, not what is resident. Address space it
-         * reserves for graphs is a thousand times what it uses. Where it says nothing, and where a device's driver
-         * keeps memory of its own, the plan's figures hold. */
-        uint64_t heap = hyp_process_anonymous_bytes();
-        hyp_runtime_clear_host_buffers();
+        uint64_t heap_bytes = hyp_process_anonymous_bytes();
+        hyp_runtime_clear_context_memory();
         int r = make_context(e, config, ubatch, &failure);
-        uint64_t buffers = hyp_runtime_host_buffers(), grown = hyp_process_anonymous_bytes();
-        /* Beside the cache, which is cleared at once, what has grown are graphs; the first pass uses as much again. */
-        uint64_t graphs = grown > heap + e->plan->kv_bytes ? grown - heap - e->plan->kv_bytes : 0;
-        uint64_t taken = heap + buffers + 2 * graphs;
-        if (e->plan->n_gpu_layers > 0 || buffers == 0)
-            taken = e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes - STREAM_SLACK_BYTES;
+        uint64_t taken = r == HYP_OK ? taken_bytes(e, config, heap_bytes) : 0;
         if (r == HYP_OK && hyp_engine_is_streaming(e)) r = make_stream(e, config, bases, taken, &failure);
         if (r == HYP_OK) return r;
         if (r != HYP_ENOMEM || ubatch < 16 || !hyp_engine_is_streaming(e)) {

@@ -6,6 +6,7 @@
 #include "api/server.h"
 #include "base/times.h"
 #include "http/http.h"
+#include "registry/registry.h"
 #include "session/job.h"
 #include "session/scheduler.h"
 

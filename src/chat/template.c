@@ -26,6 +26,10 @@ static const char chatml[] = "{%- for message in messages -%}\n"
                              "{%- endfor -%}\n"
                              "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}\n";
 
+bool hyp_template_can_think(const hyp_template *tmpl) {
+    return tmpl->caps.thinking;
+}
+
 const char *hyp_template_text(const hyp_template *tmpl) {
     return tmpl->text;
 }

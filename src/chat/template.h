@@ -59,6 +59,9 @@ HYP_NODISCARD int hyp_template_compile(const char *text, size_t n, const hyp_jin
 void hyp_template_free(hyp_template *tmpl);
 HYP_DEFINE_CLEANUP(hyp_template, hyp_template_free)
 
+/* Does it know reasoning? */
+bool hyp_template_can_think(const hyp_template *tmpl);
+
 /* Its source text, which belongs to it. */
 const char *hyp_template_text(const hyp_template *tmpl);
 

@@ -12,6 +12,7 @@
 #include "cli/terminal.h"
 #include "cli/transcript.h"
 #include "cli/word_wrap.h"
+#include "gguf/model.h"
 
 #include <string.h>
 

@@ -77,7 +77,7 @@ static int make_fixed_prompt(const hyp_engine *engine, size_t n, hyp_token **ret
     for (size_t words = n; words <= 8 * n; words *= 2) {
         hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
         hyp_bench_prompt_append(words, &text);
-        if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "no memory for a prompt of %zu tokens", n);
+        if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a prompt of %zu tokens", n);
         HYP_AUTOFREE hyp_token *tokens = NULL;
         size_t n_tokens = 0;
         int r = hyp_engine_tokenize(engine, text.data, text.length, true, true, &tokens, &n_tokens, err);

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
+#include "gguf/model.h"
+#include "hw/profile.h"
 
 #include <stdlib.h>
 #include <string.h>

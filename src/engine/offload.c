@@ -1,6 +1,9 @@
 #include "engine/offload.h"
 
 #include "base/mem.h"
+#include "gguf/model.h"
+#include "hw/hardware.h"
+#include "plan/plan.h"
 
 #include <ctype.h>
 #include <ggml-backend.h>

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/text.h"
+#include "hw/hardware.h"
 #include "hw/remote.h"
 
 #include <errno.h>

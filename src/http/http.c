@@ -113,7 +113,7 @@ static bool admit(hyp_request *request) {
 }
 
 static void reply_too_large(hyp_request *request, int status) {
-    hyp_request_set_why(request, status == 413 ? "the body is too large" : "no memory for the body");
+    hyp_request_set_why(request, status == 413 ? "the body is too large" : "out of memory for the body");
     hyp_request_reply(request, status, "application/json", "{\"error\":\"request body too large\"}", SIZE_MAX);
 }
 

@@ -8,7 +8,7 @@
  *
  * Pure arithmetic over a clock that the caller reads. Not thread-safe. */
 #pragma once
-#include "io/io.h"
+#include "io/types.h"
 
 typedef struct hyp_balance_source {
     uint64_t outstanding_bytes;

@@ -8,6 +8,7 @@
  * instructions at a time and never across a read, a wait for the device or a wake-up. */
 #pragma once
 #include "io/balance.h"
+#include "io/io.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

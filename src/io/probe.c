@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/text.h"
+#include "io/io.h"
 
 #include <errno.h>
 #include <fcntl.h>

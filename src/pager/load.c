@@ -1,6 +1,8 @@
 /* load.c - the `always` units: read once, in large parallel reads, shown until the pager is closed. */
 #include "pager/pager_priv.h"
 
+#include "io/io.h"
+
 /* Requests of this size, cut at its multiples in the arena so that large pages stay whole, so many at a time: the reads
  * of several are in flight while the memory of the next is being prepared. */
 enum { CHUNK_BYTES = 16 << 20, WINDOW = 8 };

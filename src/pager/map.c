@@ -5,6 +5,7 @@
  * page; exactly one does, and it alone has the `owns` flag of that page. The rule that keeps foreign bytes out: a frame
  * is given up only after every page it owns shows something else, a resident neighbour's copy or the file. */
 #include "base/text.h"
+#include "io/io.h"
 #include "pager/pager_priv.h"
 
 #include <assert.h>

@@ -1,6 +1,9 @@
 /* open.c - opening and closing a pager: files, frame classes, policy and io. */
 #include "pager/pager_priv.h"
 
+#include "io/io.h"
+#include "pager/policy.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 #include "pager/pager_priv.h"
 
 #include "base/hash.h"
+#include "io/io.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "io/io.h"
+#include "pager/policy.h"
 
 #include <assert.h>
 

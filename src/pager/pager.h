@@ -15,23 +15,12 @@
  * Threads: one thread, the one that computes, owns a pager. Only the reads run elsewhere (io/). Every function that
  * evicts is called while no node of the graph computes. */
 #pragma once
-#include "io/io.h"
-#include "pager/policy.h"
+#include "base/err.h"
+#include "io/types.h"
+#include "pager/extent.h"
+#include "pager/policy_kind.h"
 
 typedef struct hyp_pager hyp_pager;
-
-typedef struct hyp_extent {
-    uint32_t file;
-    uint64_t offset, bytes; /* in the file, before rounding */
-} hyp_extent;
-
-typedef struct hyp_unit {
-    uint32_t first_extent, n_extents; /* at most 8 extents */
-    uint32_t layer;                   /* position in the cycle of streamed layers */
-    bool always;                      /* pinned from start to end, outside the policy */
-} hyp_unit;
-
-enum { HYP_UNIT_MAX_EXTENTS = 8, HYP_PART_ALL = 0xff };
 
 typedef struct hyp_pager_file {
     const char *path;
@@ -39,15 +28,7 @@ typedef struct hyp_pager_file {
     uint64_t bytes;
 } hyp_pager_file;
 
-/* A copy of extents' pages in one more file, the packed one, where the parts of a unit stand one after the other: one
- * vectored read brings them all. What an extent's outward rounding takes in of its neighbours stands there too. An
- * extent that is in no run is read from its own file. */
-typedef struct hyp_packed_run {
-    hyp_extent extent;
-    uint64_t at;       /* of its first page in the packed file; a multiple of the page */
-    uint64_t checksum; /* hyp_hash_pages() of its pages */
-} hyp_packed_run;
-
+/* The packed file. An extent that is in no run is read from its own file. */
 typedef struct hyp_pager_packed {
     const char *path;
     const hyp_packed_run *runs; /* ascending by the extents' file and offset; used only by hyp_pager_open() */

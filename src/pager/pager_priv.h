@@ -17,6 +17,10 @@
 #include "pager/frames_priv.h"
 #include "pager/pager.h"
 
+typedef struct hyp_io hyp_io;                 /* io/io.h */
+typedef struct hyp_io_request hyp_io_request; /* io/io.h */
+typedef struct hyp_policy hyp_policy;         /* pager/policy.h */
+
 enum { NONE = UINT32_MAX, MAX_STRETCHES = 16, MAX_BATCH = 64 };
 #define NOT_PACKED UINT64_MAX
 

@@ -6,16 +6,9 @@
  * is needed last. Thread rule: one owner. */
 #pragma once
 #include "base/err.h"
+#include "pager/policy_kind.h"
 
 typedef struct hyp_policy hyp_policy;
-
-typedef enum hyp_policy_kind {
-    HYP_POLICY_HYPURA, /* decayed frequency, recency and distance in the layer cycle, with a fixed subset below one
-                          cycle */
-    HYP_POLICY_LRU,
-    HYP_POLICY_LFU,
-    HYP_N_POLICIES,
-} hyp_policy_kind;
 
 typedef struct hyp_policy_unit {
     uint32_t layer; /* position in the cycle, 0-based, dense over the streamed layers */
@@ -47,6 +40,3 @@ uint32_t hyp_policy_victim(hyp_policy *policy);
 
 /* Whether a prefetch of `unit` may take the place of `victim`: false when `victim` is needed sooner. */
 bool hyp_policy_worth(const hyp_policy *policy, uint32_t unit, uint32_t victim);
-
-/* "hypura", "lru", "lfu". */
-const char *hyp_policy_name(hyp_policy_kind kind);

@@ -2,6 +2,8 @@
 #include "pager/pager_priv.h"
 
 #include "base/log.h"
+#include "io/io.h"
+#include "pager/policy.h"
 
 #include <assert.h>
 

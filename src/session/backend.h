@@ -8,7 +8,7 @@
 #pragma once
 #include "chat/template.h"
 #include "engine/engine.h"
-#include "engine/sampler.h"
+#include "engine/sampling.h"
 
 typedef struct hyp_backend_open {
     const char *path;        /* a GGUF file, or the first of a split one */

@@ -1,6 +1,8 @@
 #include "session/backend_engine.h"
 
 #include "base/mem.h"
+#include "engine/sampler.h"
+#include "plan/plan.h"
 #include "registry/registry.h"
 
 #include <stdlib.h>

@@ -256,7 +256,7 @@ void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message) {
 
 int hyp_scheduler_start(const hyp_scheduler_config *config, hyp_scheduler **ret, hyp_err *err) {
     hyp_scheduler *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the scheduler");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the scheduler");
     s->config = *config;
     s->last_status = 503;
     snprintf(s->last_words, sizeof s->last_words, "the server is shutting down");

@@ -62,7 +62,7 @@ const char *hyp_session_template(const hyp_session *s) {
 }
 
 bool hyp_session_can_think(const hyp_session *s) {
-    return hyp_template_get_caps(s->template)->thinking;
+    return hyp_template_can_think(s->template);
 }
 
 size_t hyp_session_context(const hyp_session *s, const hyp_job *job) {

@@ -13,10 +13,12 @@
  * A hyp_sidecar is immutable once made; any thread may read it. */
 #pragma once
 #include "gguf/model.h"
-#include "hw/hardware.h"
-#include "io/probe.h"
-#include "pager/pager.h"
-#include "plan/plan.h"
+#include "io/types.h"
+#include "pager/extent.h"
+
+typedef struct hyp_hardware hyp_hardware;         /* hw/hardware.h */
+typedef struct hyp_probe_point hyp_probe_point;   /* io/probe.h */
+typedef struct hyp_plan_request hyp_plan_request; /* plan/plan.h */
 
 enum { HYP_SIDECAR_VERSION = 1, HYP_SIDECAR_HEAD_BYTES = 128, HYP_SIDECAR_PATH_SIZE = 4096 };
 

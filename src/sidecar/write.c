@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/platform.h"
+#include "io/io.h"
 #include "sidecar/sidecar_priv.h"
 
 #include <errno.h>

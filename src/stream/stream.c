@@ -2,6 +2,7 @@
 #include "stream/stream_priv.h"
 
 #include "base/mem.h"
+#include "plan/plan.h"
 #include "sidecar/sidecar.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 #include "stream/units.h"
 
 #include "base/mem.h"
+#include "plan/plan.h"
 
 #include <string.h>
 

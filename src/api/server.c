@@ -21,7 +21,7 @@ int hyp_server_bind(const char *host, int port, int *ret_fd, hyp_err *err) {
 
 int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err *err) {
     hyp_server *server = calloc(1, sizeof *server);
-    if (server == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the server");
+    if (server == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     server->config = *config;
     if (config->sign_of_life_s <= 0) server->config.sign_of_life_s = SIGN_OF_LIFE_S;
     server->started_ns = hyp_mono_ns();

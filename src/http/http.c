@@ -113,7 +113,7 @@ static bool admit(hyp_request *request) {
 }
 
 static void reply_too_large(hyp_request *request, int status) {
-    hyp_request_set_why(request, status == 413 ? "the body is too large" : "out of memory for the body");
+    hyp_request_set_why(request, status == 413 ? "the body is too large" : "out of memory for bodies");
     hyp_request_reply(request, status, "application/json", "{\"error\":\"request body too large\"}", SIZE_MAX);
 }
 
@@ -299,7 +299,7 @@ static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
 
 int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) {
     hyp_http *http = calloc(1, sizeof *http);
-    if (http == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the server");
+    if (http == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     http->config = config;
     http->listen_fd = -1;
     http->max_body_bytes = config->max_body_bytes > 0 ? config->max_body_bytes : (size_t)MAX_BODY_DEFAULT;

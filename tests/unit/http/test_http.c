@@ -27,7 +27,8 @@ static void refuse(hyp_request *r, void *context) {
     hyp_request_reply(r, 418, "text/plain", "no", SIZE_MAX);
 }
 
-/* A source that waits for a thread of its own before each of `n` pieces; with one piece the reply is whole. */
+/* A source that waits for a thread of its own before each of `n` pieces; with one piece the reply is whole, with none
+ * it comes when the client has left. */
 typedef struct source {
     hyp_request *request;
     pthread_t thread;
@@ -36,7 +37,7 @@ typedef struct source {
     atomic_bool left;
 } source;
 
-static atomic_int n_detached;
+static atomic_int n_deferred, n_gone, n_detached;
 
 static void *bring(void *arg) {
     source *s = arg;
@@ -50,6 +51,7 @@ static void *bring(void *arg) {
 
 static hyp_pull pull(void *arg, hyp_reply_head *head, hyp_str *out) {
     source *s = arg;
+    if (atomic_load(&s->left)) return HYP_PULL_END;
     if (atomic_load(&s->taken) == atomic_load(&s->ready)) return HYP_PULL_WAIT;
     head->content_type = "text/plain";
     hyp_str_printf(out, "<%d>", atomic_fetch_add(&s->taken, 1));
@@ -58,6 +60,7 @@ static hyp_pull pull(void *arg, hyp_reply_head *head, hyp_str *out) {
 
 static void gone(void *arg) {
     source *s = arg;
+    atomic_fetch_add(&n_gone, 1);
     atomic_store(&s->left, true);
     hyp_request_wake(s->request);
 }
@@ -76,9 +79,11 @@ static void later(hyp_request *r, void *context) {
     source *s = calloc(1, sizeof *s);
     assert_non_null(s);
     s->request = r;
-    s->n = strstr(hyp_request_path(r), "whole") != NULL ? 1 : 20;
+    const char *path = hyp_request_path(r);
+    s->n = strstr(path, "whole") != NULL ? 1 : strstr(path, "never") != NULL ? 0 : 20;
     assert_int_equal(pthread_create(&s->thread, NULL, bring, s), 0);
     hyp_request_defer(r, &ops, s);
+    atomic_fetch_add(&n_deferred, 1);
 }
 
 static const hyp_route first[] = {{"GET HEAD", "/a", say, false}, {"POST", "/a", say, true}, {0}};
@@ -90,6 +95,9 @@ static const hyp_route *const routes[] = {first, second, third, NULL};
 
 static hyp_http *start(const char *key) {
     static hyp_http_config config; /* must outlive the server */
+    atomic_store(&n_deferred, 0);
+    atomic_store(&n_gone, 0);
+    atomic_store(&n_detached, 0);
     hyp_http *http = NULL;
     hyp_err err = HYP_ERR_NONE;
     config = (hyp_http_config){.routes = routes, .context = "it", .api_key = key};
@@ -97,15 +105,21 @@ static hyp_http *start(const char *key) {
     return http;
 }
 
-/* Send `request` and return all that comes back. */
-static const char *ask(const hyp_http *http, const char *request) {
-    static char reply[8192];
+/* A connection over which `request` was sent. */
+static int send_to(const hyp_http *http, const char *request) {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)hyp_http_port(http)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    HYP_AUTOCLOSE int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+    return fd;
+}
+
+/* Send `request` and return all that comes back. */
+static const char *ask(const hyp_http *http, const char *request) {
+    static char reply[8192];
+    HYP_AUTOCLOSE int fd = send_to(http, request);
     size_t n = 0;
     for (ssize_t got; (got = read(fd, reply + n, sizeof reply - 1 - n)) > 0;)
         n += (size_t)got;
@@ -153,7 +167,6 @@ static void a_key_is_asked_before_the_route(void **state) {
 static void what_comes_later_is_pulled(void **state) {
     (void)state;
     hyp_http *http = start(NULL);
-    atomic_store(&n_detached, 0);
     for (int i = 0; i < 10; i++) {
         const char *reply = ask(http, "GET /later/whole HTTP/1.0\r\n\r\n");
         assert_reply(reply, 200, "<0>");
@@ -169,9 +182,43 @@ static void what_comes_later_is_pulled(void **state) {
     hyp_http_stop(http);
 }
 
+static void wait_for(atomic_int *count, int n) {
+    for (int i = 0; i < 5000 && atomic_load(count) < n; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(count), n);
+}
+
+/* Its connection is suspended, and libmicrohttpd does not look at it. */
+static void who_leaves_while_waiting_is_noticed(void **state) {
+    (void)state;
+    enum { N = 8 };
+    hyp_http *http = start(NULL);
+    int fds[N];
+    for (int i = 0; i < N; i++)
+        fds[i] = send_to(http, "GET /later/never HTTP/1.0\r\n\r\n");
+    wait_for(&n_deferred, N);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    wait_for(&n_gone, N);
+    wait_for(&n_detached, N);
+    hyp_http_stop(http);
+}
+
+static void who_waits_is_let_go_at_the_end(void **state) {
+    (void)state;
+    hyp_http *http = start(NULL);
+    int fd = send_to(http, "GET /later/never HTTP/1.0\r\n\r\n");
+    wait_for(&n_deferred, 1);
+    hyp_http_drain(http, 0.01);
+    hyp_http_stop(http);
+    assert_int_equal(atomic_load(&n_detached), 1);
+    close(fd);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_first_row_that_fits_answers),
-                                       cmocka_unit_test(a_key_is_asked_before_the_route),
-                                       cmocka_unit_test(what_comes_later_is_pulled)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_row_that_fits_answers), cmocka_unit_test(a_key_is_asked_before_the_route),
+        cmocka_unit_test(what_comes_later_is_pulled), cmocka_unit_test(who_leaves_while_waiting_is_noticed),
+        cmocka_unit_test(who_waits_is_let_go_at_the_end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

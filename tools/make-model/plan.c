@@ -1,12 +1,15 @@
 #include "plan.h"
 #include "arch.h"
 #include "base/mem.h"
+#include "base/paths.h"
 #include "tokenizer.h"
 
 #include <gguf.h>
 #include <llama.h>
 #include <math.h>
 #include <string.h>
+
+enum { MAX_TEMPLATE_BYTES = 1 << 20 };
 
 void hyp_make_plan_free(hyp_make_plan *plan) {
     free(plan->tensors);
@@ -212,6 +215,11 @@ int hyp_make_keys_new(const hyp_make_shape *shape, struct gguf_context **ret, hy
     keys_common(shape, gguf);
     if (shape->arch->keys != NULL) shape->arch->keys(shape, gguf);
     int r = hyp_make_tokenizer_set(gguf, shape->vocab, err);
+    HYP_AUTOFREE char *template = NULL;
+    size_t n = 0;
+    if (r == HYP_OK && shape->chat_template != NULL)
+        r = hyp_paths_read(shape->chat_template, MAX_TEMPLATE_BYTES, &template, &n, err);
+    if (template != NULL) gguf_set_val_str(gguf, "tokenizer.chat_template", template);
     if (r != HYP_OK) {
         gguf_free(gguf);
         return r;

@@ -23,6 +23,7 @@ static const hyp_option rows[] = {
     TEXT("arch", "-a", arch_name, "NAME", "architecture of a synthetic model; see the list below"),
     TEXT("upcycle", NULL, upcycle, "IN", "instead turn this dense GGUF into a mixture of experts"),
     TEXT("name", NULL, name, "TEXT", "general.name"),
+    TEXT("chat-template", NULL, chat_template, "FILE", "the chat template, instead of ChatML"),
     INT("layers", layers, 1024, "number of layers"),
     INT("width", width, 65536, "embedding width"),
     INT("heads", heads, 1024, "attention heads"),

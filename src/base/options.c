@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NAME_MAX_LEN = 64, HELP_COLUMN = 34 };
+enum { NAME_MAX_LEN = 64, VALUES_MAX_LEN = 128, HELP_COLUMN = 34 };
 
 static bool takes(const hyp_option *row, uint64_t command) {
     return (row->commands & command) != 0;
@@ -38,6 +38,44 @@ static bool is_choice(const char *words, const char *value) {
     return false;
 }
 
+/* Enums are as wide as an int, which is how they are written and read here. */
+static_assert(sizeof(hyp_option_kind) == sizeof(int), "an enum is no int");
+
+/* The words of an ENUM row. A table that does not know them is the programmer's mistake. */
+static const hyp_option_enum *enum_of(const hyp_options *table, const hyp_option *row) {
+    size_t i = 0;
+    while (i < table->n_enums && strcmp(table->enums[i].name, row->metavar) != 0)
+        i++;
+    assert(i < table->n_enums);
+    return &table->enums[i];
+}
+
+const char *hyp_options_metavar(const hyp_options *table, const hyp_option *row, char *buf, size_t size) {
+    if (row->kind != HYP_OPTION_ENUM) return row->metavar;
+    const hyp_option_enum *of = enum_of(table, row);
+    int used = 0;
+    buf[0] = '\0';
+    for (int i = 0; of->word(i) != NULL && (size_t)used < size; i++)
+        used += snprintf(buf + used, size - (size_t)used, "%s%s", i > 0 ? "|" : "", of->word(i));
+    return buf;
+}
+
+static int store_choice(const hyp_options *table, const hyp_option *row, const char *value, void *field, hyp_err *err) {
+    char words[VALUES_MAX_LEN];
+    if (row->kind == HYP_OPTION_CHOICE && is_choice(row->metavar, value)) {
+        *(const char **)field = value;
+        return HYP_OK;
+    }
+    const hyp_option_enum *of = row->kind == HYP_OPTION_ENUM ? enum_of(table, row) : NULL;
+    for (int i = 0; of != NULL && of->word(i) != NULL; i++)
+        if (strcmp(of->word(i), value) == 0) {
+            *(int *)field = i;
+            return HYP_OK;
+        }
+    return hyp_err_set(err, HYP_EINVAL, "--%s must be one of %s, not \"%s\"", row->name,
+                       hyp_options_metavar(table, row, words, sizeof words), value);
+}
+
 static int parse_number(const hyp_option *row, const char *value, double *ret, hyp_err *err) {
     char *end;
     errno = 0;
@@ -53,7 +91,7 @@ static int parse_number(const hyp_option *row, const char *value, double *ret, h
     return HYP_OK;
 }
 
-static int store(const hyp_option *row, const char *value, void *values, hyp_err *err) {
+static int store(const hyp_options *table, const hyp_option *row, const char *value, void *values, hyp_err *err) {
     void *field = (char *)values + row->offset;
     double number = 0;
     switch (row->kind) {
@@ -63,10 +101,7 @@ static int store(const hyp_option *row, const char *value, void *values, hyp_err
         if (hyp_text_parse_size(value, (uint64_t *)field) == HYP_OK && *(uint64_t *)field > 0) return HYP_OK;
         return hyp_err_set(err, HYP_EINVAL, "--%s needs a size such as 8G or 512M, not \"%s\"", row->name, value);
     case HYP_OPTION_CHOICE:
-        if (!is_choice(row->metavar, value))
-            return hyp_err_set(err, HYP_EINVAL, "--%s must be one of %s, not \"%s\"", row->name, row->metavar, value);
-        *(const char **)field = value;
-        return HYP_OK;
+    case HYP_OPTION_ENUM: return store_choice(table, row, value, field, err);
     case HYP_OPTION_LIST: {
         hyp_option_list *list = field;
         if (list->n == HYP_OPTION_LIST_MAX)
@@ -95,7 +130,7 @@ void hyp_options_set_defaults(const hyp_options *table, uint64_t command, void *
     for (size_t i = 0; i < table->n; i++) {
         const hyp_option *row = &table->rows[i];
         if (!takes(row, command) || row->default_text == NULL) continue;
-        int r = store(row, row->default_text, values, NULL);
+        int r = store(table, row, row->default_text, values, NULL);
         assert(r == HYP_OK);
         (void)r;
     }
@@ -167,16 +202,18 @@ int hyp_options_parse(const hyp_options *table, uint64_t command, int argc, char
             if (i + 1 >= argc) return hyp_err_set(err, HYP_EINVAL, "--%s needs a value", row->name);
             value = argv[++i];
         }
-        int r = store(row, value, values, err);
+        int r = store(table, row, value, values, err);
         if (r != HYP_OK) return r;
     }
     *ret_n_words = n_words;
     return HYP_OK;
 }
 
-static void spell(const hyp_option *row, char *buf, size_t size) {
+static void spell(const hyp_options *table, const hyp_option *row, char *buf, size_t size) {
+    char values[VALUES_MAX_LEN];
     snprintf(buf, size, "%s%s--%s%s%s", row->aliases != NULL ? row->aliases : "", row->aliases != NULL ? " " : "",
-             row->name, row->kind == HYP_OPTION_FLAG ? "" : " ", row->kind == HYP_OPTION_FLAG ? "" : row->metavar);
+             row->name, row->kind == HYP_OPTION_FLAG ? "" : " ",
+             row->kind == HYP_OPTION_FLAG ? "" : hyp_options_metavar(table, row, values, sizeof values));
 }
 
 /* Print `text` from the current column on, breaking at blanks and indenting further lines to `column`. */
@@ -202,7 +239,7 @@ void hyp_options_print_help(const hyp_options *table, uint64_t command, int widt
         const hyp_option *row = &table->rows[i];
         if (!takes(row, command)) continue;
         char left[160], help[400];
-        spell(row, left, sizeof left);
+        spell(table, row, left, sizeof left);
         int n = fprintf(out, "  %s", left);
         if (n + 2 > HELP_COLUMN)
             fprintf(out, "\n%*s", HELP_COLUMN, "");
@@ -234,7 +271,7 @@ void hyp_options_print_man(const hyp_options *table, uint64_t command, FILE *out
         const hyp_option *row = &table->rows[i];
         if (!takes(row, command)) continue;
         char left[160];
-        spell(row, left, sizeof left);
+        spell(table, row, left, sizeof left);
         fputs(".TP\n.B ", out);
         hyp_options_print_roff(left, out);
         fputc('\n', out);

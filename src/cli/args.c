@@ -1,6 +1,7 @@
 #include "cli/args.h"
 
 #include "base/mem.h"
+#include "bench/replay.h"
 
 #include <limits.h>
 
@@ -58,8 +59,8 @@ static const hyp_option rows[] = {
     {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL,
      "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom",
      ENGINE | BENCH | PLAN | OPTIMIZE},
-    {"mode", NULL, HYP_OPTION_CHOICE, AT(mode), 0, 0, "auto|resident|experts|ffn|mmap", "auto",
-     "how to run the model; auto decides by what fits", ENGINE | BENCH | PLAN},
+    {"mode", NULL, HYP_OPTION_ENUM, AT(mode), 0, 0, "MODE", "auto", "how to run the model; auto decides by what fits",
+     ENGINE | BENCH | PLAN},
     {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL, "at most this much memory of each device",
      ENGINE | BENCH},
     {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL,
@@ -89,7 +90,7 @@ static const hyp_option rows[] = {
     {"no-plan", NULL, HYP_OPTION_FLAG, AT(no_plan), 0, 0, NULL, NULL, "only what the model is made of", INSPECT},
     {"force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL, "measure again", PROFILE},
     {"path", NULL, HYP_OPTION_STRING, AT(path), 0, 0, "FILE", NULL, "measure the disk that holds this file", PROFILE},
-    {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu", "hypura", "which cached experts to give up",
+    {"policy", NULL, HYP_OPTION_ENUM, AT(policy), 0, 0, "POLICY", "hypura", "which cached experts to give up",
      ENGINE | BENCH},
     {"no-prefetch", NULL, HYP_OPTION_FLAG, AT(no_prefetch), 0, 0, NULL, NULL, "read experts only when they are needed",
      ENGINE | BENCH},
@@ -97,8 +98,8 @@ static const hyp_option rows[] = {
      "neither use nor keep what was learnt about the model's routing", ENGINE},
     {"trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL,
      "record the routing of experts for hypura replay; only in mode experts", RUN},
-    {"io", NULL, HYP_OPTION_CHOICE, AT(io_backend), 0, 0, "auto|io_uring|threads|plain", "auto",
-     "how streamed weights are read", ENGINE | BENCH | OPTIMIZE},
+    {"io", NULL, HYP_OPTION_ENUM, AT(io_backend), 0, 0, "IO", "auto", "how streamed weights are read",
+     ENGINE | BENCH | OPTIMIZE},
     {"sidecar", NULL, HYP_OPTION_STRING, AT(sidecar), 0, 0, "FILE", NULL,
      "the packed copy of the model that hypura optimize has made; without it one is looked for", ENGINE | PLAN},
     {"no-sidecar", NULL, HYP_OPTION_FLAG, AT(no_sidecar), 0, 0, NULL, NULL,
@@ -132,7 +133,7 @@ static const hyp_option rows[] = {
      "what the disk reads in a second, in pieces of an expert's size", REPLAY},
     {"compute-time", NULL, HYP_OPTION_REAL, AT(compute_time_ms), 0, 1e6, "MS", "0",
      "what a token takes to compute when nothing has to be read; 0 looks at the disk alone", REPLAY},
-    {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu|belady|all", "all",
+    {"policy", NULL, HYP_OPTION_ENUM, AT(replay_policy), 0, 0, "REPLAY_POLICY", "all",
      "what to evict; belady knows the future and is the bound", REPLAY},
     {"prefetch", NULL, HYP_OPTION_CHOICE, AT(prefetch), 0, 0, "on|off", "on",
      "read what was foretold while the disk would be idle", REPLAY},
@@ -177,4 +178,22 @@ static const hyp_option rows[] = {
     {"help", "-h", HYP_OPTION_FLAG, AT(help), 0, 0, NULL, NULL, "show this help", ALL},
 };
 
-const hyp_options hyp_args_table = {rows, HYP_ARRAY_LEN(rows)};
+/* The words of enums, from the functions that name them. */
+static const char *mode_word(int i) {
+    return i < HYP_N_MODES ? hyp_mode_name((hyp_mode)i) : NULL;
+}
+static const char *policy_word(int i) {
+    return i < HYP_N_POLICIES ? hyp_policy_name((hyp_policy_kind)i) : NULL;
+}
+static const char *io_word(int i) {
+    return i <= HYP_IO_PLAIN ? hyp_io_backend_name((hyp_io_backend)i) : NULL;
+}
+static const char *replay_policy_word(int i) {
+    if (i == HYP_REPLAY_N_POLICIES) return "all";
+    return i < HYP_REPLAY_N_POLICIES ? hyp_replay_policy_name(i) : NULL;
+}
+
+static const hyp_option_enum enums[] = {
+    {"MODE", mode_word}, {"POLICY", policy_word}, {"IO", io_word}, {"REPLAY_POLICY", replay_policy_word}};
+
+const hyp_options hyp_args_table = {rows, HYP_ARRAY_LEN(rows), enums, HYP_ARRAY_LEN(enums)};

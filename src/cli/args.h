@@ -3,6 +3,9 @@
 #pragma once
 #include "base/options.h"
 #include "base/sampling.h"
+#include "io/io.h"
+#include "pager/policy.h"
+#include "plan/mode.h"
 
 enum {
     HYP_COMMAND_RUN = 1 << 0,
@@ -26,7 +29,11 @@ typedef struct hyp_args {
     int prompt_tokens, max_tokens, context_tokens, threads, batch_tokens;
     hyp_sampling_params sampling;
     hyp_option_list stop;
-    const char *system, *mode, *policy, *io_backend, *io_faults, *trace;
+    const char *system, *io_faults, *trace;
+    hyp_mode mode;
+    hyp_policy_kind policy;
+    hyp_io_backend io_backend;
+    int replay_policy;                              /* as hyp_replay_config has it; HYP_REPLAY_N_POLICIES: all */
     uint64_t ram_bytes, vram_bytes, cpu_rate_bytes; /* 0: not given */
     hyp_option_list device, rpc, mirror;
     const char *svg, *path;

@@ -211,16 +211,14 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args) {
 }
 
 hyp_plan_request hyp_machine_request(const hyp_args *args) {
-    hyp_plan_request request = {.ram_bytes = args->ram_bytes,
-                                .vram_bytes = args->vram_bytes,
-                                .context_tokens = (uint32_t)args->context_tokens,
-                                .batch_tokens = (uint32_t)args->batch_tokens,
-                                .prompt_tokens = (uint32_t)args->prompt_tokens,
-                                .swa_full = hyp_engine_keeps_whole_windows(),
-                                .no_repack = args->no_repack};
-    for (int m = 0; m < HYP_N_MODES && args->mode != NULL; m++)
-        if (strcmp(args->mode, hyp_mode_name((hyp_mode)m)) == 0) request.mode = (hyp_mode)m;
-    return request;
+    return (hyp_plan_request){.mode = args->mode,
+                              .ram_bytes = args->ram_bytes,
+                              .vram_bytes = args->vram_bytes,
+                              .context_tokens = (uint32_t)args->context_tokens,
+                              .batch_tokens = (uint32_t)args->batch_tokens,
+                              .prompt_tokens = (uint32_t)args->prompt_tokens,
+                              .swa_full = hyp_engine_keeps_whole_windows(),
+                              .no_repack = args->no_repack};
 }
 
 hyp_setup_options hyp_machine_setup(const hyp_args *args) {
@@ -238,19 +236,6 @@ int hyp_machine_plan(const hyp_args *args, const hyp_model *model, hyp_machine *
     return r;
 }
 
-/* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */
-static int index_of(const char *word, const char *(*name)(int), int n) {
-    for (int i = 0; i < n; i++)
-        if (strcmp(word, name(i)) == 0) return i;
-    return 0;
-}
-static const char *policy_name(int i) {
-    return hyp_policy_name((hyp_policy_kind)i);
-}
-static const char *io_name(int i) {
-    return hyp_io_backend_name((hyp_io_backend)i);
-}
-
 static void print_warning(const char *line, void *user) {
     (void)user;
     hyp_terminal_start_note();
@@ -258,14 +243,13 @@ static void print_warning(const char *line, void *user) {
 }
 
 hyp_io_config hyp_machine_io(const hyp_args *args) {
-    return (hyp_io_config){.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
-                           .depth = (uint32_t)args->io_depth};
+    return (hyp_io_config){.backend = args->io_backend, .depth = (uint32_t)args->io_depth};
 }
 
 hyp_engine_config hyp_machine_engine_config(const hyp_args *args) {
     return (hyp_engine_config){
         .threads = args->threads,
-        .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
+        .policy = args->policy,
         .no_prefetch = args->no_prefetch,
         .no_memory = args->no_memory,
         .mirrors = args->mirror.items,

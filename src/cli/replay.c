@@ -30,9 +30,8 @@ static int read_arguments(const hyp_args *args, plan *p, hyp_err *err) {
         hyp_err_hint(err, "for instance: hypura replay %s --ram 16G --disk-rate 3G", args->words[0]);
         return HYP_EXIT_USAGE;
     }
-    bool all = strcmp(args->policy, "all") == 0;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES; i++)
-        p->chosen[i] = all || strcmp(args->policy, hyp_replay_policy_name(i)) == 0;
+        p->chosen[i] = args->replay_policy == HYP_REPLAY_N_POLICIES || args->replay_policy == i;
     p->config.disk_bytes_per_s = (double)args->disk_rate_bytes;
     p->config.compute_s = args->compute_time_ms / 1e3;
     p->config.prefetch = strcmp(args->prefetch, "on") == 0;

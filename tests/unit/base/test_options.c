@@ -9,6 +9,7 @@ typedef struct values {
     uint64_t ram;
     bool fast;
     const char *mode, *name;
+    enum { RED, GREEN, BLUE } colour;
     hyp_option_list stop;
     int64_t seed;
 } values;
@@ -22,8 +23,14 @@ static const hyp_option rows[] = {
     {"name", NULL, HYP_OPTION_STRING, offsetof(values, name), 0, 0, "TEXT", NULL, "who", 2},
     {"stop", NULL, HYP_OPTION_LIST, offsetof(values, stop), 0, 0, "TEXT", NULL, "where", 1},
     {"seed", NULL, HYP_OPTION_INT64, offsetof(values, seed), -1, 9e15, "N", "-1", "which", 1},
+    {"colour", NULL, HYP_OPTION_ENUM, offsetof(values, colour), 0, 0, "COLOUR", "green", "of what", 1},
 };
-static const hyp_options table = {rows, sizeof rows / sizeof *rows};
+static const char *colour_word(int i) {
+    static const char *const words[] = {[RED] = "red", [GREEN] = "green", [BLUE] = "blue"};
+    return i <= BLUE ? words[i] : NULL;
+}
+static const hyp_option_enum enums[] = {{"COLOUR", colour_word}};
+static const hyp_options table = {rows, sizeof rows / sizeof *rows, enums, 1};
 
 static int parse(int argc, char **argv, values *v, hyp_err *err) {
     const char *words[2];
@@ -39,10 +46,11 @@ static void every_kind_is_parsed(void **state) {
     (void)state;
     values v;
     hyp_err err;
-    char *argv[] = {"model", "-n",       "7",      "--rate=1.25",      "--ram", "8G", "-f", "--mode", "mmap", "--stop",
-                    "a",     "--stop=b", "--seed", "9000000000000000", "--",    "-x"};
-    assert_int_equal(parse(16, argv, &v, &err), 2);
-    assert_true(v.seed == 9000000000000000);
+    char *argv[] = {"model",         "-n",   "7",      "--rate=1.25", "--ram",    "8G",     "-f",
+                    "--mode",        "mmap", "--stop", "a",           "--stop=b", "--seed", "9000000000000000",
+                    "--colour=blue", "--",   "-x"};
+    assert_int_equal(parse(17, argv, &v, &err), 2);
+    assert_true(v.seed == 9000000000000000 && v.colour == BLUE);
     assert_int_equal(v.count, 7);
     assert_true(v.rate == 1.25 && v.ram == 8ull << 30 && v.fast);
     assert_string_equal(v.mode, "mmap");
@@ -55,7 +63,8 @@ static void defaults_hold(void **state) {
     values v;
     hyp_err err;
     assert_int_equal(parse(0, NULL, &v, &err), 0);
-    assert_true(v.count == 3 && v.rate == 0.5 && !v.fast && v.seed == -1 && strcmp(v.mode, "auto") == 0);
+    assert_true(v.count == 3 && v.rate == 0.5 && !v.fast && v.seed == -1 && v.colour == GREEN &&
+                strcmp(v.mode, "auto") == 0);
 }
 
 static void mistakes_are_named(void **state) {
@@ -74,6 +83,7 @@ static void mistakes_are_named(void **state) {
         {{"--count", NULL}, 1, "--count needs a value"},
         {{"--fast=1", NULL}, 1, "--fast takes no value"},
         {{"--mode", "slow"}, 2, "--mode must be one of auto|mmap, not \"slow\""},
+        {{"--colour", "bl"}, 2, "--colour must be one of red|green|blue, not \"bl\""},
         {{"--ram", "lots"}, 2, "--ram needs a size such as 8G or 512M, not \"lots\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -85,8 +95,21 @@ static void mistakes_are_named(void **state) {
     }
 }
 
+static void help_names_the_words(void **state) {
+    (void)state;
+    char words[64], few[8];
+    for (size_t i = 0; i < table.n; i++)
+        if (rows[i].kind == HYP_OPTION_ENUM)
+            assert_string_equal(hyp_options_metavar(&table, &rows[i], words, sizeof words), "red|green|blue");
+        else
+            assert_ptr_equal(hyp_options_metavar(&table, &rows[i], words, sizeof words), rows[i].metavar);
+    for (size_t i = 0; i < table.n; i++)
+        if (rows[i].kind == HYP_OPTION_ENUM)
+            assert_string_equal(hyp_options_metavar(&table, &rows[i], few, sizeof few), "red|gre");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_kind_is_parsed), cmocka_unit_test(defaults_hold),
-                                       cmocka_unit_test(mistakes_are_named)};
+                                       cmocka_unit_test(mistakes_are_named), cmocka_unit_test(help_names_the_words)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 typedef enum hyp_option_kind {
     HYP_OPTION_FLAG,   /* bool; takes no value */
-    HYP_OPTION_INT,    /* int, within [min, max] */
+    HYP_OPTION_INT,    /* int, within [min, max]; unsigned where no bound is negative */
     HYP_OPTION_INT64,  /* int64_t, within [min, max] */
     HYP_OPTION_REAL,   /* double, within [min, max] */
     HYP_OPTION_SIZE,   /* uint64_t bytes ("8G"); never 0, which stands for an option that was not given */

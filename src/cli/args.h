@@ -1,11 +1,12 @@
 /* args.h - every option's value, and the table that fills it. A command reads the fields it takes (args.c says which).
- */
+ *
+ * What configures a plan or an engine is written straight into the struct that the plan or the engine takes: such an
+ * option is a row in args.c and a field there, and nothing hands it on. */
 #pragma once
 #include "base/options.h"
 #include "base/sampling.h"
-#include "io/io.h"
-#include "pager/policy.h"
-#include "plan/mode.h"
+#include "engine/engine.h"
+#include "plan/plan.h"
 
 enum {
     HYP_COMMAND_RUN = 1 << 0,
@@ -26,22 +27,18 @@ enum {
 
 typedef struct hyp_args {
     const char *model, *prompt;
-    int prompt_tokens, max_tokens, context_tokens, threads, batch_tokens;
+    int prompt_tokens, max_tokens;
+    hyp_plan_request wishes;  /* what options say of it; hyp_machine_request() adds the rest */
+    hyp_engine_config engine; /* likewise; hyp_machine_engine_config() */
     hyp_sampling_params sampling;
     hyp_option_list stop;
     const char *system, *io_faults, *trace;
-    hyp_mode mode;
-    hyp_policy_kind policy;
-    hyp_io_backend io_backend;
-    int replay_policy;                              /* as hyp_replay_config has it; HYP_REPLAY_N_POLICIES: all */
-    uint64_t ram_bytes, vram_bytes, cpu_rate_bytes; /* 0: not given */
+    int replay_policy; /* as hyp_replay_config has it; HYP_REPLAY_N_POLICIES: all */
     hyp_option_list device, rpc, mirror;
     const char *svg, *path;
     bool force, no_plan;
-    int io_depth;
-    bool chat, interactive, ignore_eos, json, logits_digest, no_repack, no_prefetch, no_memory, no_wordwrap, stats,
-        tensors, quiet, help;
-    uint64_t disk_rate_bytes; /* 0: not given */
+    bool chat, interactive, ignore_eos, json, logits_digest, no_wordwrap, stats, tensors, quiet, help;
+    uint64_t disk_rate_bytes, cpu_rate_bytes; /* 0: not given */
     double compute_time_ms;
     const char *prefetch;
     const char *log_level, *log_file, *log_format;
@@ -51,9 +48,8 @@ typedef struct hyp_args {
     int runs;       /* bench */
     bool baseline;
     const char *cache, *out;
-    const char *sidecar; /* optimize, and who uses what it makes */
-    bool no_sidecar, in_gguf, dry_run;
-    const char *words[4]; /* what is not an option */
+    bool in_gguf, dry_run; /* optimize */
+    const char *words[4];  /* what is not an option */
     size_t n_words;
 } hyp_args;
 

@@ -63,7 +63,7 @@ static int look_at_packed(const hyp_args *args, const hyp_model *model, const hy
                           hyp_err *err) {
     hyp_sidecar *layout = NULL;
     hyp_err failure = HYP_ERR_NONE;
-    hyp_sidecar_find(model, args->sidecar, &ret->look);
+    hyp_sidecar_find(model, args->engine.sidecar_path, &ret->look);
     int r = hyp_sidecar_view_predict(args, model, machine, &layout, &ret->gain, &failure);
     hyp_sidecar_free(layout);
     ret->possible = r == HYP_OK && ret->gain.streams;

@@ -82,7 +82,7 @@ int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
     if (e == HYP_OK) e = sum_up(model, &sums, err);
     HYP_AUTOFREE hyp_sidecar_look *packed = calloc(1, sizeof *packed);
     if (packed == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", path);
-    if (e == HYP_OK) hyp_sidecar_find(model, args->sidecar, packed);
+    if (e == HYP_OK) hyp_sidecar_find(model, args->engine.sidecar_path, packed);
     if (e == HYP_OK) e = show(args, model, &sums, packed, err);
     if (packed != NULL) hyp_sidecar_look_done(packed);
     free(sums.layers);

@@ -152,7 +152,7 @@ static int write_it(task *t, hyp_err *err) {
         .layout = t->layout,
         .path = t->path,
         .any_order = args->trace == NULL,
-        .io = hyp_machine_io(args),
+        .io = args->engine.io,
         .progress = on_progress,
         .user = &w,
     };

@@ -193,7 +193,7 @@ int hyp_command_profile(const hyp_args *args, hyp_err *err) {
     if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
     hyp_profile_request request = {.path = path,
                                    .force = args->force,
-                                   .threads = args->threads,
+                                   .threads = args->engine.threads,
                                    .types = types_in(path),
                                    .progress = hyp_progress_show_step,
                                    .user = &shown};

@@ -25,7 +25,7 @@ static int read_arguments(const hyp_args *args, plan *p, hyp_err *err) {
         hyp_err_hint(err, "record one with: hypura run MODEL --mode experts --trace FILE");
         return HYP_EXIT_USAGE;
     }
-    if (args->ram_bytes == 0 || args->disk_rate_bytes == 0) {
+    if (args->wishes.ram_bytes == 0 || args->disk_rate_bytes == 0) {
         hyp_err_set(err, HYP_EINVAL, "a replay needs --ram and --disk-rate");
         hyp_err_hint(err, "for instance: hypura replay %s --ram 16G --disk-rate 3G", args->words[0]);
         return HYP_EXIT_USAGE;
@@ -42,7 +42,7 @@ static int replay_all(plan *p, hyp_err *err) {
     int r = hyp_trace_read(p->args->words[0], &p->trace, err);
     if (r != HYP_OK) return r;
     uint64_t always = p->trace->info.always_bytes;
-    p->config.cache_bytes = p->args->ram_bytes > always ? p->args->ram_bytes - always : 0;
+    p->config.cache_bytes = p->args->wishes.ram_bytes > always ? p->args->wishes.ram_bytes - always : 0;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES && r == HYP_OK; i++) {
         if (!p->chosen[i]) continue;
         p->config.policy = i;

@@ -36,7 +36,7 @@ static void announce(hyp_server *server, const hyp_args *args, const hyp_endpoin
         printf("serving %s from %s", first, what);
     else
         printf("serving %zu models from %s", n, what);
-    printf(" (context %d, %d at once)\n", args->context_tokens, args->parallel);
+    printf(" (context %u, %d at once)\n", args->wishes.context_tokens, args->parallel);
     printf("endpoint http://%s%s%s:%d\n", v6 ? "[" : "", endpoint->host, v6 ? "]" : "", hyp_server_port(server));
     printf("APIs: Ollama at /api, OpenAI and Anthropic at /v1; web page at /ui, metrics at /metrics\n");
     fflush(stdout);
@@ -95,7 +95,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
                                 .listen_fd = listen_fd,
                                 .api_key = endpoint.api_key,
                                 .origins = getenv("OLLAMA_ORIGINS"),
-                                .context_tokens = (uint32_t)args->context_tokens,
+                                .context_tokens = args->wishes.context_tokens,
                                 .n_parallel = (uint32_t)args->parallel,
                                 .max_queue = (unsigned)args->max_queue,
                                 .keep_alive_ns = keep_alive_ns,

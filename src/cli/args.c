@@ -21,6 +21,8 @@
 #define IOBENCH HYP_COMMAND_IOBENCH
 #define BENCH HYP_COMMAND_BENCH
 #define OPTIMIZE HYP_COMMAND_OPTIMIZE
+/* Whoever runs a model. `bench` hands them on to hypura's side; what both sides have in common it must know itself. */
+#define TUNING (ENGINE | BENCH | HYP_HANDED_ON)
 #define ALL UINT64_MAX
 
 /* Rows of the sampling parameters that are options: base/sampling.h says which. */
@@ -81,7 +83,7 @@ static const hyp_option rows[] = {
      "a copy of the model on another disk, or the folder that holds it: streamed weights are read from both; may be "
      "given "
      "several times",
-     ENGINE | BENCH},
+     TUNING},
     {"prompt-tokens", NULL, HYP_OPTION_INT, AT(prompt_tokens), 1, 16777216, "N", "512",
      "length of the prompt to predict for", PLAN},
     {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
@@ -93,15 +95,15 @@ static const hyp_option rows[] = {
     {"force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL, "measure again", PROFILE},
     {"path", NULL, HYP_OPTION_STRING, AT(path), 0, 0, "FILE", NULL, "measure the disk that holds this file", PROFILE},
     {"policy", NULL, HYP_OPTION_ENUM, AT(engine.policy), 0, 0, "POLICY", "hypura", "which cached experts to give up",
-     ENGINE | BENCH},
+     TUNING},
     {"no-prefetch", NULL, HYP_OPTION_FLAG, AT(engine.no_prefetch), 0, 0, NULL, NULL,
-     "read experts only when they are needed", ENGINE | BENCH},
+     "read experts only when they are needed", TUNING},
     {"no-memory", NULL, HYP_OPTION_FLAG, AT(engine.no_memory), 0, 0, NULL, NULL,
      "neither use nor keep what was learnt about the model's routing", ENGINE},
     {"trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL,
      "record the routing of experts for hypura replay; only in mode experts", RUN},
     {"io", NULL, HYP_OPTION_ENUM, AT(engine.io.backend), 0, 0, "IO", "auto", "how streamed weights are read",
-     ENGINE | BENCH | OPTIMIZE},
+     TUNING | OPTIMIZE},
     {"sidecar", NULL, HYP_OPTION_STRING, AT(engine.sidecar_path), 0, 0, "FILE", NULL,
      "the packed copy of the model that hypura optimize has made; without it one is looked for", ENGINE | PLAN},
     {"no-sidecar", NULL, HYP_OPTION_FLAG, AT(engine.no_sidecar), 0, 0, NULL, NULL,
@@ -120,7 +122,7 @@ static const hyp_option rows[] = {
     {"io-faults", NULL, HYP_OPTION_STRING, AT(io_faults), 0, 0, "SPEC", NULL,
      "for tests: make every Nth read fail or slow, as in fail=100,delay=3,us=500", RUN | OPTIMIZE},
     {"io-depth", NULL, HYP_OPTION_INT, AT(engine.io.depth), 0, 256, "N", "0",
-     "reads in flight; 0 means the measured default", ENGINE | BENCH},
+     "reads in flight; 0 means the measured default", TUNING},
     {"no-wordwrap", "--nowordwrap", HYP_OPTION_FLAG, AT(no_wordwrap), 0, 0, NULL, NULL,
      "on a terminal: break long lines where it does, not between words", RUN},
     {"stats", NULL, HYP_OPTION_FLAG, AT(stats), 0, 0, NULL, NULL, "print speed, cache and disk figures at the end",

@@ -1,7 +1,6 @@
 #include "base/options.h"
 
 #include "base/mem.h"
-#include "base/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -211,6 +210,49 @@ int hyp_options_parse(const hyp_options *table, uint64_t command, int argc, char
     *ret_n_words = n_words;
     return HYP_OK;
 }
+
+/* --- writing --- */
+
+static void write_words(const hyp_option *row, const char *value, hyp_str *out) {
+    hyp_str_printf(out, "--%s", row->name);
+    hyp_str_append(out, "", 1);
+    if (value != NULL) hyp_str_append(out, value, strlen(value) + 1);
+}
+
+static void write_option(const hyp_options *table, const hyp_option *row, const void *field, hyp_str *out) {
+    char number[32];
+    const hyp_option_list *list = field;
+    switch (row->kind) {
+    case HYP_OPTION_FLAG:
+        if (*(const bool *)field) write_words(row, NULL, out);
+        return;
+    case HYP_OPTION_STRING:
+    case HYP_OPTION_CHOICE:
+        if (*(const char *const *)field != NULL) write_words(row, *(const char *const *)field, out);
+        return;
+    case HYP_OPTION_ENUM: write_words(row, enum_of(table, row)->word(*(const int *)field), out); return;
+    case HYP_OPTION_LIST:
+        for (size_t i = 0; i < list->n; i++)
+            write_words(row, list->items[i], out);
+        return;
+    case HYP_OPTION_SIZE:
+        if (*(const uint64_t *)field == 0) return;
+        snprintf(number, sizeof number, "%llu", (unsigned long long)*(const uint64_t *)field);
+        break;
+    case HYP_OPTION_INT: snprintf(number, sizeof number, "%d", *(const int *)field); break;
+    case HYP_OPTION_INT64: snprintf(number, sizeof number, "%lld", (long long)*(const int64_t *)field); break;
+    case HYP_OPTION_REAL: snprintf(number, sizeof number, "%.17g", *(const double *)field); break;
+    }
+    write_words(row, number, out);
+}
+
+void hyp_options_write(const hyp_options *table, uint64_t command, const void *values, hyp_str *out) {
+    for (size_t i = 0; i < table->n; i++)
+        if (takes(&table->rows[i], command))
+            write_option(table, &table->rows[i], (const char *)values + table->rows[i].offset, out);
+}
+
+/* --- help --- */
 
 static void spell(const hyp_options *table, const hyp_option *row, char *buf, size_t size) {
     char values[VALUES_MAX_LEN];

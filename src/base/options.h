@@ -4,6 +4,7 @@
  * Values are written straight into the caller's struct at `offset`, with the C type that the kind prescribes. */
 #pragma once
 #include "base/err.h"
+#include "base/text.h"
 
 typedef enum hyp_option_kind {
     HYP_OPTION_FLAG,   /* bool; takes no value */
@@ -61,6 +62,10 @@ HYP_NODISCARD int hyp_options_parse(const hyp_options *table, uint64_t command, 
 /* The value's name in help, or the words that can be chosen, with '|' between them. In `buf` where they are an enum's.
  */
 const char *hyp_options_metavar(const hyp_options *table, const hyp_option *row, char *buf, size_t size);
+
+/* Append what would be typed for what `values` holds of the options that `command` takes, as words that each end in a
+ * zero byte: "--name", then the value. What was not given and has no default is left out. */
+void hyp_options_write(const hyp_options *table, uint64_t command, const void *values, hyp_str *out);
 
 /* Print the option rows of `command` as an aligned help text, at most `width` columns wide. */
 void hyp_options_print_help(const hyp_options *table, uint64_t command, int width, FILE *out);

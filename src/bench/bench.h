@@ -18,16 +18,16 @@ typedef struct hyp_bench_config {
     const char *program;    /* this program's file */
     uint64_t machine_bytes; /* RAM that this process could have if nothing else ran */
     uint32_t cores;
-    int runs, prompt_tokens, max_tokens, context_tokens, batch_tokens, threads, io_depth;
+    int runs, prompt_tokens, max_tokens, context_tokens, batch_tokens, threads;
     uint64_t ram_bytes, vram_bytes; /* 0: not given */
     const char *const *devices;     /* --device, both sides */
     size_t n_devices;
     const char *const *servers; /* --rpc, hypura's side */
     size_t n_servers;
-    const char *const *mirrors; /* --mirror, hypura's side */
-    size_t n_mirrors;
-    const char *mode, *policy, *io_method; /* words of `hypura run`'s options */
-    bool warm, baseline_only, force, no_repack, no_prefetch;
+    const char *tuning; /* more of hypura's side: words of a command line, each with its zero byte */
+    size_t tuning_bytes;
+    const char *mode; /* as `hypura run` takes it */
+    bool warm, baseline_only, force, no_repack;
     /* Called before each run (`run` NULL) and after it; may be NULL. `name` is "run 2 of 3, hypura". */
     void (*progress)(const char *name, const hyp_bench_run *run, void *user);
     void (*warned)(const char *warning, void *user); /* as soon as there is one; may be NULL */

@@ -23,6 +23,8 @@ enum {
     HYP_COMMAND_REPLAY = 1 << 11,
     HYP_COMMAND_VERSION = 1 << 12,
     HYP_COMMAND_HELP = 1 << 13,
+    /* No command: what `bench` hands on to the runs that it compares with plain llama.cpp, and need not know. */
+    HYP_HANDED_ON = 1 << 14,
 };
 
 typedef struct hyp_args {

@@ -44,13 +44,16 @@ static uint64_t machine_bytes(const hyp_memory *memory) {
     return bytes;
 }
 
-static int make_config(const hyp_args *args, const hyp_model *model, const char *program, hyp_bench_config *ret,
-                       hyp_err *err) {
+/* `tuning` is filled, and referred to by `*ret`. */
+static int make_config(const hyp_args *args, const hyp_model *model, const char *program, hyp_str *tuning,
+                       hyp_bench_config *ret, hyp_err *err) {
     hyp_memory memory;
     hyp_cpu cpu;
     int r = hyp_memory_probe(&memory, err);
     if (r != HYP_OK) return r;
     hyp_cpu_probe(&cpu);
+    hyp_options_write(&hyp_args_table, HYP_HANDED_ON, args, tuning);
+    if (tuning->failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     *ret = (hyp_bench_config){.model = model,
                               .program = program,
                               .machine_bytes = machine_bytes(&memory),
@@ -61,23 +64,19 @@ static int make_config(const hyp_args *args, const hyp_model *model, const char 
                               .context_tokens = args->wishes.context_tokens,
                               .batch_tokens = args->wishes.batch_tokens,
                               .threads = args->engine.threads,
-                              .io_depth = args->engine.io.depth,
                               .ram_bytes = args->wishes.ram_bytes,
                               .vram_bytes = args->wishes.vram_bytes,
                               .devices = args->device.items,
                               .n_devices = args->device.n,
                               .servers = args->rpc.items,
                               .n_servers = args->rpc.n,
-                              .mirrors = args->mirror.items,
-                              .n_mirrors = args->mirror.n,
+                              .tuning = tuning->data,
+                              .tuning_bytes = tuning->length,
                               .mode = hyp_mode_name(args->wishes.mode),
-                              .policy = hyp_policy_name(args->engine.policy),
-                              .io_method = hyp_io_backend_name(args->engine.io.backend),
                               .warm = strcmp(args->cache, "warm") == 0,
                               .baseline_only = args->baseline,
                               .force = args->force,
                               .no_repack = args->wishes.no_repack,
-                              .no_prefetch = args->engine.no_prefetch,
                               .progress = args->quiet ? NULL : on_progress,
                               .warned = on_warning,
                               .stop = on_stop};
@@ -133,9 +132,10 @@ int hyp_command_bench(const hyp_args *args, hyp_err *err) {
     HYP_CLEANUP(hyp_model_freep) hyp_model *model = NULL;
     if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
     char program[4096];
+    hyp_str tuning HYP_CLEANUP(hyp_str_free) = {0};
     hyp_bench_config config;
-    if (make_config(args, model, hyp_platform_own_program(program, sizeof program), &config, err) != HYP_OK ||
-        make_folder(args->out, err) != HYP_OK)
+    const char *own = hyp_platform_own_program(program, sizeof program);
+    if (make_config(args, model, own, &tuning, &config, err) != HYP_OK || make_folder(args->out, err) != HYP_OK)
         return HYP_EXIT_FAILED;
     hyp_interrupt_watch(NULL);
     hyp_bench bench;

@@ -15,7 +15,7 @@ from support import HYPURA, ROOT, make_model, run
 TEMPLATES = ["chatml", "command_r", "deepseek_r1", "deepseek_v3_1", "exaone", "falcon3", "gemma2", "gemma3", "gemma3_typed", "glm4_5",
              "gpt_oss", "granite3", "hermes_tool_use", "kimi_k2", "llama2", "llama3", "llama3_1_tools", "mistral_v3_tools", "olmo2",
              "phi3", "phi4_mini_tools", "qwen2_5", "qwen3", "qwen3_coder", "smollm3", "zephyr"]
-MODEL = ["--arch", "llama", "--layers", "2", "--width", "128", "--vocab", "1024", "--context", "8192"]
+MODEL = ["--arch", "llama", "--layers", "2", "--width", "256", "--vocab", "1024", "--context", "8192"]
 CONTEXT, MAX_TOKENS = 4096, 12
 # libllama knows a Llama 3 template by these marks; the tag is nobody's.
 UNKNOWN = "{% nonsense %}<|start_header_id|>{{ messages }}<|end_header_id|>"

@@ -79,7 +79,7 @@ static const hyp_option rows[] = {
     FLAG("quiet", NULL, quiet, "no progress"),
     FLAG("help", "-h", help, "show this help"),
 };
-const hyp_options hyp_make_options = {.rows = rows, .n = HYP_ARRAY_LEN(rows)};
+const hyp_options hyp_make_options = {rows, HYP_ARRAY_LEN(rows), NULL, 0};
 
 static bool can_quantise(enum ggml_type type, const struct ggml_type_traits *traits) {
     switch (type) {

@@ -108,8 +108,36 @@ static void help_names_the_words(void **state) {
             assert_string_equal(hyp_options_metavar(&table, &rows[i], few, sizeof few), "red|gre");
 }
 
+static void what_is_written_is_parsed_again(void **state) {
+    (void)state;
+    values v, again;
+    hyp_err err;
+    hyp_str out = {0};
+    char *argv[32] = {"-n",     "7",   "--rate=0.1", "--ram",     "8G",          "-f",
+                      "--stop", "a b", "--stop=",    "--seed=12", "--colour=red"};
+    assert_int_equal(parse(11, argv, &v, &err), 0);
+    hyp_options_write(&table, 1, &v, &out);
+    assert_string_equal(out.data, "--count");
+    int argc = 0;
+    for (size_t i = 0; i < out.length; i += strlen(out.data + i) + 1)
+        argv[argc++] = out.data + i;
+    assert_int_equal(parse(argc, argv, &again, &err), 0);
+    assert_true(again.count == v.count && again.rate == v.rate && again.ram == v.ram && again.fast == v.fast &&
+                again.seed == v.seed && again.colour == v.colour && again.stop.n == 2);
+    assert_string_equal(again.mode, v.mode);
+    assert_string_equal(again.stop.items[0], "a b");
+    assert_string_equal(again.stop.items[1], "");
+    hyp_str_free(&out);
+    /* Of options without a default that were not given nothing is said. */
+    assert_int_equal(parse(0, NULL, &v, &err), 0);
+    hyp_options_write(&table, 1, &v, &out);
+    assert_int_equal(out.length, sizeof "--count\0003\0--rate\0000.5\0--mode\0auto\0--seed\0-1\0--colour\0green");
+    hyp_str_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_kind_is_parsed), cmocka_unit_test(defaults_hold),
-                                       cmocka_unit_test(mistakes_are_named), cmocka_unit_test(help_names_the_words)};
+                                       cmocka_unit_test(mistakes_are_named), cmocka_unit_test(help_names_the_words),
+                                       cmocka_unit_test(what_is_written_is_parsed_again)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

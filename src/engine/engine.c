@@ -123,8 +123,7 @@ static bool on_abort(void *user) {
     return atomic_load_explicit(&e->interrupted, memory_order_relaxed);
 }
 
-/* libllama takes the callback when the context is made, and the stream is made after it, since it must know how much
- * memory the context took: so the callback gets the engine and finds the stream there. */
+/* The stream is made after the context, whose memory it must leave room for: hence the detour over the engine. */
 static bool on_node(struct ggml_tensor *node, bool ask, void *user) {
     const hyp_engine *e = user;
     return e->stream == NULL ? !ask : hyp_stream_on_node(node, ask, e->stream);

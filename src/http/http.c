@@ -240,7 +240,7 @@ int hyp_http_bind(const char *host, int number, int *ret_fd, hyp_err *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
     char port[16];
     snprintf(port, sizeof port, "%d", number);
-    if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* whatever the resolver says */
+    if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* never by the resolver's leave on another address */
     int r = getaddrinfo(host, port, &hints, &list);
     if (r != 0) return hyp_err_set(err, HYP_EINVAL, "cannot listen on \"%s\": %s", host, gai_strerror(r));
     int on = 1, sys = 0, fd = hyp_platform_socket(list->ai_family, SOCK_STREAM, 0, true);

@@ -42,7 +42,7 @@ static inline bool hyp_log_is_on(hyp_log_category category, hyp_log_level level)
 /* The same with short names: HYP_LOG_ON(PAGER, DEBUG). */
 #define HYP_LOG_ON(category, level) hyp_log_is_on(HYP_LOG_##category, HYP_LOG_##level)
 
-/* Report one line, without its end: HYP_LOG(PAGER, DEBUG, "gave up unit %u", u). */
+/* Report one line, without its end: HYP_LOG(PAGER, DEBUG, "evicted unit %u", u). */
 #define HYP_LOG(category, level, ...)                                                                                  \
     do {                                                                                                               \
         if (HYP_LOG_ON(category, level)) hyp_log_write(HYP_LOG_##category, HYP_LOG_##level, __VA_ARGS__);              \

@@ -50,7 +50,7 @@ void hyp_semaphore_post(hyp_semaphore *s);
 void hyp_semaphore_wait(hyp_semaphore *s);
 
 /* The file of this very program, by a name for exec: the one it was called by may stand for another file meanwhile.
- * Returns `buf`, or "hypura" where the system does not tell. */
+ * Returns `buf`, or "hypura" where the system does not report it. */
 const char *hyp_platform_own_program(char *buf, size_t size);
 
 /* Have this process sent `signal` when its parent ends, where the system knows how. Safe between fork and exec. The

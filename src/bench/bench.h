@@ -43,7 +43,7 @@ typedef struct hyp_bench_side_result {
     hyp_bench_run *runs; /* owned */
     size_t n;            /* 0: this side was not run */
     hyp_bench_spread figures[HYP_BENCH_N_FIGURES];
-    double predicted[HYP_BENCH_N_FIGURES]; /* medians of what the runs were predicted to be; NaN: not told */
+    double predicted[HYP_BENCH_N_FIGURES]; /* medians of what the runs were predicted to be; NaN: unknown */
     bool rates_measured;                   /* of machine and disk, by all the predictions */
     bool repeatable;                       /* every run gave the same logits */
 } hyp_bench_side_result;

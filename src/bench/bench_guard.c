@@ -21,7 +21,7 @@ enum {
     DISK_BUSY_PERCENT = 20,
     FREQUENCY_PERCENT = 95,
     DISKSTATS_MAX = 256 << 10,
-    READ_AHEAD_KB = 128 /* what Linux sets by itself; no warning up to four times that */
+    READ_AHEAD_KB = 128 /* Linux's default; no warning up to four times that */
 };
 
 void hyp_bench_warn(hyp_bench_warnings *w, const char *format, ...) {
@@ -113,7 +113,7 @@ static void look_at_frequency(const char *root, const char *folder, const char *
 
 static void look_at_throttling(const char *root, const char *folder, const char *entry, void *user) {
     uint64_t n = read_number(root, folder, entry, "thermal_throttle/package_throttle_count");
-    /* Every processor of a package tells the package's count. */
+    /* Every processor of a package reports the count of the whole package: one of them is enough. */
     *(uint64_t *)user = HYP_MAX(*(uint64_t *)user, n);
 }
 

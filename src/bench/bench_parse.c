@@ -37,7 +37,7 @@ static int read_figures(yyjson_val *root, hyp_bench_run *run, hyp_err *err) {
     return HYP_OK;
 }
 
-/* A run that tells no prediction is as good as another. */
+/* A run that reports no prediction is as valid as any other. */
 static void read_prediction(yyjson_val *root, hyp_bench_run *run) {
     yyjson_val *object = yyjson_obj_get(root, "predicted");
     for (int i = 0; i < HYP_BENCH_N_FIGURES; i++) {

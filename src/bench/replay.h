@@ -9,7 +9,7 @@
 #include "predict/trace.h"
 
 /* A policy of policy.h, or Belady's: evict what is needed last. It knows the future; with experts of one size nothing
- * can do better without prefetching, with several sizes it is an approximation, for it leaves sizes out of account. */
+ * can do better without prefetching; with several sizes it is an approximation, since it ignores sizes. */
 enum { HYP_REPLAY_BELADY = HYP_N_POLICIES, HYP_REPLAY_N_POLICIES };
 
 typedef struct hyp_replay_config {

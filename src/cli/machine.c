@@ -169,8 +169,9 @@ static void imagine_cpu(double bytes_per_s, hyp_hardware *hw) {
     hw->memory_bytes_per_s = bytes_per_s;
 }
 
-/* Before this machine is measured for seconds. */
-static int knock(const char *address, void *user, hyp_err *err) {
+/* Is a server of --rpc there and of the right version? For hyp_devices_each_server(), which is called before the
+ * seconds of measuring this machine: a wrong address should not cost them. Waits up to 3 s. */
+static int probe_server(const char *address, void *user, hyp_err *err) {
     (void)user;
     return hyp_rpc_probe(address, 3, err);
 }
@@ -179,7 +180,7 @@ int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measu
     hyp_machine machine = {.imagined =
                                args->wishes.ram_bytes > 0 && args->disk_rate_bytes > 0 && args->cpu_rate_bytes > 0};
     const hyp_device_choice choice = hyp_machine_devices(args);
-    int r = hyp_devices_each_server(&choice, knock, NULL, err);
+    int r = hyp_devices_each_server(&choice, probe_server, NULL, err);
     if (r == HYP_OK && machine.imagined)
         hyp_hardware_default(&machine.hardware);
     else if (r == HYP_OK)

@@ -16,7 +16,7 @@ typedef struct hyp_plan hyp_plan;             /* plan/plan.h */
 typedef struct hyp_prediction hyp_prediction; /* plan/plan.h */
 typedef struct hyp_setup hyp_setup;           /* engine/setup.h */
 
-/* Told while the weights are read. Return false to cancel the load. `rate` is bytes per second so far. */
+/* Called while the weights are read. Return false to cancel the load. `rate` is bytes per second so far. */
 typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, void *user);
 
 typedef struct hyp_engine_config {
@@ -41,8 +41,8 @@ typedef struct hyp_engine_config {
     bool no_sidecar;          /* read the model's own files, whatever lies beside them */
     hyp_engine_progress progress;
     void *progress_user;
-    /* Told a line, without a full stop, about what is not as it should be and does no harm: on the compute thread,
-     * inside open and decode. May be NULL. */
+    /* Called with one line, without a full stop, for each warning: something is wrong but the result is not affected.
+     * On the compute thread, inside open and decode. May be NULL. */
     void (*warn)(const char *line, void *user);
     void *warn_user;
 } hyp_engine_config;

@@ -306,6 +306,7 @@ static int read_tensors(hyp_model *model, uint64_t n_tensors, hyp_err *err) {
             model->n_params += (uint64_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
         }
     }
+    /* For look-ups, and for finding a name that two parts have: within one file check.c has found it already. */
     qsort(by_name, model->n_tensors, sizeof *by_name, compare_names);
     for (size_t i = 1; i < model->n_tensors; i++) {
         const hyp_tensor *t = by_name[i];

@@ -46,6 +46,7 @@ static size_t slot_of(const vocabulary *v, const char *text) {
 }
 
 static int fill_table(vocabulary *v, hyp_err *err) {
+    /* At most half full: then there is always an empty slot at which a search ends. */
     for (v->capacity = 16; v->capacity <= 2 * v->n; v->capacity *= 2) {
     }
     v->table = calloc(v->capacity, sizeof *v->table);

@@ -173,6 +173,7 @@ static int warm_up(probe *p, hyp_err *err) {
 }
 
 static int measure(probe *p, hyp_probe_point *point, hyp_err *err) {
+    /* Direct reads need no dropping: they neither use nor fill the page cache. */
     if (point->cache == HYP_PROBE_COLD) hyp_platform_drop_cached(p->fd, 0, 0);
     if (point->cache == HYP_PROBE_WARM) {
         int r = warm_up(p, err);
@@ -338,7 +339,7 @@ static int probe_all(probe *p, hyp_err *err) {
     size_t n = p->result->n_points;
     r = run_points(p, 0, count_rest(p), err);
     if (r != HYP_OK) return r;
-    hyp_probe_recommend(p->result);
+    hyp_probe_recommend(p->result); /* for now: the rest is measured at the settings that it chooses */
     add_rest(p);
     r = run_points(p, n, 0, err);
     if (r != HYP_OK) return r;

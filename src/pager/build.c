@@ -66,7 +66,7 @@ static int make_spans(hyp_pager *p, const item *items, size_t n, hyp_err *err) {
             return hyp_err_set(err, HYP_EINVAL, "extents %u and %u overlap", items[i - 1].index, items[i].index);
         uint64_t first = e->offset / p->page, last = (e->offset + e->bytes - 1) / p->page;
         pager_span *s = p->n_spans > 0 ? &p->spans[p->n_spans - 1] : NULL;
-        if (s != NULL && joins(p, s, &items[i])) {
+        if (s != NULL && joins(p, s, &items[i])) { /* `last` cannot shrink: extents ascend and do not overlap */
             s->last = last;
         } else {
             s = &p->spans[p->n_spans++];

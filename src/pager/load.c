@@ -57,7 +57,7 @@ static bool submit_next(load *l) {
     if (l->next_offset == 0) span_set_state(p, (uint32_t)l->next_span, SPAN_READING);
     l->chunks_left[l->next_span]++;
     l->next_offset += end - at;
-    hyp_arena_prepare(&p->arena, at, end - at);
+    hyp_arena_prepare(&p->arena, at, end - at); /* while the chunks before it are being read */
     hyp_io_submit(p->io, &l->requests[r]);
     return true;
 }
@@ -69,6 +69,7 @@ static void finish(load *l, hyp_io_request *request, hyp_err *err) {
     l->done += request->bytes;
     l->chunks_left[s]--;
     if (request->result != HYP_OK && l->result == HYP_OK) l->result = hyp_io_describe(p->io, request, err);
+    /* Chunks finish in any order: the run is there when all of it was submitted and none is left. */
     bool whole = s < l->next_span || l->next_offset == span_bytes(p, &p->spans[s]);
     if (l->chunks_left[s] > 0 || !whole || l->result != HYP_OK) return;
     span_set_state(p, s, SPAN_ARRIVED);
@@ -77,6 +78,7 @@ static void finish(load *l, hyp_io_request *request, hyp_err *err) {
 
 int hyp_pager_load_always(hyp_pager *p, bool (*progress)(uint64_t done, uint64_t total, void *user), void *user,
                           hyp_err *err) {
+    /* The loop below reaps whatever finishes, and takes it for one of its own requests. */
     while (p->n_reading > 0)
         reads_collect(p, true);
     load l = {.pager = p};

@@ -3,7 +3,7 @@
  * Spans are rounded outward to pages, so a page can belong to several: two neighbours, or many when they are smaller
  * than a page. Each resident frame holds the file's bytes of all its pages, so that any of them may stand on a shared
  * page; exactly one does, and it alone has the `owns` flag of that page. The rule that keeps foreign bytes out: a frame
- * is given up only after every page it owns shows something else, a resident neighbour's copy or the file. */
+ * is given back only after every page it owns shows something else, a resident neighbour's copy or the file. */
 #include "base/text.h"
 #include "io/io.h"
 #include "pager/pager_priv.h"

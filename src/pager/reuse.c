@@ -167,6 +167,8 @@ bool reuse_finish_visit(reuse *r, uint32_t layer, float *ret_p) {
     float tokens = HYP_MAX((float)most, (float)sum / (float)r->n_used[layer]), mean = (float)sum / tokens / (float)n;
     for (uint32_t i = 0; i < n; i++)
         r->x[i] = (float)counts[i] / tokens;
+    /* Learned from single tokens alone: in a batch nearly every unit is used, and which token used which is not known.
+     */
     if (tokens <= 1 && n > 1 && r->n_finished++ % r->sample_every == 0) {
         estimate(r, from, n, mean);
         learn(r, from, n, mean);

@@ -115,12 +115,15 @@ static int parse_head(const uint8_t *data, size_t n, uint64_t file_bytes, hyp_si
     for (int i = 0; i < 64; i++)
         if (strchr("0123456789abcdef", s->digest[i]) == NULL || s->digest[i] == '\0')
             return corrupt("its digest is none", err);
+    /* Every count has a bound before anything is computed from it: the product below cannot overflow, and nothing is
+     * allocated for a number that the file made up. */
     bool sane = page >= SIDECAR_MIN_PAGE && page <= SIDECAR_MAX_PAGE && (page & (page - 1)) == 0 && s->n_files > 0 &&
                 s->n_files <= SIDECAR_MAX_FILES && s->n_runs > 0 && s->n_runs <= SIDECAR_MAX_RUNS && s->n_units > 0 &&
                 s->n_units <= s->n_runs && (uint32_t)s->order < HYP_SIDECAR_N_ORDERS && state <= 1 &&
                 s->n_done <= s->n_runs && (!s->complete || s->n_done == s->n_runs);
     if (!sane || s->data_offset != sidecar_head_bytes(s->n_files, s->n_runs, page))
         return corrupt("its head makes no sense", err);
+    /* An unfinished one need only have its tables: what is missing behind them is still to be copied. */
     if (s->complete ? s->bytes != file_bytes : s->data_offset > file_bytes) return corrupt("it is cut short", err);
     return HYP_OK;
 }

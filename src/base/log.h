@@ -54,8 +54,10 @@ void hyp_log_write(hyp_log_category category, hyp_log_level level, const char *f
 /* An event with named values: "name=value ..." as text, members of the object as JSON. */
 typedef struct hyp_log_field {
     const char *name;
-    enum { HYP_LOG_FIELD_TEXT, HYP_LOG_FIELD_INT, HYP_LOG_FIELD_REAL } kind;
-    const char *text; /* TEXT: NULL leaves the field out */
+    enum { HYP_LOG_FIELD_TEXT, HYP_LOG_FIELD_WHOLE, HYP_LOG_FIELD_INT, HYP_LOG_FIELD_REAL } kind;
+    /* TEXT: cut so that the line is written as one piece; WHOLE: never cut, so that on a pipe it may be torn by others.
+     * NULL leaves the field out. */
+    const char *text;
     int64_t integer;
     double real; /* REAL: not finite leaves it out */
 } hyp_log_field;

@@ -30,7 +30,7 @@ static void trace(const slot *which, const char *reason) {
     if (which->next >= 0) hyp_str_printf(&tokens, tokens.length > 0 ? " %d" : "%d", which->next);
     const hyp_log_field fields[] = {
         {.name = "model", .kind = HYP_LOG_FIELD_TEXT, .text = which->job->model},
-        {.name = "tokens", .kind = HYP_LOG_FIELD_TEXT, .text = tokens.data != NULL ? tokens.data : ""},
+        {.name = "tokens", .kind = HYP_LOG_FIELD_WHOLE, .text = tokens.data != NULL ? tokens.data : ""},
         {.name = "end", .kind = HYP_LOG_FIELD_TEXT, .text = reason}};
     hyp_log_event(HYP_LOG_SESSION, HYP_LOG_TRACE, "answer", fields, HYP_ARRAY_LEN(fields));
     hyp_str_free(&tokens);

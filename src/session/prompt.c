@@ -81,8 +81,8 @@ static void trace(const hyp_job *job, const hyp_prompt *p, const char *text) {
     hyp_str tokens = {0};
     hyp_tokens_write(p->tokens, p->n, &tokens);
     const hyp_log_field fields[] = {{.name = "model", .kind = HYP_LOG_FIELD_TEXT, .text = job->model},
-                                    {.name = "tokens", .kind = HYP_LOG_FIELD_TEXT, .text = tokens.data},
-                                    {.name = "text", .kind = HYP_LOG_FIELD_TEXT, .text = text}};
+                                    {.name = "tokens", .kind = HYP_LOG_FIELD_WHOLE, .text = tokens.data},
+                                    {.name = "text", .kind = HYP_LOG_FIELD_WHOLE, .text = text}};
     hyp_log_event(HYP_LOG_SESSION, HYP_LOG_TRACE, "prompt", fields, HYP_ARRAY_LEN(fields));
     hyp_str_free(&tokens);
 }

@@ -23,12 +23,12 @@ static int measured(const hyp_args *args, const hyp_model *model, bool may_measu
     bool shown = may_measure && !args->quiet && isatty(STDERR_FILENO);
     hyp_profile_request request = {.path = model->files[0].path,
                                    .cached_only = !may_measure,
-                                   .threads = args->threads,
+                                   .threads = args->engine.threads,
                                    .types = hyp_devices_types(model),
                                    .progress = hyp_progress_show_step,
                                    .user = &shown};
     hyp_profile *profile = calloc(1, sizeof *profile);
-    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a profile");
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = hyp_profile_load_or_measure(&request, profile, err);
     if (shown) hyp_terminal_show_line("");
@@ -98,12 +98,12 @@ static int no_such_device(const char *name, hyp_err *err) {
 /* --vram: what a device that is there shall have. */
 static void use_vram(const hyp_args *args, hyp_machine *machine, hyp_device *device) {
     char asked[24], there[24];
-    if (device->free_bytes >= args->vram_bytes) return;
+    if (device->free_bytes >= args->wishes.vram_bytes) return;
     note(machine, "%s has %s free, not the %s asked for", device->name,
          hyp_text_format_bytes(device->free_bytes, there, sizeof there),
-         hyp_text_format_bytes(args->vram_bytes, asked, sizeof asked));
-    device->free_bytes = args->vram_bytes;
-    device->total_bytes = HYP_MAX(device->total_bytes, args->vram_bytes);
+         hyp_text_format_bytes(args->wishes.vram_bytes, asked, sizeof asked));
+    device->free_bytes = args->wishes.vram_bytes;
+    device->total_bytes = HYP_MAX(device->total_bytes, args->wishes.vram_bytes);
 }
 
 /* The devices that --device names and describes, in its order. */
@@ -137,8 +137,8 @@ static int default_devices(const hyp_args *args, hyp_machine *machine, hyp_err *
     int r = hyp_devices_choose(&(hyp_device_choice){0}, hw, err);
     for (size_t d = 0; d < hw->n_devices; d++)
         use_vram(args, machine, &hw->devices[d]);
-    if (r != HYP_OK || hw->n_devices > 0 || args->vram_bytes == 0 || args->rpc.n > 0) return r;
-    hyp_hardware_assume_device("GPU", HYP_DEVICE_GPU, args->vram_bytes, 0, &hw->devices[hw->n_devices++]);
+    if (r != HYP_OK || hw->n_devices > 0 || args->wishes.vram_bytes == 0 || args->rpc.n > 0) return r;
+    hyp_hardware_assume_device("GPU", HYP_DEVICE_GPU, args->wishes.vram_bytes, 0, &hw->devices[hw->n_devices++]);
     note_assumed(machine, &hw->devices[0], false);
     note(machine, "--device NAME:MEMORY:BYTES_PER_SECOND describes another one, --device none plans without");
     return HYP_OK;
@@ -169,23 +169,25 @@ static void imagine_cpu(double bytes_per_s, hyp_hardware *hw) {
     hw->memory_bytes_per_s = bytes_per_s;
 }
 
-/* Before this machine is measured for seconds. */
-static int knock(const char *address, void *user, hyp_err *err) {
+/* Is a server of --rpc there and of the right version? For hyp_devices_each_server(), which is called before the
+ * seconds of measuring this machine: a wrong address should not cost them. Waits up to 3 s. */
+static int probe_server(const char *address, void *user, hyp_err *err) {
     (void)user;
     return hyp_rpc_probe(address, 3, err);
 }
 
 int hyp_machine_get(const hyp_args *args, const hyp_model *model, bool may_measure, hyp_machine *ret, hyp_err *err) {
-    hyp_machine machine = {.imagined = args->ram_bytes > 0 && args->disk_rate_bytes > 0 && args->cpu_rate_bytes > 0};
+    hyp_machine machine = {.imagined =
+                               args->wishes.ram_bytes > 0 && args->disk_rate_bytes > 0 && args->cpu_rate_bytes > 0};
     const hyp_device_choice choice = hyp_machine_devices(args);
-    int r = hyp_devices_each_server(&choice, knock, NULL, err);
+    int r = hyp_devices_each_server(&choice, probe_server, NULL, err);
     if (r == HYP_OK && machine.imagined)
         hyp_hardware_default(&machine.hardware);
     else if (r == HYP_OK)
         r = measured(args, model, may_measure, &machine, err);
     if (r != HYP_OK) return r;
     hyp_hardware *hw = &machine.hardware;
-    if (args->ram_bytes > 0) hw->ram_budget_bytes = args->ram_bytes;
+    if (args->wishes.ram_bytes > 0) hw->ram_budget_bytes = args->wishes.ram_bytes;
     if (args->cpu_rate_bytes > 0) imagine_cpu((double)args->cpu_rate_bytes, hw);
     if (args->disk_rate_bytes > 0) {
         double share = hw->disk_fault_bytes_per_s / hw->disk_bytes_per_s;
@@ -211,23 +213,17 @@ hyp_device_choice hyp_machine_devices(const hyp_args *args) {
 }
 
 hyp_plan_request hyp_machine_request(const hyp_args *args) {
-    hyp_plan_request request = {.ram_bytes = args->ram_bytes,
-                                .vram_bytes = args->vram_bytes,
-                                .context_tokens = (uint32_t)args->context_tokens,
-                                .batch_tokens = (uint32_t)args->batch_tokens,
-                                .prompt_tokens = (uint32_t)args->prompt_tokens,
-                                .swa_full = hyp_engine_keeps_whole_windows(),
-                                .no_repack = args->no_repack};
-    for (int m = 0; m < HYP_N_MODES && args->mode != NULL; m++)
-        if (strcmp(args->mode, hyp_mode_name((hyp_mode)m)) == 0) request.mode = (hyp_mode)m;
+    hyp_plan_request request = args->wishes;
+    request.prompt_tokens = (uint32_t)args->prompt_tokens;
+    request.swa_full = hyp_engine_keeps_whole_windows();
     return request;
 }
 
 hyp_setup_options hyp_machine_setup(const hyp_args *args) {
     return (hyp_setup_options){.wishes = hyp_machine_request(args),
                                .devices = hyp_machine_devices(args),
-                               .threads = args->threads,
-                               .no_memory = args->no_memory};
+                               .threads = args->engine.threads,
+                               .no_memory = args->engine.no_memory};
 }
 
 int hyp_machine_plan(const hyp_args *args, const hyp_model *model, hyp_machine *machine, hyp_plan **ret, hyp_err *err) {
@@ -238,41 +234,16 @@ int hyp_machine_plan(const hyp_args *args, const hyp_model *model, hyp_machine *
     return r;
 }
 
-/* The number of `word` among `names(0..n-1)`: the option table has checked that it is one of them. */
-static int index_of(const char *word, const char *(*name)(int), int n) {
-    for (int i = 0; i < n; i++)
-        if (strcmp(word, name(i)) == 0) return i;
-    return 0;
-}
-static const char *policy_name(int i) {
-    return hyp_policy_name((hyp_policy_kind)i);
-}
-static const char *io_name(int i) {
-    return hyp_io_backend_name((hyp_io_backend)i);
-}
-
 static void print_warning(const char *line, void *user) {
     (void)user;
     hyp_terminal_start_note();
     fprintf(stderr, "warning: %s\n", line);
 }
 
-hyp_io_config hyp_machine_io(const hyp_args *args) {
-    return (hyp_io_config){.backend = (hyp_io_backend)index_of(args->io_backend, io_name, HYP_IO_PLAIN + 1),
-                           .depth = (uint32_t)args->io_depth};
-}
-
 hyp_engine_config hyp_machine_engine_config(const hyp_args *args) {
-    return (hyp_engine_config){
-        .threads = args->threads,
-        .policy = (hyp_policy_kind)index_of(args->policy, policy_name, HYP_N_POLICIES),
-        .no_prefetch = args->no_prefetch,
-        .no_memory = args->no_memory,
-        .mirrors = args->mirror.items,
-        .n_mirrors = args->mirror.n,
-        .warn = print_warning,
-        .io = hyp_machine_io(args),
-        .sidecar_path = args->sidecar,
-        .no_sidecar = args->no_sidecar,
-    };
+    hyp_engine_config config = args->engine;
+    config.mirrors = args->mirror.items;
+    config.n_mirrors = args->mirror.n;
+    config.warn = print_warning;
+    return config;
 }

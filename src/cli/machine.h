@@ -36,7 +36,7 @@ HYP_NODISCARD int hyp_machine_get(const hyp_args *args, const hyp_model *model, 
 /* The devices that --device and --rpc name. It refers to `args`. */
 hyp_device_choice hyp_machine_devices(const hyp_args *args);
 
-/* The request that --mode, --ram, --vram, --context, --batch and --parallel make. */
+/* What the options wish of a plan. */
 hyp_plan_request hyp_machine_request(const hyp_args *args);
 
 /* How a model is to be set up (setup.h) by the options that every command shares. It refers to `args`. */
@@ -46,9 +46,6 @@ hyp_setup_options hyp_machine_setup(const hyp_args *args);
  * says so; not of an imagined machine, nor where --no-memory is given. Errors: those of hyp_setup_plan(). */
 HYP_NODISCARD int hyp_machine_plan(const hyp_args *args, const hyp_model *model, hyp_machine *machine, hyp_plan **ret,
                                    hyp_err *err);
-
-/* How files are read by --io and --io-depth. Pure. */
-hyp_io_config hyp_machine_io(const hyp_args *args);
 
 /* How an engine is to be opened by the options that `run` and `serve` share. The model, its setup, the context,
  * progress and what only one of them takes are the caller's to add. Warnings go to standard error. Pure. */

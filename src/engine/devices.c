@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
+#include "gguf/model.h"
+#include "hw/profile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +116,7 @@ int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model,
     hyp_profile_request request = {
         .path = model->files[0].path, .quick = true, .threads = threads, .types = hyp_devices_types(model)};
     hyp_profile *profile = calloc(1, sizeof *profile);
-    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a profile");
     int r = load_profile(choice, &request, profile, err);
     if (r == HYP_OK) r = hyp_devices_add_remote(choice, &profile->hardware, err);
     if (r == HYP_OK) {

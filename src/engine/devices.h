@@ -1,7 +1,8 @@
 /* devices.h - the machine that an engine plans for: this one as measured, with the devices that shall be used. */
 #pragma once
-#include "gguf/model.h"
-#include "hw/profile.h"
+#include "hw/hardware.h"
+
+typedef struct hyp_model hyp_model; /* gguf/model.h */
 
 typedef struct hyp_device_choice {
     const char *const *names; /* of local devices ("Vulkan0"); "none" alone: no local device. Empty: every real one */

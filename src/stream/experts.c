@@ -211,7 +211,7 @@ static void predict_next(hyp_stream *s, uint32_t layer) {
     /* No router of a known form, or no memory for its copy: what followed these experts in the past. */
     if (x->n_predicted == 0)
         x->n_predicted = hyp_coact_followers(x->coact, next, x->demand_experts, x->n_demand, m, x->predicted, NULL);
-    if (x->trace != NULL) hyp_trace_foretold(x->trace, next, x->predicted, x->n_predicted);
+    if (x->trace != NULL) hyp_trace_predicted(x->trace, next, x->predicted, x->n_predicted);
 }
 
 static void prefetch_predicted(hyp_stream *s) {

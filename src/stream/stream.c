@@ -156,7 +156,7 @@ bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user) {
 }
 
 void hyp_stream_begin(hyp_stream *s) {
-    s->failure = HYP_ERR_NONE;
+    s->failure = HYP_ERR_NONE; /* the last pass's was handed out by hyp_stream_end(); each may succeed on its own */
     s->layer = STREAM_NO_LAYER;
     if (s->ops->begin != NULL) s->ops->begin(s);
 }

@@ -4,7 +4,8 @@ build folder, that every name src gives to the linker starts with hyp_.
 
 usage: tools/check_source.py [FOLDER [BUILD]]     (the repository; default: the one this script is in)
 
-Prints a line for each finding. Ends with status 1 if there is one; long functions and names are only pointed at.
+Prints a line for each finding. Ends with status 1 if there is one; long functions, names and headers that should be private
+are only pointed at.
 """
 import json
 import os
@@ -98,6 +99,18 @@ def check_file(path, lines, headers, rows):
     return findings, notes
 
 
+def check_private(users, rows):
+    """Notes of headers that only their own folder and its unit tests include, and that are not named *_priv.h. `users` are
+    {"folder/file.h": files}. Nobody includes the last folder's, so they need no name."""
+    notes = []
+    for header in sorted(users):
+        folder = header.split("/")[0]
+        own = ("src/%s/" % folder, "tests/unit/")
+        if folder in list(rows)[:-1] and not header.endswith("_priv.h") and all(path.startswith(own) for path in users[header]):
+            notes.append("src/%s:1: note: only src/%s includes it, so it is a *_priv.h" % (header, folder))
+    return notes
+
+
 def check_names(root, build):
     """{source file: names without the prefix} of what the objects of src define for the linker."""
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
@@ -123,17 +136,23 @@ def main():
     paths = listed.split("\n")
     headers = {os.path.basename(path) for path in paths if path.endswith(".h")}
     rows, findings = read_table(root)
-    notes, n = [], 0
+    notes, n, users = [], 0, {}
     for path in paths:
         full = os.path.join(root, path)
         if not path or not os.path.exists(full):
             continue
         with open(full, encoding="utf-8") as source:
-            found, noted = check_file(path, source.read().split("\n")[:-1], headers, rows)
+            lines = source.read().split("\n")[:-1]
+        found, noted = check_file(path, lines, headers, rows)
+        for line in lines:
+            included = re.match(r'#\s*include\s+"([^"]+)"', line)
+            if included:
+                users.setdefault(included.group(1), set()).add(path)
         findings += found
         notes += noted
         n += 1
     names = check_names(root, os.path.abspath(sys.argv[2])) if len(sys.argv) > 2 else {}
+    notes += check_private(users, rows)
     notes += ["%s:1: note: external names without hyp_: %s" % (path, " ".join(sorted(names[path]))) for path in sorted(names)]
     for line in notes + findings:
         print(line)

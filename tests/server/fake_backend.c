@@ -30,6 +30,7 @@ typedef struct fake {
     float vectors[MAX_SEQS][N_EMBD];
     hyp_token next[8192]; /* of each input of the last decode */
     size_t n_next;
+    char spelled[SCRIPT * 16], script[SCRIPT]; /* scratch of make_plan() */
     atomic_bool interrupted;
     uint32_t n_parallel, context;
 } fake;
@@ -243,11 +244,9 @@ static bool append(sequence *s, hyp_token token) {
 }
 
 static int choose(fake *f, const sequence *s, size_t index, hyp_err *err) {
-    HYP_AUTOFREE char *buf = malloc(SCRIPT * 16);
-    HYP_AUTOFREE char *out = malloc(SCRIPT);
     plan p;
-    if (buf == NULL || out == NULL || s->n > SCRIPT) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    make_plan(s, &p, buf, out);
+    if (s->n > SCRIPT) return hyp_err_set(err, HYP_ELIMIT, "more than %d tokens", SCRIPT);
+    make_plan(s, &p, f->spelled, f->script);
     sleep_us(p.delay_us);
     if (p.fail) return hyp_err_set(err, HYP_EIO, "a weight could not be read");
     f->next[index] = p.forever ? 'x' : p.done < p.n ? (unsigned char)p.text[p.done] : EOG;

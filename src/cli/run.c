@@ -202,6 +202,7 @@ static int answer_once(const hyp_args *args, hyp_engine *engine, const char *pro
         return r;
     }
     if (r == HYP_OK) r = make_conversation(args, prompt, &said, err);
+    if (r == HYP_OK) r = hyp_local_check(&local, said, err);
     if (r == HYP_OK && (job = hyp_local_chat(&local, said)) == NULL) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (r != HYP_OK) return r;
     if (hyp_session_warning(local.session) != NULL && !args->quiet)

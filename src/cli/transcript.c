@@ -12,19 +12,17 @@ enum { MAX_FILE_BYTES = 64 << 20 };
 int hyp_transcript_save(const hyp_conversation *c, const char *model, const char *path, hyp_err *err) {
     hyp_str messages HYP_CLEANUP(hyp_str_free) = {0};
     hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
-    hyp_conversation_write(c, NULL, &messages);
+    hyp_conversation_write(c, &messages);
     yyjson_doc *read = yyjson_read(messages.data != NULL ? messages.data : "", messages.length, 0);
-    yyjson_doc *tools = c->tools != NULL ? yyjson_read(c->tools, strlen(c->tools), 0) : NULL;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
     bool ok = yyjson_mut_obj_add_strcpy(doc, root, "model", model) &&
               yyjson_mut_obj_add_val(doc, root, "messages", yyjson_val_mut_copy(doc, yyjson_doc_get_root(read)));
-    if (tools != NULL)
-        ok = ok && yyjson_mut_obj_add_val(doc, root, "tools", yyjson_val_mut_copy(doc, yyjson_doc_get_root(tools)));
+    if (c->tools != NULL)
+        ok = ok && yyjson_mut_obj_add_val(doc, root, "tools", yyjson_val_mut_copy(doc, yyjson_doc_get_root(c->tools)));
     HYP_AUTOFREE char *json = ok ? yyjson_mut_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL) : NULL;
     yyjson_mut_doc_free(doc);
-    yyjson_doc_free(tools);
     yyjson_doc_free(read);
     if (json == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     hyp_str_puts(&text, json);
@@ -71,8 +69,7 @@ int hyp_transcript_load(const char *path, hyp_conversation **ret, hyp_err *err) 
     yyjson_doc *doc = yyjson_read(text, n, 0);
     r = read_conversation(yyjson_doc_get_root(doc), path, c, err);
     yyjson_doc_free(doc);
-    if (r == HYP_OK)
-        *ret = HYP_TAKE(c);
+    if (r == HYP_OK) *ret = HYP_TAKE(c);
     hyp_conversation_free(c);
     return r;
 }

@@ -113,7 +113,7 @@ void hyp_prompt_free(hyp_prompt *p) {
     if (p == NULL) return;
     free(p->tokens);
     free(p->grammar);
-    yyjson_doc_free(p->tools);
+    yyjson_doc_free(p->own_tools);
     free(p->tail);
     free(p);
 }

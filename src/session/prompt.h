@@ -18,7 +18,8 @@ typedef struct hyp_prompt {
     hyp_trigger triggers[HYP_PROMPT_MAX_TRIGGERS]; /* their strings are static */
     size_t n_triggers;
     hyp_output_format format; /* how the model marks reasoning and calls; none for raw text */
-    yyjson_doc *tools;        /* the request's, or NULL */
+    yyjson_val *tools;        /* those that may be called: the conversation's, or of `own_tools`; NULL: none */
+    yyjson_doc *own_tools;    /* or NULL */
     char *tail;               /* the rendered prompt's end, which may have opened the reasoning; or NULL */
 } hyp_prompt;
 

@@ -21,10 +21,9 @@ enum { N_CHANGES = 3 };
 
 static const char *const change_names[N_CHANGES] = {"1 GB more RAM", "twice the disk rate", "twice the processor"};
 
-/* The same machine with one thing better. */
+/* The same machine with one thing better; more RAM is the request's. */
 static hyp_hardware better(const hyp_hardware *from, size_t which) {
     hyp_hardware hw = *from;
-    if (which == 0) hw.ram_budget_bytes += 1000000000ull;
     if (which == 1) hw.disk_bytes_per_s *= 2, hw.disk_fault_bytes_per_s *= 2;
     if (which != 2) return hw;
     hw.memory_bytes_per_s *= 2, hw.node_s /= 2;
@@ -42,7 +41,7 @@ static void ask_what_if(const hyp_model *model, const hyp_machine *machine, cons
         hyp_hardware hw = better(&machine->hardware, i);
         hyp_plan_request r = *request;
         hyp_plan *plan = NULL;
-        r.ram_bytes = hw.ram_budget_bytes;
+        if (i == 0) r.ram_bytes += 1000000000ull;
         ret[i] = (change){.what = change_names[i]};
         if (hyp_plan_make(model, &hw, &r, &plan, NULL) != HYP_OK) continue;
         ret[i].decode_tok_per_s = plan->prediction.decode_tok_per_s;

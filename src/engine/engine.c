@@ -204,10 +204,10 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
 /* What the plan says of the engine. */
 static int take_setup(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
     const hyp_setup *setup = config->setup;
-    const bool disk_measured = setup->disk_source != HYP_PROFILE_DEFAULT;
-    e->hardware = setup->hardware;
+    const bool disk_measured = setup->machine.disk_source != HYP_PROFILE_DEFAULT;
+    e->hardware = setup->machine.hardware;
     e->plan = setup->plan;
-    e->info.rates_measured = disk_measured && setup->machine_source != HYP_PROFILE_DEFAULT;
+    e->info.rates_measured = disk_measured && setup->machine.machine_source != HYP_PROFILE_DEFAULT;
     e->may_fall_back = e->plan->request.mode == HYP_MODE_AUTO;
     if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
     e->info.mode = e->plan->mode;

@@ -4,19 +4,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/engine.h"
-#include "engine/runtime.h"
-#include "hw/memory.h"
 #include "stream/expert_uses.h"
 
 #include <stdlib.h>
 
-int hyp_setup_plan(const hyp_setup_options *options, const hyp_model *model, const hyp_hardware *hardware,
-                   hyp_plan **ret, hyp_err *err) {
-    HYP_AUTOFREE float *uses = options->no_memory ? NULL : hyp_uses_known(model);
+int hyp_setup_plan(const hyp_setup_options *options, const hyp_model *model, const hyp_machine *machine, hyp_plan **ret,
+                   hyp_err *err) {
+    HYP_AUTOFREE float *uses = options->no_memory || machine->imagined ? NULL : hyp_uses_known(model);
     hyp_plan_request request = options->wishes;
     request.expert_uses = uses; /* the plan keeps a copy */
     request.swa_full = hyp_engine_keeps_whole_windows();
-    int r = hyp_plan_make(model, hardware, &request, ret, err);
+    int r = hyp_plan_make(model, &machine->hardware, &request, ret, err);
     if (r != HYP_OK) return r;
     const hyp_plan *plan = *ret; /* NOLINT(clang-analyzer-core.NullDereference): hyp_plan_make() sets it */
     HYP_LOG(PLAN, INFO, "mode %s: %s", hyp_mode_name(plan->mode), plan->reason);
@@ -28,20 +26,9 @@ int hyp_setup_plan(const hyp_setup_options *options, const hyp_model *model, con
 }
 
 int hyp_setup_make(const hyp_setup_options *options, const hyp_model *model, hyp_setup *ret, hyp_err *err) {
-    hyp_setup setup = {0};
-    hyp_memory memory;
-    int r = hyp_runtime_start(err);
-    if (r == HYP_OK)
-        r = hyp_devices_machine(&options->devices, model, options->threads, &setup.hardware, &setup.machine_source,
-                                &setup.disk_source, err);
-    if (r == HYP_OK) r = hyp_memory_probe(&memory, err);
-    if (r != HYP_OK) return r;
-    /* Measuring takes seconds, and reaching servers may: what is free is looked at last. */
-    setup.hardware.ram_available_bytes = memory.available_bytes;
-    setup.hardware.ram_budget_bytes = hyp_memory_budget(&memory);
-    r = hyp_setup_plan(options, model, &setup.hardware, &setup.plan, err);
-    if (r == HYP_OK) *ret = setup;
-    return r;
+    ret->plan = NULL;
+    int r = hyp_machine_look(&options->machine, model, &ret->machine, err);
+    return r == HYP_OK ? hyp_setup_plan(options, model, &ret->machine, &ret->plan, err) : r;
 }
 
 void hyp_setup_clear(hyp_setup *setup) {

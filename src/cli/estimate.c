@@ -58,12 +58,12 @@ typedef struct packed_copy {
     hyp_sidecar_gain gain;
 } packed_copy;
 
-static int look_at_packed(const hyp_args *args, const hyp_model *model, const hyp_machine *machine, packed_copy *ret,
-                          hyp_err *err) {
+static int look_at_packed(const hyp_args *args, const hyp_model *model, const hyp_machine *machine,
+                          const hyp_plan *plan, packed_copy *ret, hyp_err *err) {
     hyp_sidecar *layout = NULL;
     hyp_err failure = HYP_ERR_NONE;
     hyp_sidecar_find(model, args->sidecar, &ret->look);
-    int r = hyp_sidecar_view_predict(args, model, machine, &layout, &ret->gain, &failure);
+    int r = hyp_sidecar_view_predict(args, model, machine, plan, &layout, &ret->gain, &failure);
     hyp_sidecar_free(layout);
     ret->possible = r == HYP_OK && ret->gain.streams;
     return r == HYP_ENOMEM ? hyp_err_pass(err, &failure) : HYP_OK;
@@ -139,7 +139,7 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     if (e == HYP_OK) ask_what_if(model, &machine, &plan->request, changes);
     HYP_AUTOFREE packed_copy *copy = calloc(1, sizeof *copy);
     if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory");
-    if (e == HYP_OK) e = look_at_packed(args, model, &machine, copy, err);
+    if (e == HYP_OK) e = look_at_packed(args, model, &machine, plan, copy, err);
     if (e == HYP_OK && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)
         e = print_json(model, &machine, plan, changes, copy, err);

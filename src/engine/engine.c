@@ -128,10 +128,11 @@ static bool on_node(struct ggml_tensor *node, bool ask, void *user) {
 
 static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t ubatch_tokens, hyp_err *err) {
     struct llama_context_params params = llama_context_default_params();
-    params.n_seq_max = HYP_MAX(config->n_parallel, 1u);
+    const hyp_plan_request *planned = &e->plan->request;
+    params.n_seq_max = planned->n_parallel;
     /* Embeddings of several texts are one batch, which one context's length bounds. */
-    params.kv_unified = config->embeddings;
-    params.n_ctx = config->context_tokens * (config->embeddings ? 1 : params.n_seq_max);
+    params.kv_unified = planned->shared_context;
+    params.n_ctx = planned->context_tokens * (planned->shared_context ? 1 : planned->n_parallel);
     params.n_ubatch = ubatch_tokens;
     params.n_batch = HYP_MAX(params.n_ubatch, 2048u);
     params.n_threads = params.n_threads_batch = e->info.threads;
@@ -265,9 +266,8 @@ static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *confi
 }
 
 static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
-    if (config->context_tokens == 0 || config->n_parallel > MAX_PARALLEL)
-        return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel",
-                           MAX_PARALLEL);
+    if (config->setup->plan->request.n_parallel > MAX_PARALLEL)
+        return hyp_err_set(err, HYP_EINVAL, "at most %d sequences run in parallel", MAX_PARALLEL);
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = take_setup(e, config, err);
     if (r == HYP_OK) r = check_wishes(e, config, err);

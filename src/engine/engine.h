@@ -17,12 +17,10 @@ typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, v
 
 typedef struct hyp_engine_config {
     const hyp_model *model;        /* opened by the caller, who keeps it alive as long as the engine */
-    const struct hyp_setup *setup; /* machine and finished plan (setup.h), which is obeyed: mode, placement, widest
-                                      batch. The caller's, who keeps it alive as long as the engine */
-    uint32_t context_tokens;       /* per sequence */
-    uint32_t n_parallel;           /* sequences; 0 = 1 */
+    const struct hyp_setup *setup; /* machine and finished plan (setup.h), which is obeyed: mode, placement, context,
+                                      sequences, widest batch. The caller's, who keeps it alive as long as the engine */
     int threads;                   /* 0 = one a core */
-    bool embeddings;               /* pooled embeddings instead of logits; the sequences then share context_tokens */
+    bool embeddings;               /* pooled embeddings instead of logits */
     hyp_policy_kind policy;        /* of eviction, when experts are streamed */
     bool no_prefetch;
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */

@@ -12,7 +12,8 @@ typedef struct hyp_plan_request {
     uint64_t ram_bytes;       /* 0: hardware->ram_budget_bytes */
     uint64_t vram_bytes;      /* of each device at most; 0: what is free less a headroom */
     uint32_t context_tokens;  /* per sequence; 0 = 4096 */
-    uint32_t n_parallel;      /* 0 = 1 */
+    uint32_t n_parallel;      /* sequences; 0 = 1 */
+    bool shared_context;      /* the sequences share context_tokens: of embeddings */
     uint32_t batch_tokens;    /* widest batch wanted; 0 = 512 */
     int kv_type_k, kv_type_v; /* enum ggml_type; 0 (which is F32) stands for F16 */
     bool swa_full;            /* the engine keeps full caches for sliding-window layers */

@@ -275,6 +275,25 @@ static void three_tiers_share_a_mixture_of_experts(void **state) {
     hyp_model_free(m);
 }
 
+/* Sequences with a context each take its memory each; those that share one take it once. */
+static void a_shared_context_is_paid_once(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(2000ull * MB);
+    hyp_plan *p[3] = {NULL};
+    const hyp_plan_request requests[3] = {{.context_tokens = 1024},
+                                          {.context_tokens = 1024, .n_parallel = 4},
+                                          {.context_tokens = 1024, .n_parallel = 4, .shared_context = true}};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hyp_plan_make(m, &hw, &requests[i], &p[i], NULL), HYP_OK);
+    assert_int_equal(p[1]->kv_bytes, 4 * p[0]->kv_bytes);
+    assert_int_equal(p[2]->kv_bytes, p[0]->kv_bytes);
+    assert_int_equal(p[2]->request.n_parallel, 4);
+    for (int i = 0; i < 3; i++)
+        hyp_plan_free(p[i]);
+    hyp_model_free(m);
+}
+
 static void tied_embeddings_are_pinned_once(void **state) {
     (void)state;
     test_shape tied = dense_shape;
@@ -400,6 +419,7 @@ int main(void) {
         cmocka_unit_test(unified_memory_counts_once),
         cmocka_unit_test(a_slow_network_keeps_layers_at_home),
         cmocka_unit_test(three_tiers_share_a_mixture_of_experts),
+        cmocka_unit_test(a_shared_context_is_paid_once),
         cmocka_unit_test(tied_embeddings_are_pinned_once),
         cmocka_unit_test(distinct_experts_follow_their_formula),
         cmocka_unit_test(a_run_as_planned_is_predicted_like_its_plan),

@@ -37,6 +37,7 @@ static hyp_plan_request make_request(const hyp_args *args) {
                               .ram_bytes = args->ram_bytes,
                               .vram_bytes = args->vram_bytes,
                               .context_tokens = (uint32_t)args->context_tokens,
+                              .n_parallel = (uint32_t)args->parallel,
                               .batch_tokens = (uint32_t)args->batch_tokens,
                               .prompt_tokens = (uint32_t)args->prompt_tokens,
                               .no_repack = args->no_repack};

@@ -305,6 +305,14 @@ void hyp_plan_free(hyp_plan *plan) {
     free(plan);
 }
 
+void hyp_plan_layer_bytes(const hyp_model *model, const hyp_plan *plan, uint32_t layer, uint64_t ret[HYP_N_TIERS]) {
+    memset(ret, 0, HYP_N_TIERS * sizeof *ret);
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        uint32_t of = model->tensors[i].layer < 0 ? plan->n_layers : (uint32_t)model->tensors[i].layer;
+        if (of == layer) ret[plan->tensor_tier[i]] += model->tensors[i].bytes;
+    }
+}
+
 const char *hyp_tier_name(hyp_tier tier) {
     static const char *const names[] = {"pinned in RAM", "RAM cache", "SSD",       "page cache", "device 0",
                                         "device 1",      "device 2",  "device 3",  "device 4",   "device 5",

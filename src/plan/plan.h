@@ -100,6 +100,10 @@ void hyp_plan_free(hyp_plan *plan);
 /* Bytes of weights that lie on devices: of other machines (`remote`), or of this one. Pure. */
 uint64_t hyp_plan_device_weights(const hyp_plan *plan, bool remote);
 
+/* Bytes of the weights of layer `layer` by tier; layer n_layers is what belongs to none: the output head and its like.
+ * Pure. */
+void hyp_plan_layer_bytes(const hyp_model *model, const hyp_plan *plan, uint32_t layer, uint64_t ret[HYP_N_TIERS]);
+
 /* One run of a plan, as it really came about: the engine learns what a context takes only when it has made one. */
 typedef struct hyp_plan_run {
     uint32_t prompt_tokens; /* 0: as planned */

@@ -204,7 +204,7 @@ static int make_stream(hyp_engine *e, const hyp_engine_config *config, void *con
 
 /* What the plan says of the engine. */
 static int take_setup(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
-    const hyp_setup *setup = config->setup;
+    const hyp_setup *setup = e->setup = config->setup;
     const bool disk_measured = setup->machine.disk_source != HYP_PROFILE_DEFAULT;
     e->hardware = setup->machine.hardware;
     e->plan = setup->plan;
@@ -238,10 +238,11 @@ static void free_context(hyp_engine *e) {
     hyp_process_trim_heap();
 }
 
-/* The context first, since only then it is known what it takes; should it leave too little for the frames (some
- * architectures' compute buffers are far larger than any formula), narrower batches need smaller ones. */
+/* The context first, since only then it is known what it takes (some architectures' compute buffers are far larger than
+ * any formula): should that leave less for the frames than planned, it is planned again, perhaps for narrower batches;
+ * and should it leave too little whatever the plan, still narrower ones need smaller buffers. */
 static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err) {
-    for (uint32_t ubatch = e->plan->ubatch_tokens;; ubatch /= 4) {
+    for (uint32_t ubatch = e->plan->ubatch_tokens;;) {
         hyp_err failure = HYP_ERR_NONE;
         /* Its buffers need not have been touched yet, so libllama's word counts, not what is resident. Address space it
          * reserves for graphs is a thousand times what it uses. Where it says nothing, and where a device's driver
@@ -253,8 +254,14 @@ static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *confi
         /* Beside the cache, which is cleared at once, what has grown are graphs; the first pass uses as much again. */
         uint64_t graphs = grown > heap + e->plan->kv_bytes ? grown - heap - e->plan->kv_bytes : 0;
         uint64_t taken = heap + buffers + 2 * graphs;
-        if (e->plan->n_gpu_layers > 0 || buffers == 0)
-            taken = e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes - STREAM_SLACK_BYTES;
+        const bool guessed = e->plan->n_gpu_layers > 0 || buffers == 0;
+        if (guessed) taken = e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes - STREAM_SLACK_BYTES;
+        if (r == HYP_OK && is_streaming(e) && !guessed && ubatch == e->plan->ubatch_tokens &&
+            hyp_engine_plan_again(e, taken + STREAM_SLACK_BYTES) && e->plan->ubatch_tokens < ubatch) {
+            free_context(e);
+            ubatch = e->plan->ubatch_tokens;
+            continue;
+        }
         if (r == HYP_OK && is_streaming(e)) r = make_stream(e, config, bases, taken, &failure);
         if (r == HYP_OK) return r;
         if (r != HYP_ENOMEM || ubatch < 16 || !is_streaming(e)) {
@@ -262,6 +269,7 @@ static int make_context_and_stream(hyp_engine *e, const hyp_engine_config *confi
             return r;
         }
         free_context(e);
+        ubatch /= 4;
     }
 }
 
@@ -323,6 +331,7 @@ void hyp_engine_close(hyp_engine *e) {
     if (e->llama != NULL) llama_model_free(e->llama);
     hyp_mirrors_close(&e->mirrors);
     hyp_offload_free(&e->offload);
+    hyp_plan_free(e->replanned);
     free(e);
 }
 

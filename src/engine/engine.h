@@ -76,8 +76,10 @@ const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
 bool hyp_engine_uses_sidecar(const hyp_engine *engine, const char **ret_path, const hyp_err **ret_why);
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
 
-/* Where it placed the weights; never changes. Any thread. */
+/* Where it placed the weights; never changes. Any thread. It is the plan that the engine was given, which
+ * hyp_engine_first_plan() returns, or the one that took its place when the context took more than that one expected. */
 const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
+const hyp_plan *hyp_engine_first_plan(const hyp_engine *engine);
 
 /* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was
  * opened: its plan, its batch width, its frames. Errors: HYP_ENOMEM. */

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 #include "engine/mirror.h"
 #include "engine/offload.h"
+#include "engine/setup.h"
 #include "stream/fallback.h"
 #include "stream/stream.h"
 
@@ -18,7 +19,9 @@ typedef struct engine_guard {
 struct hyp_engine {
     const hyp_model *model;
     hyp_hardware hardware;
-    const hyp_plan *plan; /* the setup's */
+    const hyp_setup *setup;
+    const hyp_plan *plan; /* the setup's; or `replanned`, where the context has outgrown that */
+    hyp_plan *replanned;
     hyp_offload offload;
     struct llama_model *llama;
     struct llama_context *ctx;
@@ -37,6 +40,14 @@ struct hyp_engine {
     atomic_bool interrupted;
     uint64_t read_bytes_at_open, major_faults_at_open;
 };
+
+/* --- replan.c: a context that takes more than planned --- */
+
+/* The context takes `taken_bytes` with all that is not frames. Where that leaves less for frames than the plan has
+ * given away, plan again with compute buffers as they are, in the same mode: true, and `e->plan` is another one,
+ * perhaps for narrower batches. False: the plan stands; also where no other is possible, and where devices hold a part
+ * of the model, which stays where it was loaded. Call it for a context of the plan's own width. */
+bool hyp_engine_plan_again(hyp_engine *e, uint64_t taken_bytes);
 
 /* --- sources.c: the model's copies on several disks --- */
 

@@ -45,9 +45,10 @@ static void log_plan(const hyp_model *model, const hyp_plan *plan) {
 
 int hyp_setup_plan(const hyp_setup_options *options, const hyp_model *model, const hyp_machine *machine, hyp_plan **ret,
                    hyp_err *err) {
-    HYP_AUTOFREE float *uses = options->no_memory || machine->imagined ? NULL : hyp_uses_known(model);
     hyp_plan_request request = options->wishes;
-    request.expert_uses = uses; /* the plan keeps a copy */
+    HYP_AUTOFREE float *uses = NULL; /* the plan keeps a copy */
+    if (request.expert_uses == NULL && !options->no_memory && !machine->imagined)
+        request.expert_uses = uses = hyp_uses_known(model);
     request.swa_full = hyp_engine_keeps_whole_windows();
     int r = hyp_plan_make(model, &machine->hardware, &request, ret, err);
     if (r == HYP_OK) log_plan(model, *ret);

@@ -4,7 +4,7 @@
 #include "plan/plan.h"
 
 typedef struct hyp_setup_options {
-    hyp_plan_request wishes; /* `swa_full` and `expert_uses` are filled in here */
+    hyp_plan_request wishes; /* `swa_full` is filled in here, and `expert_uses` where it is NULL */
     hyp_machine_wishes machine;
     bool no_memory; /* plan without what earlier runs learned of the model's routing */
 } hyp_setup_options;
@@ -15,9 +15,10 @@ typedef struct hyp_setup {
     hyp_plan *plan;
 } hyp_setup;
 
-/* Plan `model` on `machine`, whatever machine that is, as an engine would be run there: with what earlier runs learned
- * of the model's routing, unless the machine is imagined. `*ret` is freed with hyp_plan_free() and refers to none of
- * the inputs; its `expert_uses` tells whether that routing was known. Any thread. Errors: those of hyp_plan_make(). */
+/* Plan `model` on `machine`, whatever machine that is, as an engine would be run there: with the expert uses of the
+ * wishes, else with what earlier runs learned of the model's routing, unless the machine is imagined. `*ret` is freed
+ * with hyp_plan_free() and refers to none of the inputs; its `expert_uses` tells whether that routing was known. Any
+ * thread. Errors: those of hyp_plan_make(). */
 HYP_NODISCARD int hyp_setup_plan(const hyp_setup_options *options, const hyp_model *model, const hyp_machine *machine,
                                  hyp_plan **ret, hyp_err *err);
 

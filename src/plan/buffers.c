@@ -34,7 +34,8 @@ uint64_t hyp_cost_compute_bytes(const hyp_model *model, const hyp_plan_request *
     uint64_t masks = cells * t * 2;     /* 16-bit */
     uint64_t stream = embd * t * 4 * 6; /* the residual stream and what stands beside it */
     uint64_t widest_moment = HYP_MAX(HYP_MAX(logits, dense), HYP_MAX(experts, attention));
-    return widest_moment + masks + stream + ((uint64_t)2 << 20);
+    double estimate = (double)(widest_moment + masks + stream + ((uint64_t)2 << 20));
+    return (uint64_t)(request->compute_scale > 0 ? request->compute_scale * estimate : estimate);
 }
 
 static bool is_recurrent(const hyp_model *model) {

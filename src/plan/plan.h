@@ -17,6 +17,7 @@ typedef struct hyp_plan_request {
     uint32_t batch_tokens;    /* widest batch wanted; 0 = 512 */
     int kv_type_k, kv_type_v; /* enum ggml_type; 0 (which is F32) stands for F16 */
     bool swa_full;            /* the engine keeps full caches for sliding-window layers */
+    double compute_scale;     /* of compute buffers to their estimate, once a context has told; 0 = 1 */
     bool no_repack;           /* resident mode without repacked weights */
     uint32_t prompt_tokens;   /* for the time to the first token; 0 = 512 */
     uint32_t output_tokens;   /* for the length of the conversation; 0 = 256 */

@@ -20,6 +20,9 @@ MODELS = {
 WHERE = ("-c", "512", "-t", "1", "--device", "none")
 SHARES = (0.3, 0.8)  # of what streams, as frames: little, and nearly all
 PARALLEL = "3"
+# Many heads of latent attention: their buffers, for wide batches, are several times the estimate.
+OUTGROWS = ("--arch", "deepseek2", "--layers", "4", "--width", "256", "--heads", "64", "--experts", "32", "--used", "4", "--vocab", "1024",
+            "--q-rank", "64", "--kv-rank", "256")
 
 
 def estimate(model, *more):
@@ -84,6 +87,30 @@ class Plan(unittest.TestCase):
                         self.assertEqual(done["mode"], mode[1])
                     self.compare(before, done["placement"], whole=ram != ())
                     self.compare(estimate(model, *ram, "--parallel", PARALLEL)["placement"], served(model, *ram), whole=ram != ())
+
+    def test_a_context_that_outgrows_its_plan(self):
+        model = make_model("plan-outgrows", *OUTGROWS)
+        where = ("-c", "4096", "-b", "2048", "--mode", "experts")
+        wide = estimate(model, *where, "--ram", "2G")["plan"]
+        self.assertEqual(wide["batch_tokens"], 2048)
+        ram = ("--ram", str(wide["budget_bytes"] - wide["spare_bytes"]))  # all that was planned, and nothing more
+        go = ("-t", "1", "--device", "none", *where, "--prompt-tokens", "40", "-n", "4", "--temp", "0", "--no-memory", "--logits-digest")
+        before = estimate(model, *where, *ram)["placement"]
+        done = run_json(model, *go, *ram)
+        first, executed = done["first_plan"], done["placement"]
+        self.compare(before, first["placement"], whole=True)
+        self.assertGreater(first["compute_scale"], 1.5)
+        self.assertNotEqual(first["placement"], executed)
+        self.assertEqual((executed["mode"], executed["batch_tokens"]), ("experts", done["batch_tokens"]))
+        self.assertLess(done["batch_tokens"], 2048)
+        self.assertLessEqual(done["memory"]["peak_rss_bytes"], done["memory"]["budget_bytes"])
+        whole = run_json(model, *go, "--ram", "2G")
+        self.assertNotIn("first_plan", whole)
+        self.assertEqual(done["logits_digest"], whole["logits_digest"])
+        # Both are told in the log, too.
+        said = run("run", model, *go[:-1], *ram, "--log-level", "plan:info", timeout=600).stderr
+        self.assertIn("the context takes more than planned planned_bytes=", said)
+        self.assertEqual(len([line for line in said.split("\n") if " info plan: plan " in line]), 2)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 A case is MODEL[:MODE[:BUDGET]]: a GGUF file, resident (the default), experts or ffn, and --ram as a size ("3G") or as a share of
 the file ("60%"). The machine is profiled first, so that prediction and measurement are minutes apart; then every case runs once a
-round, in turns. Streaming modes read past the page cache. Each run prints its own prediction, made by the engine for its prompt,
+round, interleaved. Streaming modes read past the page cache. Each run prints its own prediction, made by the engine for its prompt,
 answer and frames as they were (`predicted` in `hypura run --json`). Prints a Markdown table: medians (min-max), and the error of
 the prediction. With --keep, runs are added to FILE and the table is of all that is there: a long list can be measured in parts.
 """

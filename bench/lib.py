@@ -83,7 +83,7 @@ def read_ahead_file(model):
 
 
 def read_ahead_kb(model):
-    """How much the model's drive reads ahead at a page fault, on which plain mmap's speed hangs; None where it is not told."""
+    """How much the model's drive reads ahead at a page fault, on which plain mmap's speed depends; None where it is not known."""
     try:
         with open(read_ahead_file(model)) as f:
             return int(f.read())

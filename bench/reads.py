@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One streamed model, several ways of reading it, in turns.
+"""One streamed model, several ways of reading it, interleaved.
 
   bench/reads.py MODEL --ram 900M [--mode ffn] [--runs 3] [--tokens 10] --way "threads: --io threads" --way "io_uring: --io io_uring" ...
 

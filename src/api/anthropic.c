@@ -10,7 +10,7 @@
 
 /* --- answers --- */
 
-/* What was found in memory is told apart from what was evaluated. */
+/* What was found in memory is counted apart from what was evaluated. */
 static void put_usage(hyp_json *j, const hyp_stats *stats) {
     hyp_json_key(j, "usage");
     hyp_json_open(j, '{');
@@ -255,16 +255,19 @@ static bool read_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
 
 static bool read_sampling(api *a, hyp_params *p) {
     hyp_fields *f = &a->f;
+    hyp_sampling_params *s = &p->sampling;
+    hyp_sampling_set_defaults(s, HYP_SAMPLING_OPENAI);
     p->num_predict = hyp_field_int(f, "max_tokens", 0);
-    p->temperature = hyp_field_real(f, "temperature", 1.0);
-    p->top_p = hyp_field_real(f, "top_p", 1.0);
-    p->top_k = hyp_field_int(f, "top_k", p->top_k);
+    s->temperature = hyp_field_real(f, "temperature", s->temperature);
+    s->top_p = hyp_field_real(f, "top_p", s->top_p);
+    int64_t top_k = hyp_field_int(f, "top_k", s->top_k);
     if (a->err.code != 0 || hyp_params_set_stop(p, hyp_field(f, "stop_sequences"), &a->err) != HYP_OK)
         return api_fail(a);
     if (p->num_predict < 1) return api_error(a, 400, "max_tokens: a positive number is required");
-    if (p->temperature < 0 || p->temperature > 2) return api_error(a, 400, "temperature must be between 0 and 2");
-    if (p->top_p < 0 || p->top_p > 1) return api_error(a, 400, "top_p must be between 0 and 1");
-    if (p->top_k < 0 || p->top_k > INT32_MAX) return api_error(a, 400, "top_k must not be negative");
+    if (s->temperature < 0 || s->temperature > 2) return api_error(a, 400, "temperature must be between 0 and 2");
+    if (s->top_p < 0 || s->top_p > 1) return api_error(a, 400, "top_p must be between 0 and 1");
+    if (top_k < 0 || top_k > INT_MAX) return api_error(a, 400, "top_k must not be negative");
+    s->top_k = (int)top_k;
     return true;
 }
 
@@ -293,12 +296,18 @@ static bool fill(api *a, gen *g) {
     return fill_conversation(a, g) && read_sampling(a, &g->job->params);
 }
 
-void anthropic_messages(hyp_request *r, void *server) {
+static void anthropic_messages(hyp_request *r, void *server) {
     static const gen_route route = {"MessagesRequest", "msg_", HYP_JOB_CHAT, fill, &ops};
     gen_handle(r, server, &route);
 }
 
-void anthropic_count_tokens(hyp_request *r, void *server) {
+static void anthropic_count_tokens(hyp_request *r, void *server) {
     static const gen_route route = {"CountTokensRequest", "", HYP_JOB_COUNT, fill_conversation, &count_ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route anthropic_routes[] = {
+    {"POST", "/v1/messages", anthropic_messages, false},
+    {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
+    {0},
+};

@@ -1,10 +1,13 @@
-/* api.c - reading requests and answering errors, for every codec. */
+/* api.c - the table of routes; reading requests and answering errors, for every codec. */
 #include "api/api_priv.h"
 
 #include "base/mem.h"
 
 #include <string.h>
 #include <sys/random.h>
+
+#define API_ROUTES_OF(file) file##_routes,
+const hyp_route *const api_routes[] = {API_ROUTE_FILES(API_ROUTES_OF) NULL};
 
 static const char *error_type(api_style style, int status) {
     if (status == 503 && style == STYLE_ANTHROPIC) return "overloaded_error";
@@ -46,6 +49,7 @@ bool api_error(api *a, int status, const char *format, ...) {
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     api_put_error(a->style, status, message, &body);
+    hyp_request_set_why(a->request, message);
     hyp_request_reply_str(a->request, status, a->style != STYLE_OLLAMA ? V1_JSON : API_JSON, &body);
     return false;
 }
@@ -81,6 +85,12 @@ void api_close(api *a) {
     hyp_entry_unref(a->entry);
 }
 
+void api_handle(hyp_request *request, hyp_server *server, const char *name, bool (*handle)(api *a)) {
+    api a;
+    if (api_open(&a, server, request, name)) handle(&a);
+    api_close(&a);
+}
+
 void api_reply(api *a, hyp_str *body) {
     hyp_request_reply_str(a->request, 200, a->style != STYLE_OLLAMA ? V1_JSON : API_JSON, body);
 }
@@ -99,7 +109,7 @@ hyp_job *api_new_job(api *a, hyp_job_kind kind) {
     if (a->err.code == 0) {
         int r = hyp_keep_alive_parse(hyp_field(&a->f, "keep_alive"), a->server->config.keep_alive_ns,
                                      &job->keep_alive_ns, &a->err);
-        (void)r; /* told by a->err */
+        (void)r; /* a->err has it */
     }
     if (a->err.code == 0) return job;
     api_error(a, status, "%s", a->err.message);
@@ -178,6 +188,7 @@ bool api_read_think(api *a, hyp_conversation *c) {
 void gen_new_id(const char *prefix, char *ret, size_t size) {
     unsigned char random[12];
     char hex[sizeof random * 2 + 1];
+    /* An id is no secret: without entropy it is a bad one, and the request goes on. */
     if (getentropy(random, sizeof random) != 0) memset(random, 0, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(hex + 2 * i, 3, "%02x", random[i]);

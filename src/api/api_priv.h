@@ -6,6 +6,7 @@
 #include "api/server.h"
 #include "base/times.h"
 #include "http/http.h"
+#include "registry/registry.h"
 #include "session/job.h"
 #include "session/scheduler.h"
 
@@ -51,6 +52,9 @@ bool api_open(api *a, hyp_server *server, hyp_request *request, const char *name
 /* Find the model that the body names in `model` or else `name`. False: answered. */
 bool api_find_model(api *a);
 void api_close(api *a);
+/* The three together: open, let `handle` answer, close. What `handle` returns is not asked for: it is there for
+ * `return api_error(...)`. HTTP thread. */
+void api_handle(hyp_request *request, hyp_server *server, const char *name, bool (*handle)(api *a));
 
 /* Answer 200 with what was written. */
 void api_reply(api *a, hyp_str *body);
@@ -118,8 +122,6 @@ struct gen {
 
 /* Submit `job` (taken) and let the request be answered by `ops`. False: answered with an error already. */
 bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream);
-/* The object just made, for a codec's own fields; valid until the handler returns. */
-gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream);
 
 /* A route that does nothing but turn its body into a job, and the job's events into an answer. */
 typedef struct gen_route {
@@ -138,54 +140,43 @@ void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route);
 void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret);
 void gen_end_event(hyp_json *j);
 
-/* Ollama's closing fields: durations and counts, those that are 0 left out. */
-void gen_put_stats(hyp_json *j, const hyp_stats *stats);
-/* "logprobs": [...] in Ollama's form, of one event or of all that were kept. */
+/* A list of logprobs, of one event or of all that were kept. */
 void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
 bool gen_has_logprobs(const hyp_event *events);
 /* "tool_calls": [...] of one event or of all that were kept, each written by `put`; left out when there is none. */
 void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call));
-/* The end of an object of Ollama's: done and why, with the context and the counts; logprobs, the bracket, and in a
- * stream the end of the line. */
-void gen_put_done(hyp_json *j, const hyp_event *event);
-void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all);
-
 /* "prefix" and 24 random hex digits. */
 void gen_new_id(const char *prefix, char *ret, size_t size);
 
-/* --- model descriptions (modelinfo.c) --- */
+/* --- model descriptions (model_info.c) --- */
 void modelinfo_put_details(hyp_json *j, const hyp_entry *entry, const hyp_server *server);
 void modelinfo_put_capabilities(hyp_json *j, unsigned capabilities);
+/* Answer with every model that is known, each written by `put`, in the list that the protocol has for them. */
+void modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, const hyp_server *server));
 /* The whole /api/show object. */
 HYP_NODISCARD int modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbose, hyp_str *out,
                                  hyp_err *err);
 
-/* --- handlers, one codec a file --- */
-void ollama_root(hyp_request *r, void *server);
-void ollama_version(hyp_request *r, void *server);
-void ollama_tags(hyp_request *r, void *server);
-void ollama_ps(hyp_request *r, void *server);
-void ollama_show(hyp_request *r, void *server);
-void ollama_status(hyp_request *r, void *server);
-void ollama_me(hyp_request *r, void *server);
-void ollama_generate(hyp_request *r, void *server);
-void ollama_chat(hyp_request *r, void *server);
-void ollama_embed(hyp_request *r, void *server);
-void ollama_embeddings(hyp_request *r, void *server);
-void ollama_pull(hyp_request *r, void *server);
-void ollama_push(hyp_request *r, void *server);
-void ollama_copy(hyp_request *r, void *server);
-void ollama_delete(hyp_request *r, void *server);
-void ollama_create(hyp_request *r, void *server);
-void ollama_blobs(hyp_request *r, void *server);
-void anthropic_messages(hyp_request *r, void *server);
-void anthropic_count_tokens(hyp_request *r, void *server);
-void openai_models(hyp_request *r, void *server);
-void openai_model(hyp_request *r, void *server);
-void openai_chat(hyp_request *r, void *server);
-void openai_completions(hyp_request *r, void *server);
-void openai_embeddings(hyp_request *r, void *server);
-void openai_responses(hyp_request *r, void *server);
-void metrics_get(hyp_request *r, void *server);
-void ui_get(hyp_request *r, void *server);
-void ui_state(hyp_request *r, void *server);
+/* --- routes --- */
+
+/* The files that answer routes. Each exports them as FILE_routes, ended by a row without a path; a new file is one line
+ * here, and a new route of a file one row of its own. */
+#define API_ROUTE_FILES(X)                                                                                             \
+    X(anthropic)                                                                                                       \
+    X(metrics)                                                                                                         \
+    X(ollama_chat)                                                                                                     \
+    X(ollama_embed)                                                                                                    \
+    X(ollama_generate)                                                                                                 \
+    X(ollama_manage)                                                                                                   \
+    X(ollama_models)                                                                                                   \
+    X(openai_chat)                                                                                                     \
+    X(openai_completions)                                                                                              \
+    X(openai_embeddings)                                                                                               \
+    X(openai_models)                                                                                                   \
+    X(openai_responses)                                                                                                \
+    X(ui)
+#define API_DECLARE_ROUTES(file) extern const hyp_route file##_routes[];
+API_ROUTE_FILES(API_DECLARE_ROUTES)
+
+/* All of them, ended by NULL; what hyp_http_config wants. Handlers get the hyp_server as their context. */
+extern const hyp_route *const api_routes[];

@@ -23,9 +23,16 @@ static void gather(gen *g, hyp_event *event) {
         hyp_event_free(event);
 }
 
+/* Clients look for Ollama's words where they know them. */
+static const char *message_of(const hyp_event *event) {
+    if (event->error != NULL && event->error->code == HYP_ETOOLONG)
+        return "the prompt is longer than the context length currently available to the model";
+    return event->message != NULL ? event->message : "out of memory";
+}
+
 static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_str *out) {
-    const char *message = event->message != NULL ? event->message : "out of memory";
-    if (!g->started) head->status = event->status;
+    const char *message = message_of(event);
+    if (!g->started) head->status = event->status; /* later it is sent: the error can only stand in the stream */
     api_style style = g->ops->style;
     bool events = g->started && style != STYLE_OLLAMA; /* within a stream of server-sent events */
     if (!g->started) head->content_type = style != STYLE_OLLAMA ? V1_JSON : API_JSON;
@@ -43,6 +50,8 @@ static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_
  * that an error which comes later finds the status sent. */
 static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
     int64_t now = hyp_mono_ns();
+    /* Half the time: the watching thread, which wakes silent requests, has a clock of its own, and being woken a moment
+     * too early must not cost a whole turn. */
     if (!g->stream || (double)(now - g->last_sign_ns) < g->server->config.sign_of_life_s * 0.5e9) return false;
     if (!g->started) head->content_type = g->ops->stream_type;
     if (g->ops->style != STYLE_OLLAMA)
@@ -54,18 +63,6 @@ static bool sign_of_life(gen *g, hyp_reply_head *head, hyp_str *out) {
     return true;
 }
 
-static hyp_log_field text_field(const char *name, const char *text) {
-    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_TEXT, .text = text};
-}
-
-static hyp_log_field int_field(const char *name, int64_t value) {
-    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_INT, .integer = value};
-}
-
-static hyp_log_field real_field(const char *name, double value) {
-    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_REAL, .real = value};
-}
-
 /* The line that an answered request leaves, once. `why`: how it ended; `stats` NULL: it came to no answer. Never a word
  * of what was asked or answered. */
 static void log_end(gen *g, int status, const char *why, const char *error, const hyp_stats *stats) {
@@ -73,19 +70,20 @@ static void log_end(gen *g, int status, const char *why, const char *error, cons
     g->logged = true;
     if (!HYP_LOG_ON(SESSION, INFO)) return;
     double total_s = (double)(hyp_mono_ns() - g->job->created_ns) * 1e-9;
-    hyp_log_field fields[10] = {text_field("route", hyp_request_path(g->request)), text_field("model", g->job->model),
-                                int_field("status", status), text_field("end", why), real_field("total_s", total_s)};
+    hyp_log_field fields[10] = {hyp_log_text("route", hyp_request_path(g->request)),
+                                hyp_log_text("model", g->job->model), hyp_log_int("status", status),
+                                hyp_log_text("end", why), hyp_log_real("total_s", total_s)};
     size_t n = 5;
-    if (error != NULL) fields[n++] = text_field("error", error);
+    if (error != NULL) fields[n++] = hyp_log_text("error", error);
     if (stats != NULL) {
-        fields[n++] = int_field("prompt_tokens", stats->n_prompt);
-        fields[n++] = int_field("reused_tokens", stats->n_cached);
-        fields[n++] = int_field("output_tokens", stats->n_eval);
+        fields[n++] = hyp_log_int("prompt_tokens", stats->n_prompt);
+        fields[n++] = hyp_log_int("reused_tokens", stats->n_cached);
+        fields[n++] = hyp_log_int("output_tokens", stats->n_eval);
     }
     if (stats != NULL && stats->n_eval > 0) {
         /* The answer's clock starts with its first token. */
-        fields[n++] = real_field("first_token_s", (double)(stats->total_ns - stats->eval_ns) * 1e-9);
-        fields[n++] = real_field("tok_per_s", (double)stats->n_eval / ((double)HYP_MAX(stats->eval_ns, 1) * 1e-9));
+        fields[n++] = hyp_log_real("first_token_s", (double)(stats->total_ns - stats->eval_ns) * 1e-9);
+        fields[n++] = hyp_log_real("tok_per_s", (double)stats->n_eval / ((double)HYP_MAX(stats->eval_ns, 1) * 1e-9));
     }
     hyp_log_event(HYP_LOG_SESSION, HYP_LOG_INFO, "request", fields, n);
 }
@@ -116,8 +114,8 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
             if (g->content.failed || g->thinking.failed) out->failed = true;
             return HYP_PULL_END;
         }
-        if (event->kind == HYP_EVENT_BEGIN) {
-            g->begun = event->stats;
+        if (event->kind == HYP_EVENT_BEGIN || event->kind == HYP_EVENT_PROMPT) {
+            if (event->kind == HYP_EVENT_BEGIN) g->begun = event->stats;
             hyp_event_free(event);
             continue;
         }
@@ -128,7 +126,7 @@ static hyp_pull pull(void *source, hyp_reply_head *head, hyp_str *out) {
         }
         g->ops->chunk(g, event, out);
         hyp_event_free(event);
-        if (out->length == 0) continue;
+        if (out->length == 0) continue; /* not every protocol has something to say of every event */
         g->started = g->spoke = true;
         g->last_sign_ns = hyp_mono_ns();
         return HYP_PULL_MORE;
@@ -141,7 +139,8 @@ static void gone(void *source) {
 
 static void detach(void *source) {
     gen *g = source;
-    log_end(g, 499, "cancelled", NULL, NULL);
+    log_end(g, 499, "cancelled", NULL, NULL); /* unless it ended before: then that is logged */
+    /* The way back first: the request is freed after this, and cancelling is an event like any other. */
     hyp_job_set_notify(g->job, false, NULL, NULL);
     hyp_job_cancel(g->job); /* when it has ended, nothing happens */
     hyp_job_unref(g->job);
@@ -182,6 +181,8 @@ static gen *new_gen(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
 
 /* Takes `g`. False: answered. */
 static bool submit(api *a, gen *g) {
+    /* Before it is submitted: the compute thread may push the first event at once. A wake-up that comes before the
+     * reply is deferred is remembered by the request. */
     hyp_job_set_notify(g->job, g->stream, notify, a->request);
     hyp_err err = HYP_ERR_NONE;
     int status = 503;
@@ -194,13 +195,9 @@ static bool submit(api *a, gen *g) {
     return true;
 }
 
-gen *gen_start_with(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
-    gen *g = new_gen(a, job, ops, stream);
-    return g != NULL && submit(a, g) ? g : NULL;
-}
-
 bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
-    return gen_start_with(a, job, ops, stream) != NULL;
+    gen *g = new_gen(a, job, ops, stream);
+    return g != NULL && submit(a, g);
 }
 
 void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
@@ -230,17 +227,6 @@ void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret) {
 void gen_end_event(hyp_json *j) {
     hyp_json_close(j, '}');
     hyp_str_puts(j->out, "\n\n");
-}
-
-void gen_put_stats(hyp_json *j, const hyp_stats *stats) {
-    const struct {
-        const char *key;
-        int64_t value;
-    } rows[] = {{"total_duration", stats->total_ns},    {"load_duration", stats->load_ns},
-                {"prompt_eval_count", stats->n_prompt}, {"prompt_eval_duration", stats->prompt_ns},
-                {"eval_count", stats->n_eval},          {"eval_duration", stats->eval_ns}};
-    for (size_t i = 0; i < HYP_ARRAY_LEN(rows); i++)
-        if (rows[i].value != 0) hyp_json_kv_int(j, rows[i].key, rows[i].value);
 }
 
 static void put_logprob(hyp_json *j, const hyp_logprob *p) {
@@ -289,26 +275,4 @@ void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(h
         any = true;
     }
     if (any) hyp_json_close(j, ']');
-}
-
-void gen_put_done(hyp_json *j, const hyp_event *event) {
-    hyp_json_kv_bool(j, "done", true);
-    hyp_json_kv_str(j, "done_reason", event->reason);
-    if (event->n_context > 0) {
-        hyp_json_key(j, "context");
-        hyp_json_open(j, '[');
-        for (size_t i = 0; i < event->n_context; i++)
-            hyp_json_int(j, event->context[i]);
-        hyp_json_close(j, ']');
-    }
-    if (strcmp(event->reason, "load") != 0 && strcmp(event->reason, "unload") != 0) gen_put_stats(j, &event->stats);
-}
-
-void gen_close_line(const gen *g, hyp_json *j, const hyp_event *events, bool all) {
-    if (gen_has_logprobs(events)) {
-        hyp_json_key(j, "logprobs");
-        gen_put_logprobs(j, events, all);
-    }
-    hyp_json_close(j, '}');
-    if (g->stream) hyp_str_puts(j->out, "\n");
 }

@@ -65,7 +65,7 @@ static void put_engine(const hyp_scheduler_stats *s, hyp_str *out) {
     put(out, rows, HYP_ARRAY_LEN(rows));
 }
 
-void metrics_get(hyp_request *r, void *context) {
+static void metrics_get(hyp_request *r, void *context) {
     hyp_server *server = context;
     hyp_scheduler_stats s;
     hyp_str out = {0};
@@ -76,7 +76,7 @@ void metrics_get(hyp_request *r, void *context) {
 }
 
 /* What the page polls: counters to take differences of, and where the weights are. */
-void ui_state(hyp_request *r, void *context) {
+static void ui_state(hyp_request *r, void *context) {
     hyp_server *server = context;
     hyp_scheduler_stats s;
     hyp_scheduler_get_stats(server->scheduler, &s);
@@ -110,7 +110,10 @@ void ui_state(hyp_request *r, void *context) {
     size_t n = hyp_scheduler_loaded(server->scheduler, loaded);
     const char *mode = NULL, *model = NULL;
     for (size_t i = 0; i < n; i++)
-        if (!loaded[i].embeddings) mode = hyp_mode_name(loaded[i].mode), model = loaded[i].entry->display;
+        if (!loaded[i].embeddings) {
+            mode = hyp_mode_name(loaded[i].mode);
+            model = loaded[i].entry->display;
+        }
     hyp_json_kv_str(&j, "mode", mode);
     hyp_json_kv_str(&j, "model", model);
     for (size_t i = 0; i < n; i++)
@@ -118,3 +121,9 @@ void ui_state(hyp_request *r, void *context) {
     hyp_json_close(&j, '}');
     hyp_request_reply_str(r, 200, API_JSON, &out);
 }
+
+const hyp_route metrics_routes[] = {
+    {"GET HEAD", "/metrics", metrics_get, false},
+    {"GET HEAD", "/ui/state", ui_state, false},
+    {0},
+};

@@ -1,4 +1,5 @@
-/* model_info.c - a model told to clients: details, capabilities, and /api/show with the GGUF's own key-values. */
+/* model_info.c - what clients are shown of a model: details, capabilities, and /api/show with the GGUF's own
+ * key-values. */
 #include "api/api_priv.h"
 #include "base/mem.h"
 
@@ -50,6 +51,27 @@ void modelinfo_put_capabilities(hyp_json *j, unsigned capabilities) {
     for (size_t i = 0; i < HYP_ARRAY_LEN(words); i++)
         if ((capabilities & words[i].bit) != 0) hyp_json_str(j, words[i].word);
     hyp_json_close(j, ']');
+}
+
+void modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, const hyp_server *server)) {
+    hyp_entry **list = NULL;
+    size_t n = 0;
+    if (hyp_registry_list(a->server->registry, &list, &n, &a->err) != HYP_OK) {
+        api_fail(a);
+        return;
+    }
+    hyp_str out = {0};
+    hyp_json j = {&out, false};
+    hyp_json_open(&j, '{');
+    if (a->style == STYLE_OPENAI) hyp_json_kv_str(&j, "object", "list");
+    hyp_json_key(&j, a->style == STYLE_OPENAI ? "data" : "models");
+    hyp_json_open(&j, '[');
+    for (size_t i = 0; i < n; i++)
+        put(&j, list[i], a->server);
+    hyp_json_close(&j, ']');
+    hyp_json_close(&j, '}');
+    hyp_registry_free_list(list, n);
+    api_reply(a, &out);
 }
 
 static void put_scalar(hyp_json *j, enum gguf_type type, const void *data, size_t i) {

@@ -1,20 +1,15 @@
 /* ollama_chat.c - POST /api/chat. */
-#include "api/api_priv.h"
+#include "api/ollama_priv.h"
 #include "base/mem.h"
 
 #include <string.h>
 
-/* {"model":..,"created_at":..,"message":{"role":"assistant","content":... and leave the message open. */
-static void head(gen *g, hyp_json *j, const char *content, size_t n) {
-    char now[HYP_TIMESTAMP_SIZE];
-    hyp_json_open(j, '{');
-    hyp_json_kv_str(j, "model", g->job->model);
-    hyp_json_kv_str(j, "created_at", hyp_timestamp(hyp_wall_ns(), now));
+/* The frame, and a message that is left open. */
+static void begin_message(const gen *g, hyp_json *j) {
+    ollama_begin_line(g, j);
     hyp_json_key(j, "message");
     hyp_json_open(j, '{');
     hyp_json_kv_str(j, "role", "assistant");
-    hyp_json_key(j, "content");
-    hyp_json_strn(j, content, n);
 }
 
 static void put_call(hyp_json *j, const hyp_event *event) {
@@ -32,23 +27,22 @@ static void put_call(hyp_json *j, const hyp_event *event) {
 
 static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j = {out, false};
-    const char *text = event->content != NULL ? event->content : "";
-    head(g, &j, text, strlen(text));
-    if (event->thinking != NULL) hyp_json_kv_str(&j, "thinking", event->thinking);
+    begin_message(g, &j);
+    ollama_put_text(&j, "content", event->content, event->thinking);
     gen_put_calls(&j, event, false, put_call);
     hyp_json_close(&j, '}');
     hyp_json_kv_bool(&j, "done", false);
-    gen_close_line(g, &j, event, false);
+    ollama_end_line(g, &j, event, false);
 }
 
 static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j = {out, false};
-    head(g, &j, g->content.length > 0 ? g->content.data : "", g->content.length);
-    if (g->thinking.length > 0) hyp_json_kv_str(&j, "thinking", g->thinking.data);
+    begin_message(g, &j);
+    ollama_put_gathered(&j, "content", g);
     gen_put_calls(&j, g->kept, true, put_call);
     hyp_json_close(&j, '}');
-    gen_put_done(&j, event);
-    gen_close_line(g, &j, g->kept, true);
+    ollama_put_done(&j, event);
+    ollama_end_line(g, &j, g->kept, true);
 }
 
 static const gen_ops ops = {
@@ -91,7 +85,7 @@ static bool handle(api *a) {
     hyp_job *job = api_new_job(a, HYP_JOB_CHAT);
     if (job == NULL) return false;
     if (yyjson_arr_size(messages) == 0)
-        job->kind = hyp_field(f, "keep_alive") != NULL && job->keep_alive_ns == 0 ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
+        job->kind = ollama_wants_unload(a, job) ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
     else if (!fill(a, job, messages)) {
         hyp_job_unref(job);
         return false;
@@ -99,8 +93,11 @@ static bool handle(api *a) {
     return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_CHAT);
 }
 
-void ollama_chat(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "ChatRequest")) handle(&a);
-    api_close(&a);
+static void ollama_chat(hyp_request *r, void *server) {
+    api_handle(r, server, "ChatRequest", handle);
 }
+
+const hyp_route ollama_chat_routes[] = {
+    {"POST", "/api/chat", ollama_chat, false},
+    {0},
+};

@@ -1,5 +1,6 @@
 /* ollama_embed.c - POST /api/embed and the older /api/embeddings. */
 #include "api/embed_priv.h"
+#include "api/ollama_priv.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -16,16 +17,6 @@ size_t embed_normalise(float *vector, size_t n, int64_t dimensions) {
     for (size_t i = 0; i < n; i++)
         vector[i] = (float)((double)vector[i] * scale);
     return n;
-}
-
-hyp_job *embed_new_job(api *a) {
-    hyp_job *job = api_new_job(a, HYP_JOB_EMBED);
-    if (job == NULL) return NULL;
-    job->truncate = hyp_field_bool(&a->f, "truncate", true);
-    if (a->err.code == 0) return job;
-    api_fail(a);
-    hyp_job_unref(job);
-    return NULL;
 }
 
 static bool add_input(api *a, hyp_job *job, yyjson_val *text) {
@@ -67,7 +58,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     for (const hyp_event *e = g->kept; e != NULL; e = e->next)
         put_vector(&j, e->embedding, embed_normalise(e->embedding, e->n_embedding, g->dimensions));
     hyp_json_close(&j, ']');
-    gen_put_stats(&j, &event->stats);
+    ollama_put_stats(&j, &event->stats);
     hyp_json_close(&j, '}');
 }
 
@@ -83,29 +74,37 @@ static void done_old(gen *g, const hyp_event *event, hyp_str *out) {
 static const gen_ops ops = {.whole = done, .plain_type = API_JSON, .style = STYLE_OLLAMA},
                      old_ops = {.whole = done_old, .plain_type = API_JSON, .style = STYLE_OLLAMA};
 
-static void embed(hyp_request *r, void *server, const char *name, const char *field, const gen_ops *how) {
-    api a;
-    if (api_open(&a, server, r, name) && api_find_model(&a)) {
-        hyp_job *job = embed_new_job(&a);
-        int64_t dimensions = hyp_field_int(&a.f, "dimensions", 0);
-        if (job != NULL && !embed_read_inputs(&a, job, hyp_field(&a.f, field)))
-            hyp_job_unref(job);
-        else if (job != NULL) {
-            if (job->n_inputs == 0 && hyp_field(&a.f, "keep_alive") != NULL && job->keep_alive_ns == 0)
-                job->kind = HYP_JOB_UNLOAD;
-            else if (job->n_inputs == 0)
-                job->kind = HYP_JOB_LOAD;
-            gen *g = gen_start_with(&a, job, how, false);
-            if (g != NULL) g->dimensions = dimensions;
-        }
-    }
-    api_close(&a);
+/* Without inputs the model is loaded or unloaded. */
+static bool fill(api *a, gen *g, const char *inputs) {
+    hyp_job *job = g->job;
+    job->truncate = hyp_field_bool(&a->f, "truncate", true);
+    if (a->err.code != 0) return api_fail(a);
+    g->dimensions = hyp_field_int(&a->f, "dimensions", 0);
+    if (!embed_read_inputs(a, job, hyp_field(&a->f, inputs))) return false;
+    if (job->n_inputs == 0) job->kind = ollama_wants_unload(a, job) ? HYP_JOB_UNLOAD : HYP_JOB_LOAD;
+    return true;
 }
 
-void ollama_embed(hyp_request *r, void *server) {
-    embed(r, server, "EmbedRequest", "input", &ops);
+static bool fill_new(api *a, gen *g) {
+    return fill(a, g, "input");
 }
 
-void ollama_embeddings(hyp_request *r, void *server) {
-    embed(r, server, "EmbeddingRequest", "prompt", &old_ops);
+static bool fill_old(api *a, gen *g) {
+    return fill(a, g, "prompt");
 }
+
+static void ollama_embed(hyp_request *r, void *server) {
+    static const gen_route route = {"EmbedRequest", "", HYP_JOB_EMBED, fill_new, &ops};
+    gen_handle(r, server, &route);
+}
+
+static void ollama_embeddings(hyp_request *r, void *server) {
+    static const gen_route route = {"EmbeddingRequest", "", HYP_JOB_EMBED, fill_old, &old_ops};
+    gen_handle(r, server, &route);
+}
+
+const hyp_route ollama_embed_routes[] = {
+    {"POST", "/api/embed", ollama_embed, false},
+    {"POST", "/api/embeddings", ollama_embeddings, false},
+    {0},
+};

@@ -1,35 +1,25 @@
 /* ollama_generate.c - POST /api/generate. */
-#include "api/api_priv.h"
+#include "api/ollama_priv.h"
 #include "base/mem.h"
 #include "registry/gotemplate.h"
 
 #include <string.h>
 
-static void head(gen *g, hyp_json *j, const char *response, size_t n) {
-    char now[HYP_TIMESTAMP_SIZE];
-    hyp_json_open(j, '{');
-    hyp_json_kv_str(j, "model", g->job->model);
-    hyp_json_kv_str(j, "created_at", hyp_timestamp(hyp_wall_ns(), now));
-    hyp_json_key(j, "response");
-    hyp_json_strn(j, response, n);
-}
-
 static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
     if (event->kind != HYP_EVENT_DELTA) return;
     hyp_json j = {out, false};
-    const char *text = event->content != NULL ? event->content : "";
-    head(g, &j, text, strlen(text));
-    if (event->thinking != NULL) hyp_json_kv_str(&j, "thinking", event->thinking);
+    ollama_begin_line(g, &j);
+    ollama_put_text(&j, "response", event->content, event->thinking);
     hyp_json_kv_bool(&j, "done", false);
-    gen_close_line(g, &j, event, false);
+    ollama_end_line(g, &j, event, false);
 }
 
 static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j = {out, false};
-    head(g, &j, g->content.length > 0 ? g->content.data : "", g->content.length);
-    if (g->thinking.length > 0) hyp_json_kv_str(&j, "thinking", g->thinking.data);
-    gen_put_done(&j, event);
-    gen_close_line(g, &j, g->kept, true);
+    ollama_begin_line(g, &j);
+    ollama_put_gathered(&j, "response", g);
+    ollama_put_done(&j, event);
+    ollama_end_line(g, &j, g->kept, true);
 }
 
 static const gen_ops ops = {
@@ -116,10 +106,9 @@ static bool handle(api *a) {
     hyp_job *job = api_new_job(a, HYP_JOB_GENERATE);
     if (job == NULL) return false;
     bool empty = prompt[0] == '\0' && hyp_field_str(f, "suffix", "")[0] == '\0';
-    bool unload = empty && hyp_field(f, "keep_alive") != NULL && job->keep_alive_ns == 0;
     bool extras = hyp_field_str(f, "template", "")[0] != '\0' || hyp_field_str(f, "system", "")[0] != '\0' ||
                   yyjson_arr_size(hyp_field(f, "context")) > 0;
-    if (unload)
+    if (empty && ollama_wants_unload(a, job))
         job->kind = HYP_JOB_UNLOAD;
     else if (raw && extras) {
         hyp_job_unref(job);
@@ -136,8 +125,11 @@ static bool handle(api *a) {
     return gen_start(a, job, &ops, stream && job->kind == HYP_JOB_GENERATE);
 }
 
-void ollama_generate(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "GenerateRequest")) handle(&a);
-    api_close(&a);
+static void ollama_generate(hyp_request *r, void *server) {
+    api_handle(r, server, "GenerateRequest", handle);
 }
+
+const hyp_route ollama_generate_routes[] = {
+    {"POST", "/api/generate", ollama_generate, false},
+    {0},
+};

@@ -5,13 +5,10 @@
 
 #include <string.h>
 
-/* {"status":...} lines, or with "stream":false only the last. */
-static void reply_statuses(api *a, const char *const *statuses, size_t n) {
+/* {"status":...} lines, or with "stream":false only the last. False: it was an error. */
+static bool reply_statuses(api *a, const char *const *statuses, size_t n) {
     bool stream = hyp_field_bool(&a->f, "stream", true);
-    if (a->err.code != 0) {
-        api_fail(a);
-        return;
-    }
+    if (a->err.code != 0) return api_fail(a);
     hyp_str out = {0};
     for (size_t i = stream ? 0 : n - 1; i < n; i++) {
         hyp_json j = {&out, false};
@@ -21,11 +18,12 @@ static void reply_statuses(api *a, const char *const *statuses, size_t n) {
         if (stream) hyp_str_puts(&out, "\n");
     }
     hyp_request_reply_str(a->request, 200, stream ? NDJSON : API_JSON, &out);
+    return true;
 }
 
-static void reply_success(api *a) {
+static bool reply_success(api *a) {
     static const char *const success[] = {"success"};
-    reply_statuses(a, success, 1);
+    return reply_statuses(a, success, 1);
 }
 
 /* The model's name, in `model` or `name`. False: answered. */
@@ -39,25 +37,25 @@ static bool read_name(api *a) {
     return true;
 }
 
-void ollama_pull(hyp_request *r, void *server) {
+static bool pull(api *a) {
     static const char *const statuses[] = {"pulling manifest", "success"};
-    api a;
-    if (api_open(&a, server, r, "PullRequest") && read_name(&a)) {
-        hyp_err why = HYP_ERR_NONE;
-        if (hyp_registry_find(a.server->registry, a.model, &a.entry, &why) == HYP_OK)
-            reply_statuses(&a, statuses, HYP_ARRAY_LEN(statuses));
-        else
-            api_error(&a, 500, "pull model manifest: file does not exist");
-    }
-    api_close(&a);
+    hyp_err why = HYP_ERR_NONE;
+    if (!read_name(a)) return false;
+    if (hyp_registry_find(a->server->registry, a->model, &a->entry, &why) != HYP_OK)
+        return api_error(a, 500, "pull model manifest: file does not exist");
+    return reply_statuses(a, statuses, HYP_ARRAY_LEN(statuses));
 }
 
-void ollama_push(hyp_request *r, void *server) {
+static void ollama_pull(hyp_request *r, void *server) {
+    api_handle(r, server, "PullRequest", pull);
+}
+
+static void ollama_push(hyp_request *r, void *server) {
     api a = {.server = server, .request = r};
     api_error(&a, 501, "this server serves local files and pushes none");
 }
 
-void ollama_blobs(hyp_request *r, void *server) {
+static void ollama_blobs(hyp_request *r, void *server) {
     api a = {.server = server, .request = r};
     if (strcmp(hyp_request_method(r), "HEAD") == 0)
         hyp_request_reply(r, 404, NULL, "", 0);
@@ -65,44 +63,40 @@ void ollama_blobs(hyp_request *r, void *server) {
         api_error(&a, 501, "this server serves local files and takes no blobs");
 }
 
-static void reply_registry_error(api *a) {
+static bool fail_registry(api *a) {
     switch (a->err.code) {
-    case HYP_ENOTFOUND: api_error(a, 404, "%s", a->err.message); break;
-    case HYP_EUNSUPPORTED: api_error(a, 403, "%s", a->err.message); break;
-    case HYP_ENOMEM: api_error(a, 500, "%s", a->err.message); break;
-    default: api_error(a, 400, "%s", a->err.message);
+    case HYP_ENOTFOUND: return api_error(a, 404, "%s", a->err.message);
+    case HYP_EUNSUPPORTED: return api_error(a, 403, "%s", a->err.message);
+    case HYP_ENOMEM: return api_error(a, 500, "%s", a->err.message);
+    default: return api_error(a, 400, "%s", a->err.message);
     }
 }
 
-void ollama_copy(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "CopyRequest")) {
-        const char *source = hyp_field_str(&a.f, "source", ""), *target = hyp_field_str(&a.f, "destination", "");
-        hyp_alias alias = {.name = target, .from = source};
-        hyp_name parsed;
-        if (a.err.code != 0)
-            api_fail(&a);
-        else if (hyp_name_parse(source, &parsed, &a.err) != HYP_OK)
-            api_error(&a, 400, "source \"%.200s\" is invalid", source);
-        else if (hyp_name_parse(target, &parsed, &a.err) != HYP_OK)
-            api_error(&a, 400, "destination \"%.200s\" is invalid", target);
-        else if (hyp_registry_add_alias(a.server->registry, &alias, &a.err) != HYP_OK)
-            reply_registry_error(&a);
-        else
-            reply_success(&a);
-    }
-    api_close(&a);
+static bool copy(api *a) {
+    const char *source = hyp_field_str(&a->f, "source", ""), *target = hyp_field_str(&a->f, "destination", "");
+    hyp_alias alias = {.name = target, .from = source};
+    hyp_name parsed;
+    if (a->err.code != 0) return api_fail(a);
+    if (hyp_name_parse(source, &parsed, &a->err) != HYP_OK)
+        return api_error(a, 400, "source \"%.200s\" is invalid", source);
+    if (hyp_name_parse(target, &parsed, &a->err) != HYP_OK)
+        return api_error(a, 400, "destination \"%.200s\" is invalid", target);
+    if (hyp_registry_add_alias(a->server->registry, &alias, &a->err) != HYP_OK) return fail_registry(a);
+    return reply_success(a);
 }
 
-void ollama_delete(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "DeleteRequest") && read_name(&a)) {
-        if (hyp_registry_remove_alias(a.server->registry, a.model, &a.err) != HYP_OK)
-            reply_registry_error(&a);
-        else
-            reply_success(&a);
-    }
-    api_close(&a);
+static void ollama_copy(hyp_request *r, void *server) {
+    api_handle(r, server, "CopyRequest", copy);
+}
+
+static bool remove_alias(api *a) {
+    if (!read_name(a)) return false;
+    if (hyp_registry_remove_alias(a->server->registry, a->model, &a->err) != HYP_OK) return fail_registry(a);
+    return reply_success(a);
+}
+
+static void ollama_delete(hyp_request *r, void *server) {
+    api_handle(r, server, "DeleteRequest", remove_alias);
 }
 
 /* `license`, `quantize`, `files`, `adapters` would change weights or write files. */
@@ -120,6 +114,7 @@ static bool creatable(api *a) {
 
 static bool create(api *a) {
     static const char *const statuses[] = {"using existing layer", "writing manifest", "success"};
+    if (!read_name(a)) return false;
     hyp_fields *f = &a->f;
     const char *from = hyp_field_str(f, "from", ""), *system = hyp_field_str(f, "system", ""),
                *template = hyp_field_str(f, "template", "");
@@ -138,18 +133,27 @@ static bool create(api *a) {
                        .template_text = template[0] != '\0' ? template : NULL,
                        .messages = messages_text,
                        .params = &params};
+    bool good;
     if (hyp_params_apply(&params, parameters, &a->err) != HYP_OK)
-        api_fail(a);
+        good = api_fail(a);
     else if (hyp_registry_add_alias(a->server->registry, &alias, &a->err) != HYP_OK)
-        reply_registry_error(a);
+        good = fail_registry(a);
     else
-        reply_statuses(a, statuses, HYP_ARRAY_LEN(statuses));
+        good = reply_statuses(a, statuses, HYP_ARRAY_LEN(statuses));
     hyp_params_free(&params);
-    return true;
+    return good;
 }
 
-void ollama_create(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "CreateRequest") && read_name(&a)) create(&a);
-    api_close(&a);
+static void ollama_create(hyp_request *r, void *server) {
+    api_handle(r, server, "CreateRequest", create);
 }
+
+const hyp_route ollama_manage_routes[] = {
+    {"POST", "/api/pull", ollama_pull, false},
+    {"POST", "/api/push", ollama_push, false},
+    {"POST", "/api/copy", ollama_copy, false},
+    {"DELETE", "/api/delete", ollama_delete, false},
+    {"POST", "/api/create", ollama_create, false},
+    {"HEAD POST", "/api/blobs/*", ollama_blobs, false},
+    {0},
+};

@@ -4,65 +4,51 @@
 
 #include <string.h>
 
-void ollama_root(hyp_request *r, void *server) {
+static void ollama_root(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 200, "text/plain; charset=utf-8", "Ollama is running", SIZE_MAX);
 }
 
-void ollama_version(hyp_request *r, void *server) {
+static void ollama_version(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 200, API_JSON, "{\"version\":\"" OLLAMA_VERSION "\"}", SIZE_MAX);
 }
 
-void ollama_status(hyp_request *r, void *server) {
+static void ollama_status(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 200, API_JSON, "{\"cloud\":{\"disabled\":true,\"source\":\"env\"}}", SIZE_MAX);
 }
 
-void ollama_me(hyp_request *r, void *server) {
+static void ollama_me(hyp_request *r, void *server) {
     (void)server;
     hyp_request_reply(r, 401, API_JSON, "{\"error\":\"unauthorized\"}", SIZE_MAX);
 }
 
-void ollama_tags(hyp_request *r, void *context) {
-    hyp_server *server = context;
-    api a = {.server = server, .request = r};
-    hyp_entry **list = NULL;
-    size_t n = 0;
-    hyp_str out = {0};
-    hyp_json j = {&out, false};
-    if (hyp_registry_list(server->registry, &list, &n, &a.err) != HYP_OK) {
-        api_fail(&a);
-        return;
-    }
-    hyp_json_open(&j, '{');
-    hyp_json_key(&j, "models");
-    hyp_json_open(&j, '[');
-    for (size_t i = 0; i < n; i++) {
-        char date[HYP_TIMESTAMP_SIZE];
-        hyp_json_open(&j, '{');
-        hyp_json_kv_str(&j, "name", list[i]->display);
-        hyp_json_kv_str(&j, "model", list[i]->display);
-        hyp_json_kv_str(&j, "modified_at", hyp_timestamp(list[i]->modified_ns, date));
-        hyp_json_kv_int(&j, "size", (int64_t)list[i]->summary.bytes);
-        hyp_json_kv_str(&j, "digest", list[i]->summary.digest);
-        modelinfo_put_details(&j, list[i], server);
-        modelinfo_put_capabilities(&j, list[i]->summary.capabilities);
-        hyp_json_close(&j, '}');
-    }
-    hyp_json_close(&j, ']');
-    hyp_json_close(&j, '}');
-    hyp_registry_free_list(list, n);
-    api_reply(&a, &out);
+static void put_model(hyp_json *j, const hyp_entry *entry, const hyp_server *server) {
+    char date[HYP_TIMESTAMP_SIZE];
+    hyp_json_open(j, '{');
+    hyp_json_kv_str(j, "name", entry->display);
+    hyp_json_kv_str(j, "model", entry->display);
+    hyp_json_kv_str(j, "modified_at", hyp_timestamp(entry->modified_ns, date));
+    hyp_json_kv_int(j, "size", (int64_t)entry->summary.bytes);
+    hyp_json_kv_str(j, "digest", entry->summary.digest);
+    modelinfo_put_details(j, entry, server);
+    modelinfo_put_capabilities(j, entry->summary.capabilities);
+    hyp_json_close(j, '}');
 }
 
-/* A model that never expires is told as one that does in a hundred years: clients show "Forever" from twenty on. */
+static void ollama_tags(hyp_request *r, void *server) {
+    api a = {.server = server, .request = r, .style = STYLE_OLLAMA};
+    modelinfo_list(&a, put_model);
+}
+
+/* A model that never expires is reported as one that does in a hundred years: clients show "Forever" from twenty on. */
 static int64_t expiry(int64_t expires_ns) {
     static const int64_t century_ns = (int64_t)100 * 365 * 86400 * 1000000000;
     return expires_ns == HYP_FOREVER ? hyp_wall_ns() + century_ns : expires_ns;
 }
 
-void ollama_ps(hyp_request *r, void *context) {
+static void ollama_ps(hyp_request *r, void *context) {
     hyp_server *server = context;
     api a = {.server = server, .request = r};
     hyp_loaded loaded[HYP_LOADED_MAX];
@@ -92,18 +78,30 @@ void ollama_ps(hyp_request *r, void *context) {
     api_reply(&a, &out);
 }
 
-void ollama_show(hyp_request *r, void *server) {
-    api a;
+static bool show(api *a) {
     hyp_str out = {0};
-    if (api_open(&a, server, r, "ShowRequest") && api_find_model(&a)) {
-        bool verbose = hyp_field_bool(&a.f, "verbose", false);
-        if (a.err.code != 0)
-            api_fail(&a);
-        else if (modelinfo_show(server, a.entry, verbose, &out, &a.err) != HYP_OK)
-            api_error(&a, 500, "%s", a.err.message);
-        else
-            api_reply(&a, &out);
+    if (!api_find_model(a)) return false;
+    bool verbose = hyp_field_bool(&a->f, "verbose", false);
+    if (a->err.code != 0) return api_fail(a);
+    if (modelinfo_show(a->server, a->entry, verbose, &out, &a->err) != HYP_OK) {
+        hyp_str_free(&out);
+        return api_error(a, 500, "%s", a->err.message);
     }
-    hyp_str_free(&out);
-    api_close(&a);
+    api_reply(a, &out);
+    return true;
 }
+
+static void ollama_show(hyp_request *r, void *server) {
+    api_handle(r, server, "ShowRequest", show);
+}
+
+const hyp_route ollama_models_routes[] = {
+    {"GET HEAD", "/", ollama_root, true}, /* clients look here whether there is a server, without a key */
+    {"GET HEAD", "/api/version", ollama_version, false},
+    {"GET HEAD", "/api/tags", ollama_tags, false},
+    {"GET HEAD", "/api/ps", ollama_ps, false},
+    {"POST", "/api/show", ollama_show, false},
+    {"GET HEAD", "/api/status", ollama_status, false},
+    {"POST", "/api/me", ollama_me, false},
+    {0},
+};

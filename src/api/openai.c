@@ -9,16 +9,18 @@
 bool openai_read_sampling(api *a, hyp_job *job) {
     hyp_fields *f = &a->f;
     hyp_params *p = &job->params;
-    p->temperature = hyp_field_real(f, "temperature", 1.0);
-    p->top_p = hyp_field_real(f, "top_p", 1.0);
-    p->frequency_penalty = hyp_field_real(f, "frequency_penalty", p->frequency_penalty);
-    p->presence_penalty = hyp_field_real(f, "presence_penalty", p->presence_penalty);
-    p->seed = hyp_field_int(f, "seed", p->seed);
+    hyp_sampling_params *s = &p->sampling;
+    hyp_sampling_set_defaults(s, HYP_SAMPLING_OPENAI);
+    s->temperature = hyp_field_real(f, "temperature", s->temperature);
+    s->top_p = hyp_field_real(f, "top_p", s->top_p);
+    s->frequency_penalty = hyp_field_real(f, "frequency_penalty", s->frequency_penalty);
+    s->presence_penalty = hyp_field_real(f, "presence_penalty", s->presence_penalty);
+    s->seed = hyp_field_int(f, "seed", s->seed);
     p->num_predict = hyp_field_int(f, "max_tokens", p->num_predict);
     p->num_predict = hyp_field_int(f, "max_completion_tokens", p->num_predict);
     if (a->err.code != 0 || hyp_params_set_stop(p, hyp_field(f, "stop"), &a->err) != HYP_OK) return api_fail(a);
-    if (p->temperature < 0 || p->temperature > 100) return api_error(a, 400, "temperature must be between 0 and 2");
-    if (p->top_p < 0 || p->top_p > 1) return api_error(a, 400, "top_p must be between 0 and 1");
+    if (s->temperature < 0 || s->temperature > 100) return api_error(a, 400, "temperature must be between 0 and 2");
+    if (s->top_p < 0 || s->top_p > 1) return api_error(a, 400, "top_p must be between 0 and 1");
     return true;
 }
 
@@ -74,6 +76,15 @@ void openai_put_usage(hyp_json *j, const hyp_stats *stats) {
     hyp_json_open(j, '{');
     hyp_json_kv_int(j, "cached_tokens", stats->n_cached);
     hyp_json_close(j, '}');
+    hyp_json_close(j, '}');
+}
+
+void openai_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
+    if (!gen_has_logprobs(events)) return;
+    hyp_json_key(j, "logprobs");
+    hyp_json_open(j, '{');
+    hyp_json_key(j, "content");
+    gen_put_logprobs(j, events, all);
     hyp_json_close(j, '}');
 }
 

@@ -19,15 +19,6 @@ static void put_call(hyp_json *j, const hyp_event *event) {
     hyp_json_close(j, '}');
 }
 
-static void put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
-    if (!gen_has_logprobs(events)) return;
-    hyp_json_key(j, "logprobs");
-    hyp_json_open(j, '{');
-    hyp_json_key(j, "content");
-    gen_put_logprobs(j, events, all);
-    hyp_json_close(j, '}');
-}
-
 static void begin_choice(gen *g, hyp_json *j) {
     openai_put_head(j, g, chunk_object);
     hyp_json_key(j, "choices");
@@ -60,7 +51,7 @@ static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
     if (event->thinking != NULL) hyp_json_kv_str(&j, "reasoning", event->thinking);
     gen_put_calls(&j, event, false, put_call);
     hyp_json_close(&j, '}');
-    put_logprobs(&j, event, false);
+    openai_put_logprobs(&j, event, false);
     end_choice(g, &j, NULL);
     openai_end_data(out);
 }
@@ -71,7 +62,7 @@ static const char *finish_reason(const gen *g, const hyp_event *event) {
 }
 
 static void end(gen *g, const hyp_event *event, hyp_str *out) {
-    if (!g->spoke) { /* nothing was said: the role is told all the same */
+    if (!g->spoke) { /* nothing was said: the role is sent all the same */
         hyp_event empty = {.kind = HYP_EVENT_DELTA};
         chunk(g, &empty, out);
     }
@@ -103,7 +94,7 @@ static void whole(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json_open(&j, '{');
     hyp_json_kv_int(&j, "index", 0);
     put_message(g, &j);
-    put_logprobs(&j, g->kept, true);
+    openai_put_logprobs(&j, g->kept, true);
     hyp_json_kv_str(&j, "finish_reason", finish_reason(g, event));
     hyp_json_close(&j, '}');
     hyp_json_close(&j, ']');
@@ -154,7 +145,12 @@ static bool fill(api *a, gen *g) {
            openai_read_sampling(a, job);
 }
 
-void openai_chat(hyp_request *r, void *server) {
+static void openai_chat(hyp_request *r, void *server) {
     static const gen_route route = {"ChatCompletionRequest", "chatcmpl-", HYP_JOB_CHAT, fill, &ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route openai_chat_routes[] = {
+    {"POST", "/v1/chat/completions", openai_chat, false},
+    {0},
+};

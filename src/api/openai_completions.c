@@ -12,13 +12,7 @@ static void put_choice(hyp_json *j, const char *text, size_t n, const hyp_event 
     hyp_json_key(j, "text");
     hyp_json_strn(j, text, n);
     hyp_json_kv_int(j, "index", 0);
-    if (gen_has_logprobs(logprobs)) {
-        hyp_json_key(j, "logprobs");
-        hyp_json_open(j, '{');
-        hyp_json_key(j, "content");
-        gen_put_logprobs(j, logprobs, all);
-        hyp_json_close(j, '}');
-    }
+    openai_put_logprobs(j, logprobs, all);
     hyp_json_kv_str(j, "finish_reason", reason);
     hyp_json_close(j, '}');
     hyp_json_close(j, ']');
@@ -91,7 +85,12 @@ static bool fill(api *a, gen *g) {
     return openai_read_sampling(a, job);
 }
 
-void openai_completions(hyp_request *r, void *server) {
+static void openai_completions(hyp_request *r, void *server) {
     static const gen_route route = {"CompletionRequest", "cmpl-", HYP_JOB_GENERATE, fill, &ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route openai_completions_routes[] = {
+    {"POST", "/v1/completions", openai_completions, false},
+    {0},
+};

@@ -54,28 +54,25 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
 
 static const gen_ops ops = {.whole = done, .plain_type = V1_JSON, .style = STYLE_OPENAI};
 
-void openai_embeddings(hyp_request *r, void *server) {
-    api a;
-    if (api_open(&a, server, r, "EmbedRequest") && api_find_model(&a)) {
-        hyp_job *job = embed_new_job(&a);
-        const char *format = hyp_field_str(&a.f, "encoding_format", "float");
-        int64_t dimensions = hyp_field_int(&a.f, "dimensions", 0);
-        bool known = strcmp(format, "float") == 0 || strcmp(format, "base64") == 0;
-        if (job != NULL && (a.err.code != 0 || !known)) {
-            if (a.err.code != 0)
-                api_fail(&a);
-            else
-                api_error(&a, 400, "encoding_format must be \"float\" or \"base64\"");
-            hyp_job_unref(job);
-        } else if (job != NULL && !embed_read_inputs(&a, job, hyp_field(&a.f, "input")))
-            hyp_job_unref(job);
-        else if (job != NULL && job->n_inputs == 0) {
-            api_error(&a, 400, "input is required");
-            hyp_job_unref(job);
-        } else if (job != NULL) {
-            gen *g = gen_start_with(&a, job, &ops, false);
-            if (g != NULL) g->dimensions = dimensions, g->base64 = strcmp(format, "base64") == 0;
-        }
-    }
-    api_close(&a);
+/* Take the inputs and how the vectors are to be written. False: answered. */
+static bool fill(api *a, gen *g) {
+    g->job->truncate = hyp_field_bool(&a->f, "truncate", true);
+    const char *format = hyp_field_str(&a->f, "encoding_format", "float");
+    g->dimensions = hyp_field_int(&a->f, "dimensions", 0);
+    g->base64 = strcmp(format, "base64") == 0;
+    if (a->err.code != 0) return api_fail(a);
+    if (!g->base64 && strcmp(format, "float") != 0)
+        return api_error(a, 400, "encoding_format must be \"float\" or \"base64\"");
+    if (!embed_read_inputs(a, g->job, hyp_field(&a->f, "input"))) return false;
+    return g->job->n_inputs > 0 || api_error(a, 400, "input is required");
 }
+
+static void openai_embeddings(hyp_request *r, void *server) {
+    static const gen_route route = {"EmbedRequest", "", HYP_JOB_EMBED, fill, &ops};
+    gen_handle(r, server, &route);
+}
+
+const hyp_route openai_embeddings_routes[] = {
+    {"POST", "/v1/embeddings", openai_embeddings, false},
+    {0},
+};

@@ -14,30 +14,17 @@ static void put_model(hyp_json *j, const hyp_entry *entry, const char *id) {
     hyp_json_close(j, '}');
 }
 
-void openai_models(hyp_request *r, void *context) {
-    hyp_server *server = context;
-    api a = {.server = server, .request = r, .style = STYLE_OPENAI};
-    hyp_entry **list = NULL;
-    size_t n = 0;
-    hyp_str out = {0};
-    hyp_json j = {&out, false};
-    if (hyp_registry_list(server->registry, &list, &n, &a.err) != HYP_OK) {
-        api_fail(&a);
-        return;
-    }
-    hyp_json_open(&j, '{');
-    hyp_json_kv_str(&j, "object", "list");
-    hyp_json_key(&j, "data");
-    hyp_json_open(&j, '[');
-    for (size_t i = 0; i < n; i++)
-        put_model(&j, list[i], list[i]->display);
-    hyp_json_close(&j, ']');
-    hyp_json_close(&j, '}');
-    hyp_registry_free_list(list, n);
-    api_reply(&a, &out);
+static void put_listed(hyp_json *j, const hyp_entry *entry, const hyp_server *server) {
+    (void)server;
+    put_model(j, entry, entry->display);
 }
 
-void openai_model(hyp_request *r, void *context) {
+static void openai_models(hyp_request *r, void *server) {
+    api a = {.server = server, .request = r, .style = STYLE_OPENAI};
+    modelinfo_list(&a, put_listed);
+}
+
+static void openai_model(hyp_request *r, void *context) {
     hyp_server *server = context;
     api a = {.server = server, .request = r, .style = STYLE_OPENAI};
     const char *id = hyp_request_path(r) + strlen("/v1/models/");
@@ -51,3 +38,9 @@ void openai_model(hyp_request *r, void *context) {
     hyp_entry_unref(a.entry);
     api_reply(&a, &out);
 }
+
+const hyp_route openai_models_routes[] = {
+    {"GET HEAD", "/v1/models", openai_models, false},
+    {"GET HEAD", "/v1/models/*", openai_model, false},
+    {0},
+};

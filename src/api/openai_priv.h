@@ -17,6 +17,8 @@ bool openai_take_effort(api *a, hyp_conversation *c, yyjson_val *effort);
 /* {"id":..,"object":..,"created":..,"model":..,"system_fingerprint":.. and leave the object open. */
 void openai_put_head(hyp_json *j, const gen *g, const char *object);
 void openai_put_usage(hyp_json *j, const hyp_stats *stats);
+/* "logprobs":{"content":[...]} of one event or of all that were kept; left out when there are none. */
+void openai_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
 /* A streamed chunk's frame. */
 void openai_begin_data(hyp_str *out);
 void openai_end_data(hyp_str *out);

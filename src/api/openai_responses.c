@@ -229,7 +229,7 @@ static void put_functions(hyp_json *j, yyjson_val *tools) {
 }
 
 static void write_echo(const api *a, const hyp_job *job, bool all, hyp_str *out) {
-    const hyp_params *p = &job->params;
+    const hyp_sampling_params *p = &job->params.sampling;
     const hyp_fields *f = &a->f;
     hyp_json j = {out, false};
     put_copy(&j, "instructions", all ? hyp_field(f, "instructions") : NULL, "null");
@@ -284,7 +284,12 @@ static bool fill(api *a, gen *g) {
            read_limits(a, g->job) && prepare_answer(a, g);
 }
 
-void openai_responses(hyp_request *r, void *server) {
+static void openai_responses(hyp_request *r, void *server) {
     static const gen_route route = {"ResponsesRequest", "resp_", HYP_JOB_CHAT, fill, &openai_responses_ops};
     gen_handle(r, server, &route);
 }
+
+const hyp_route openai_responses_routes[] = {
+    {"POST", "/v1/responses", openai_responses, false},
+    {0},
+};

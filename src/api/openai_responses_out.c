@@ -248,7 +248,7 @@ static void finish_items(gen *g, const hyp_event *last, hyp_str *out) {
     close_item(g, was_cut(last) ? "incomplete" : "completed", NULL, out);
 }
 
-/* --- what gen.c calls --- */
+/* --- what generation.c calls --- */
 
 static void start(gen *g, hyp_str *out) {
     if (g->spoke) return;

@@ -1,4 +1,4 @@
-/* server.c - the table of routes, and the order in which the parts start and end. */
+/* server.c - the order in which the parts start and end. */
 #include "api/server.h"
 
 #include "api/api_priv.h"
@@ -12,43 +12,16 @@
 
 static const double DRAIN_S = 3;
 
-static const hyp_route routes[] = {
-    {"GET HEAD", "/", ollama_root, true},
-    {"GET HEAD", "/api/version", ollama_version, false},
-    {"GET HEAD", "/api/tags", ollama_tags, false},
-    {"GET HEAD", "/api/ps", ollama_ps, false},
-    {"POST", "/api/show", ollama_show, false},
-    {"POST", "/api/generate", ollama_generate, false},
-    {"POST", "/api/chat", ollama_chat, false},
-    {"POST", "/api/embed", ollama_embed, false},
-    {"POST", "/api/embeddings", ollama_embeddings, false},
-    {"GET HEAD", "/api/status", ollama_status, false},
-    {"POST", "/api/me", ollama_me, false},
-    {"POST", "/api/pull", ollama_pull, false},
-    {"POST", "/api/push", ollama_push, false},
-    {"POST", "/api/copy", ollama_copy, false},
-    {"DELETE", "/api/delete", ollama_delete, false},
-    {"POST", "/api/create", ollama_create, false},
-    {"HEAD POST", "/api/blobs/*", ollama_blobs, false},
-    {"GET HEAD", "/v1/models", openai_models, false},
-    {"GET HEAD", "/v1/models/*", openai_model, false},
-    {"POST", "/v1/chat/completions", openai_chat, false},
-    {"POST", "/v1/completions", openai_completions, false},
-    {"POST", "/v1/embeddings", openai_embeddings, false},
-    {"POST", "/v1/responses", openai_responses, false},
-    {"POST", "/v1/messages", anthropic_messages, false},
-    {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
-    {"GET HEAD", "/metrics", metrics_get, false},
-    {"GET HEAD", "/ui", ui_get, true},
-    {"GET HEAD", "/ui/state", ui_state, false},
-};
-
 /* Well below the minute that many proxies wait, and rare enough to cost nothing. */
 static const double SIGN_OF_LIFE_S = 20;
 
+int hyp_server_bind(const char *host, int port, int *ret_fd, hyp_err *err) {
+    return hyp_http_bind(host, port, ret_fd, err);
+}
+
 int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err *err) {
     hyp_server *server = calloc(1, sizeof *server);
-    if (server == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the server");
+    if (server == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     server->config = *config;
     if (config->sign_of_life_s <= 0) server->config.sign_of_life_s = SIGN_OF_LIFE_S;
     server->started_ns = hyp_mono_ns();
@@ -57,8 +30,7 @@ int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err 
                                             .listen_fd = config->listen_fd,
                                             .api_key = config->api_key,
                                             .origins = config->origins,
-                                            .routes = routes,
-                                            .n_routes = HYP_ARRAY_LEN(routes),
+                                            .routes = api_routes,
                                             .context = server,
                                             .max_body_bytes = config->max_body_bytes,
                                             .request_timeout_s = config->request_timeout_s,
@@ -107,6 +79,7 @@ void hyp_server_stop(hyp_server *server) {
 
 void hyp_server_last_words(hyp_server *server, const char *message) {
     if (server == NULL || server->http == NULL) return;
+    /* Nothing is stopped or freed: the compute thread is inside the backend and never comes back. */
     hyp_scheduler_fail_all(server->scheduler, 500, message);
     hyp_http_drain(server->http, DRAIN_S);
 }

@@ -1,15 +1,14 @@
 /* server.h - the whole server: models, scheduler and routes put together. */
 #pragma once
-#include "registry/registry.h"
 #include "session/backend.h"
 
 typedef struct hyp_server hyp_server;
 
 typedef struct hyp_server_config {
-    const char *model;             /* a file, a folder, a name, or NULL: see hyp_registry_open() */
-    const char *host;              /* NULL: 127.0.0.1 */
-    int port;                      /* 0: any free one */
-    int listen_fd;                 /* of hyp_http_bind(): used instead of host and port; 0: none */
+    const char *model; /* a file, a folder, a name, or NULL: see hyp_registry_open() */
+    const char *host;  /* NULL: 127.0.0.1 */
+    int port;          /* 0: any free one */
+    int listen_fd;     /* of hyp_server_bind(), which stays the caller's: used instead of host and port; 0: none */
     const char *api_key, *origins; /* or NULL */
     uint32_t context_tokens, n_parallel;
     unsigned max_queue;
@@ -19,6 +18,11 @@ typedef struct hyp_server_config {
     double sign_of_life_s;    /* a silent stream says something about this often; 0: 20 */
     hyp_backend backend;
 } hyp_server_config;
+
+/* A listening socket for servers to come: connections queue there until one accepts them, and stay when one server
+ * gives way to the next. The caller closes `*ret_fd`. `host` NULL: 127.0.0.1; `port` 0: any free one. Errors:
+ * HYP_EINVAL (host), HYP_EIO. */
+HYP_NODISCARD int hyp_server_bind(const char *host, int port, int *ret_fd, hyp_err *err);
 
 /* Start serving. `config`'s strings must outlive the server. Errors: of the registry, the scheduler and the listener.
  */

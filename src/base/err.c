@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* The functions themselves, not what the analyzer is told of them. */
+/* The functions themselves, not the macros that the analyzer sees. */
 #undef hyp_err_set
 #undef hyp_err_set_sys
 

@@ -28,6 +28,7 @@ enum {
     HYP_EBUSY = -9,     /* a bounded queue is full */
     HYP_ELIMIT = -10,   /* a limit on untrusted input was exceeded */
     HYP_EENGINE = -11,  /* libllama reported a failure */
+    HYP_ETOOLONG = -12, /* a prompt does not fit the context */
 };
 
 typedef struct hyp_err {

@@ -2,7 +2,17 @@
  *
  * Reading: yyjson parses; the depth is checked before, since yyjson has no limit of its own. hyp_fields gives typed
  * access to an object as Go's decoder does: a missing key and null are unset, another type is an error in Go's words.
- * Writing: a cursor that places the commas; text that is not UTF-8 is repaired with U+FFFD. */
+ * Writing: a cursor that places the commas; text that is not UTF-8 is repaired with U+FFFD.
+ *
+ * Why a writer of our own stands beside yyjson's documents, and when to use which:
+ * - hyp_json is for what leaves as one line, once, in order: replies, the events of a stream, log lines, the registry's
+ *   cache. It appends to text that is already there (behind "data: ", behind the items of an answer that is still
+ *   growing), needs no clean-up, and one flag in hyp_str instead of a test after each call tells that memory ran out.
+ * - A yyjson_mut_doc is for what is edited, or printed indented: schemas, `--json` reports, the profile.
+ * yyjson cannot take over the first: its writer refuses text that is not UTF-8, or passes the bytes on, where clients
+ * must get U+FFFD; and it prints the float 1 as 1.0, which clients have always read as 1. Speed decides nothing:
+ * OpenAI's event for one token, 205 bytes, takes 0.9 us here and 0.15 us as a document (10^6 events, median of three,
+ * -O2, on an AMD EPYC), beside the token's milliseconds. */
 #pragma once
 #include "base/text.h"
 

@@ -104,8 +104,12 @@ static void put_plain(hyp_str *out, const char *text) {
     }
 }
 
+static bool is_text(const hyp_log_field *f) {
+    return f->kind == HYP_LOG_FIELD_TEXT || f->kind == HYP_LOG_FIELD_WHOLE;
+}
+
 static bool is_left_out(const hyp_log_field *f) {
-    return (f->kind == HYP_LOG_FIELD_TEXT && f->text == NULL) || (f->kind == HYP_LOG_FIELD_REAL && !isfinite(f->real));
+    return (is_text(f) && f->text == NULL) || (f->kind == HYP_LOG_FIELD_REAL && !isfinite(f->real));
 }
 
 static void put_text_line(hyp_str *out, hyp_log_category category, hyp_log_level level, const char *message,
@@ -113,18 +117,20 @@ static void put_text_line(hyp_str *out, hyp_log_category category, hyp_log_level
     char when[HYP_TIMESTAMP_SIZE];
     hyp_str_printf(out, "%s %s %s: ", now_text(when), LEVELS[level], CATEGORIES[category]);
     put_plain(out, message);
+    bool whole = false;
     for (size_t i = 0; i < n; i++) {
         const hyp_log_field *f = &fields[i];
         if (is_left_out(f)) continue;
         hyp_str_printf(out, " %s=", f->name);
-        if (f->kind == HYP_LOG_FIELD_TEXT)
+        whole |= f->kind == HYP_LOG_FIELD_WHOLE;
+        if (is_text(f))
             put_plain(out, f->text);
         else if (f->kind == HYP_LOG_FIELD_INT)
             hyp_str_printf(out, "%lld", (long long)f->integer);
         else
             hyp_str_printf(out, "%.4g", f->real);
     }
-    if (out->length > LINE_MAX_BYTES - 1) out->length = LINE_MAX_BYTES - 1;
+    if (!whole && out->length > LINE_MAX_BYTES - 1) out->length = LINE_MAX_BYTES - 1;
 }
 
 static void put_json_line(hyp_str *out, hyp_log_category category, hyp_log_level level, const char *message,
@@ -141,8 +147,9 @@ static void put_json_line(hyp_str *out, hyp_log_category category, hyp_log_level
         const hyp_log_field *f = &fields[i];
         if (is_left_out(f)) continue;
         hyp_json_key(&j, f->name);
-        if (f->kind == HYP_LOG_FIELD_TEXT)
-            hyp_json_strn(&j, f->text, strnlen(f->text, LINE_MAX_BYTES / 8));
+        if (is_text(f))
+            hyp_json_strn(&j, f->text,
+                          f->kind == HYP_LOG_FIELD_WHOLE ? strlen(f->text) : strnlen(f->text, LINE_MAX_BYTES / 8));
         else if (f->kind == HYP_LOG_FIELD_INT)
             hyp_json_int(&j, f->integer);
         else

@@ -42,7 +42,7 @@ static inline bool hyp_log_is_on(hyp_log_category category, hyp_log_level level)
 /* The same with short names: HYP_LOG_ON(PAGER, DEBUG). */
 #define HYP_LOG_ON(category, level) hyp_log_is_on(HYP_LOG_##category, HYP_LOG_##level)
 
-/* Report one line, without its end: HYP_LOG(PAGER, DEBUG, "gave up unit %u", u). */
+/* Report one line, without its end: HYP_LOG(PAGER, DEBUG, "evicted unit %u", u). */
 #define HYP_LOG(category, level, ...)                                                                                  \
     do {                                                                                                               \
         if (HYP_LOG_ON(category, level)) hyp_log_write(HYP_LOG_##category, HYP_LOG_##level, __VA_ARGS__);              \
@@ -54,11 +54,25 @@ void hyp_log_write(hyp_log_category category, hyp_log_level level, const char *f
 /* An event with named values: "name=value ..." as text, members of the object as JSON. */
 typedef struct hyp_log_field {
     const char *name;
-    enum { HYP_LOG_FIELD_TEXT, HYP_LOG_FIELD_INT, HYP_LOG_FIELD_REAL } kind;
-    const char *text; /* TEXT: NULL leaves the field out */
+    enum { HYP_LOG_FIELD_TEXT, HYP_LOG_FIELD_WHOLE, HYP_LOG_FIELD_INT, HYP_LOG_FIELD_REAL } kind;
+    /* TEXT: cut so that the line is written as one piece; WHOLE: never cut, so that on a pipe it may be torn by others.
+     * NULL leaves the field out. */
+    const char *text;
     int64_t integer;
     double real; /* REAL: not finite leaves it out */
 } hyp_log_field;
+
+static inline hyp_log_field hyp_log_text(const char *name, const char *text) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_TEXT, .text = text};
+}
+
+static inline hyp_log_field hyp_log_int(const char *name, int64_t value) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_INT, .integer = value};
+}
+
+static inline hyp_log_field hyp_log_real(const char *name, double value) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_REAL, .real = value};
+}
 
 /* Write one event, whatever the levels are: ask HYP_LOG_ON() before. `message` says what happened. */
 void hyp_log_event(hyp_log_category category, hyp_log_level level, const char *message, const hyp_log_field *fields,

@@ -4,6 +4,13 @@
 #include <unistd.h>
 
 #define HYP_CLEANUP(fn) __attribute__((cleanup(fn)))
+/* The destructor that HYP_CLEANUP() wants of a pointer: it gets the variable's address. To stand below the declaration
+ * of `fn`, once a type: `HYP_DEFINE_CLEANUP(hyp_model, hyp_model_free)`, and then in a function
+ * `HYP_CLEANUP(hyp_model_freep) hyp_model *model = NULL;`. */
+#define HYP_DEFINE_CLEANUP(type, fn)                                                                                   \
+    static inline void fn##p(type **ptr) {                                                                             \
+        fn(*ptr);                                                                                                      \
+    }
 #define HYP_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define HYP_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define HYP_MAX(a, b) ((a) > (b) ? (a) : (b))

@@ -1,7 +1,6 @@
 #include "base/options.h"
 
 #include "base/mem.h"
-#include "base/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NAME_MAX_LEN = 64, HELP_COLUMN = 34 };
+enum { NAME_MAX_LEN = 64, VALUES_MAX_LEN = 128, HELP_COLUMN = 34 };
 
 static bool takes(const hyp_option *row, uint64_t command) {
     return (row->commands & command) != 0;
@@ -38,13 +37,52 @@ static bool is_choice(const char *words, const char *value) {
     return false;
 }
 
+/* Enums are as wide as an int, which is how they are written and read here. */
+static_assert(sizeof(hyp_option_kind) == sizeof(int), "an enum is no int");
+
+/* The words of an ENUM row. A table that does not know them is the programmer's mistake. */
+static const hyp_option_enum *enum_of(const hyp_options *table, const hyp_option *row) {
+    size_t i = 0;
+    while (i < table->n_enums && strcmp(table->enums[i].name, row->metavar) != 0)
+        i++;
+    assert(i < table->n_enums);
+    return &table->enums[i];
+}
+
+const char *hyp_options_metavar(const hyp_options *table, const hyp_option *row, char *buf, size_t size) {
+    if (row->kind != HYP_OPTION_ENUM) return row->metavar;
+    const hyp_option_enum *of = enum_of(table, row);
+    int used = 0;
+    buf[0] = '\0';
+    for (int i = 0; of->word(i) != NULL && (size_t)used < size; i++)
+        used += snprintf(buf + used, size - (size_t)used, "%s%s", i > 0 ? "|" : "", of->word(i));
+    return buf;
+}
+
+static int store_choice(const hyp_options *table, const hyp_option *row, const char *value, void *field, hyp_err *err) {
+    char words[VALUES_MAX_LEN];
+    if (row->kind == HYP_OPTION_CHOICE && is_choice(row->metavar, value)) {
+        *(const char **)field = value;
+        return HYP_OK;
+    }
+    const hyp_option_enum *of = row->kind == HYP_OPTION_ENUM ? enum_of(table, row) : NULL;
+    for (int i = 0; of != NULL && of->word(i) != NULL; i++)
+        if (strcmp(of->word(i), value) == 0) {
+            *(int *)field = i;
+            return HYP_OK;
+        }
+    return hyp_err_set(err, HYP_EINVAL, "--%s must be one of %s, not \"%s\"", row->name,
+                       hyp_options_metavar(table, row, words, sizeof words), value);
+}
+
 static int parse_number(const hyp_option *row, const char *value, double *ret, hyp_err *err) {
     char *end;
     errno = 0;
     double number = strtod(value, &end);
-    if (end == value || *end != '\0' || !isfinite(number) || (row->kind == HYP_OPTION_INT && number != floor(number)))
+    bool whole = row->kind != HYP_OPTION_REAL;
+    if (end == value || *end != '\0' || !isfinite(number) || (whole && number != floor(number)))
         return hyp_err_set(err, HYP_EINVAL, "--%s needs %s, not \"%s\"", row->name,
-                           row->kind == HYP_OPTION_INT ? "a whole number" : "a number", value);
+                           whole ? "a whole number" : "a number", value);
     if (number < row->min || number > row->max)
         return hyp_err_set(err, HYP_EINVAL, "--%s must be between %.10g and %.10g, not %s", row->name, row->min,
                            row->max, value);
@@ -52,7 +90,7 @@ static int parse_number(const hyp_option *row, const char *value, double *ret, h
     return HYP_OK;
 }
 
-static int store(const hyp_option *row, const char *value, void *values, hyp_err *err) {
+static int store(const hyp_options *table, const hyp_option *row, const char *value, void *values, hyp_err *err) {
     void *field = (char *)values + row->offset;
     double number = 0;
     switch (row->kind) {
@@ -62,10 +100,7 @@ static int store(const hyp_option *row, const char *value, void *values, hyp_err
         if (hyp_text_parse_size(value, (uint64_t *)field) == HYP_OK && *(uint64_t *)field > 0) return HYP_OK;
         return hyp_err_set(err, HYP_EINVAL, "--%s needs a size such as 8G or 512M, not \"%s\"", row->name, value);
     case HYP_OPTION_CHOICE:
-        if (!is_choice(row->metavar, value))
-            return hyp_err_set(err, HYP_EINVAL, "--%s must be one of %s, not \"%s\"", row->name, row->metavar, value);
-        *(const char **)field = value;
-        return HYP_OK;
+    case HYP_OPTION_ENUM: return store_choice(table, row, value, field, err);
     case HYP_OPTION_LIST: {
         hyp_option_list *list = field;
         if (list->n == HYP_OPTION_LIST_MAX)
@@ -74,11 +109,14 @@ static int store(const hyp_option *row, const char *value, void *values, hyp_err
         return HYP_OK;
     }
     case HYP_OPTION_INT:
+    case HYP_OPTION_INT64:
     case HYP_OPTION_REAL: {
         int r = parse_number(row, value, &number, err);
         if (r != HYP_OK) return r;
         if (row->kind == HYP_OPTION_INT)
             *(int *)field = (int)number;
+        else if (row->kind == HYP_OPTION_INT64)
+            *(int64_t *)field = (int64_t)number;
         else
             *(double *)field = number;
         return HYP_OK;
@@ -91,7 +129,7 @@ void hyp_options_set_defaults(const hyp_options *table, uint64_t command, void *
     for (size_t i = 0; i < table->n; i++) {
         const hyp_option *row = &table->rows[i];
         if (!takes(row, command) || row->default_text == NULL) continue;
-        int r = store(row, row->default_text, values, NULL);
+        int r = store(table, row, row->default_text, values, NULL);
         assert(r == HYP_OK);
         (void)r;
     }
@@ -120,7 +158,10 @@ const char *hyp_options_nearest(const char *text, const char *const *words, size
     int best_distance = 3; /* three edits or more is another word */
     for (size_t i = 0; i < n; i++) {
         int distance = edit_distance(text, words[i]);
-        if (distance < best_distance) best = words[i], best_distance = distance;
+        if (distance < best_distance) {
+            best = words[i];
+            best_distance = distance;
+        }
     }
     return best;
 }
@@ -163,16 +204,61 @@ int hyp_options_parse(const hyp_options *table, uint64_t command, int argc, char
             if (i + 1 >= argc) return hyp_err_set(err, HYP_EINVAL, "--%s needs a value", row->name);
             value = argv[++i];
         }
-        int r = store(row, value, values, err);
+        int r = store(table, row, value, values, err);
         if (r != HYP_OK) return r;
     }
     *ret_n_words = n_words;
     return HYP_OK;
 }
 
-static void spell(const hyp_option *row, char *buf, size_t size) {
+/* --- writing --- */
+
+static void write_words(const hyp_option *row, const char *value, hyp_str *out) {
+    hyp_str_printf(out, "--%s", row->name);
+    hyp_str_append(out, "", 1);
+    if (value != NULL) hyp_str_append(out, value, strlen(value) + 1);
+}
+
+static void write_option(const hyp_options *table, const hyp_option *row, const void *field, hyp_str *out) {
+    char number[32];
+    const hyp_option_list *list = field;
+    switch (row->kind) {
+    case HYP_OPTION_FLAG:
+        if (*(const bool *)field) write_words(row, NULL, out);
+        return;
+    case HYP_OPTION_STRING:
+    case HYP_OPTION_CHOICE:
+        if (*(const char *const *)field != NULL) write_words(row, *(const char *const *)field, out);
+        return;
+    case HYP_OPTION_ENUM: write_words(row, enum_of(table, row)->word(*(const int *)field), out); return;
+    case HYP_OPTION_LIST:
+        for (size_t i = 0; i < list->n; i++)
+            write_words(row, list->items[i], out);
+        return;
+    case HYP_OPTION_SIZE:
+        if (*(const uint64_t *)field == 0) return;
+        snprintf(number, sizeof number, "%llu", (unsigned long long)*(const uint64_t *)field);
+        break;
+    case HYP_OPTION_INT: snprintf(number, sizeof number, "%d", *(const int *)field); break;
+    case HYP_OPTION_INT64: snprintf(number, sizeof number, "%lld", (long long)*(const int64_t *)field); break;
+    case HYP_OPTION_REAL: snprintf(number, sizeof number, "%.17g", *(const double *)field); break;
+    }
+    write_words(row, number, out);
+}
+
+void hyp_options_write(const hyp_options *table, uint64_t command, const void *values, hyp_str *out) {
+    for (size_t i = 0; i < table->n; i++)
+        if (takes(&table->rows[i], command))
+            write_option(table, &table->rows[i], (const char *)values + table->rows[i].offset, out);
+}
+
+/* --- help --- */
+
+static void spell(const hyp_options *table, const hyp_option *row, char *buf, size_t size) {
+    char values[VALUES_MAX_LEN];
     snprintf(buf, size, "%s%s--%s%s%s", row->aliases != NULL ? row->aliases : "", row->aliases != NULL ? " " : "",
-             row->name, row->kind == HYP_OPTION_FLAG ? "" : " ", row->kind == HYP_OPTION_FLAG ? "" : row->metavar);
+             row->name, row->kind == HYP_OPTION_FLAG ? "" : " ",
+             row->kind == HYP_OPTION_FLAG ? "" : hyp_options_metavar(table, row, values, sizeof values));
 }
 
 /* Print `text` from the current column on, breaking at blanks and indenting further lines to `column`. */
@@ -198,7 +284,7 @@ void hyp_options_print_help(const hyp_options *table, uint64_t command, int widt
         const hyp_option *row = &table->rows[i];
         if (!takes(row, command)) continue;
         char left[160], help[400];
-        spell(row, left, sizeof left);
+        spell(table, row, left, sizeof left);
         int n = fprintf(out, "  %s", left);
         if (n + 2 > HELP_COLUMN)
             fprintf(out, "\n%*s", HELP_COLUMN, "");
@@ -230,7 +316,7 @@ void hyp_options_print_man(const hyp_options *table, uint64_t command, FILE *out
         const hyp_option *row = &table->rows[i];
         if (!takes(row, command)) continue;
         char left[160];
-        spell(row, left, sizeof left);
+        spell(table, row, left, sizeof left);
         fputs(".TP\n.B ", out);
         hyp_options_print_roff(left, out);
         fputc('\n', out);

@@ -78,7 +78,7 @@ int hyp_paths_read(const char *path, size_t max, char **ret_data, size_t *ret_n,
     if ((uint64_t)st.st_size > max) return hyp_err_set(err, HYP_ELIMIT, "%s is larger than %zu bytes", path, max);
     size_t size = (size_t)st.st_size, got = 0;
     HYP_AUTOFREE char *data = malloc(size + 1);
-    if (data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", path);
+    if (data == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", path);
     while (got < size) {
         ssize_t r = read(fd, data + got, size - got);
         if (r < 0 && errno == EINTR) continue;

@@ -32,6 +32,9 @@ int hyp_platform_reserve(int fd, uint64_t bytes);
 /* Whether getrusage(2) counts the blocks a process read and its page faults as Linux does. */
 extern const bool HYP_PLATFORM_COUNTS_BLOCKS;
 
+/* Let the calling thread run when no other of the process wants its core. What cannot be had is left out. */
+void hyp_platform_thread_background(void);
+
 /* A condition for hyp_platform_cond_wait_until(); destroyed by pthread_cond_destroy(). */
 void hyp_platform_cond_init(pthread_cond_t *cond);
 
@@ -47,7 +50,7 @@ void hyp_semaphore_post(hyp_semaphore *s);
 void hyp_semaphore_wait(hyp_semaphore *s);
 
 /* The file of this very program, by a name for exec: the one it was called by may stand for another file meanwhile.
- * Returns `buf`, or "hypura" where the system does not tell. */
+ * Returns `buf`, or "hypura" where the system does not report it. */
 const char *hyp_platform_own_program(char *buf, size_t size);
 
 /* Have this process sent `signal` when its parent ends, where the system knows how. Safe between fork and exec. The

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mach-o/dyld.h>
+#include <pthread/qos.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -45,6 +46,10 @@ int hyp_platform_drop_cached(int fd, uint64_t offset, uint64_t bytes) {
     int r = msync(map, end - first, MS_INVALIDATE) == 0 ? 0 : errno;
     munmap(map, end - first);
     return r;
+}
+
+void hyp_platform_thread_background(void) {
+    (void)pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 }
 
 void hyp_platform_cond_init(pthread_cond_t *cond) {
@@ -91,12 +96,12 @@ const char *hyp_platform_own_program(char *buf, size_t size) {
     return _NSGetExecutablePath(buf, &n) == 0 ? buf : "hypura";
 }
 
-/* A process is told of its parent's end by nobody here: a child that was orphaned goes on until its work is done. */
+/* Nothing here reports a parent's end to its child: one that was orphaned runs until its work is done. */
 void hyp_platform_end_with_parent(int signal) {
     (void)signal;
 }
 
-/* The sender is not told: an interrupt is taken for the terminal's, which the whole group gets, all else for sent. */
+/* The sender is not known: an interrupt is taken for the terminal's, which the whole group gets, all else for sent. */
 int hyp_platform_wait_signal(const sigset_t *signals, bool *ret_sent) {
     int signal = -1;
     if (sigwait(signals, &signal) != 0) return -1;

@@ -30,8 +30,10 @@ int hyp_text_parse_size(const char *text, uint64_t *ret_bytes) {
 static const char *format_scaled(uint64_t n, const char *const *units, size_t n_units, char *buf, size_t buf_size) {
     double value = (double)n;
     size_t unit = 0;
-    while (value >= 999.5 && unit + 1 < n_units)
-        value /= 1000, unit++;
+    while (value >= 999.5 && unit + 1 < n_units) {
+        value /= 1000;
+        unit++;
+    }
     int digits = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
     snprintf(buf, buf_size, "%.*f%s", digits, value, units[unit]);
     return buf;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_WORDS = 80, STILL_CACHED_PERCENT = 2 };
+enum { MAX_WORDS = 160, STILL_CACHED_PERCENT = 2 };
 
 typedef struct measurement {
     const hyp_bench_config *config;
@@ -74,20 +74,12 @@ static void make_line(const hyp_bench_config *c, const run_way *way, command_lin
     if (c->vram_bytes > 0) add_number(line, "--vram", c->vram_bytes);
     if (way->side == HYP_BENCH_BASELINE) return;
     if (c->ram_bytes > 0) add_number(line, "--ram", c->ram_bytes);
-    add_number(line, "--io-depth", (uint64_t)c->io_depth);
-    add(line, "--policy");
-    add(line, c->policy);
-    add(line, "--io");
-    add(line, c->io_method);
     for (size_t i = 0; i < c->n_servers && !way->alike; i++) {
         add(line, "--rpc");
         add(line, c->servers[i]);
     }
-    for (size_t i = 0; i < c->n_mirrors; i++) {
-        add(line, "--mirror");
-        add(line, c->mirrors[i]);
-    }
-    if (c->no_prefetch) add(line, "--no-prefetch");
+    for (size_t i = 0; i < c->tuning_bytes; i += strlen(c->tuning + i) + 1)
+        add(line, c->tuning + i);
     if (c->no_repack || way->alike) add(line, "--no-repack");
 }
 
@@ -262,7 +254,7 @@ int hyp_bench_measure(const hyp_bench_config *config, hyp_bench *ret, hyp_err *e
         bench.sides[s].runs = calloc((size_t)config->runs, sizeof *bench.sides[s].runs);
     if (bench.sides[0].runs == NULL || bench.sides[1].runs == NULL) {
         hyp_bench_free(&bench);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for %d runs", config->runs);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %d runs", config->runs);
     }
     limit_memory(&m);
     r = measure(&m, err);

@@ -18,16 +18,16 @@ typedef struct hyp_bench_config {
     const char *program;    /* this program's file */
     uint64_t machine_bytes; /* RAM that this process could have if nothing else ran */
     uint32_t cores;
-    int runs, prompt_tokens, max_tokens, context_tokens, batch_tokens, threads, io_depth;
+    int runs, prompt_tokens, max_tokens, context_tokens, batch_tokens, threads;
     uint64_t ram_bytes, vram_bytes; /* 0: not given */
     const char *const *devices;     /* --device, both sides */
     size_t n_devices;
     const char *const *servers; /* --rpc, hypura's side */
     size_t n_servers;
-    const char *const *mirrors; /* --mirror, hypura's side */
-    size_t n_mirrors;
-    const char *mode, *policy, *io_method; /* words of `hypura run`'s options */
-    bool warm, baseline_only, force, no_repack, no_prefetch;
+    const char *tuning; /* more of hypura's side: words of a command line, each with its zero byte */
+    size_t tuning_bytes;
+    const char *mode; /* as `hypura run` takes it */
+    bool warm, baseline_only, force, no_repack;
     /* Called before each run (`run` NULL) and after it; may be NULL. `name` is "run 2 of 3, hypura". */
     void (*progress)(const char *name, const hyp_bench_run *run, void *user);
     void (*warned)(const char *warning, void *user); /* as soon as there is one; may be NULL */
@@ -43,7 +43,7 @@ typedef struct hyp_bench_side_result {
     hyp_bench_run *runs; /* owned */
     size_t n;            /* 0: this side was not run */
     hyp_bench_spread figures[HYP_BENCH_N_FIGURES];
-    double predicted[HYP_BENCH_N_FIGURES]; /* medians of what the runs were predicted to be; NaN: not told */
+    double predicted[HYP_BENCH_N_FIGURES]; /* medians of what the runs were predicted to be; NaN: unknown */
     bool rates_measured;                   /* of machine and disk, by all the predictions */
     bool repeatable;                       /* every run gave the same logits */
 } hyp_bench_side_result;

@@ -97,7 +97,7 @@ static int read_report(const hyp_bench_child *child, int status, bool stopped, b
                        hyp_bench_run *ret, hyp_err *err) {
     if (stopped) return hyp_err_set(err, HYP_ECANCELED, "interrupted");
     if (over) return hyp_err_set(err, HYP_ELIMIT, "%s printed more than %d MiB", child->name, OUTPUT_MAX >> 20);
-    if (text[0].failed) return hyp_err_set(err, HYP_ENOMEM, "no memory for a run's report");
+    if (text[0].failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a run's report");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return failed(child, status, text[1].length > 0 ? text[1].data : "", err);
     return hyp_bench_run_parse(text[0].length > 0 ? text[0].data : "", text[0].length, ret, err);

@@ -89,7 +89,7 @@ int hyp_bench_group_make(uint64_t limit_bytes, hyp_bench_group *ret, hyp_err *er
     hyp_bench_read_text("", "/proc/self/cgroup", cgroup, sizeof cgroup);
     for (size_t i = 0; i < HYP_ARRAY_LEN(places); i++) {
         char own[400] = "/";
-        /* A container may be told of a path outside what it sees: then the mount point is the nearest group. */
+        /* A container may be given a path outside what it sees: then the mount point is the nearest group. */
         if (!hyp_bench_group_own(cgroup, places[i].version, own, sizeof own)) snprintf(own, sizeof own, "/");
         if (make_below(places[i].mount_point, own, places[i].version, limit_bytes, ret)) return HYP_OK;
     }

@@ -21,7 +21,7 @@ enum {
     DISK_BUSY_PERCENT = 20,
     FREQUENCY_PERCENT = 95,
     DISKSTATS_MAX = 256 << 10,
-    READ_AHEAD_KB = 128 /* what Linux sets by itself; no warning up to four times that */
+    READ_AHEAD_KB = 128 /* Linux's default; no warning up to four times that */
 };
 
 void hyp_bench_warn(hyp_bench_warnings *w, const char *format, ...) {
@@ -113,7 +113,7 @@ static void look_at_frequency(const char *root, const char *folder, const char *
 
 static void look_at_throttling(const char *root, const char *folder, const char *entry, void *user) {
     uint64_t n = read_number(root, folder, entry, "thermal_throttle/package_throttle_count");
-    /* Every processor of a package tells the package's count. */
+    /* Every processor of a package reports the count of the whole package: one of them is enough. */
     *(uint64_t *)user = HYP_MAX(*(uint64_t *)user, n);
 }
 
@@ -173,9 +173,12 @@ bool hyp_bench_guard_disk_of(const char *diskstats, unsigned major, unsigned min
 int hyp_bench_guard_disk_busy_ms(const char *root, const char *path, uint64_t *ret_ms, hyp_err *err) {
     struct stat st;
     unsigned of_major = 0, of_minor = 0;
-    if (stat(path, &st) == 0) of_major = (unsigned)major(st.st_dev), of_minor = (unsigned)minor(st.st_dev);
+    if (stat(path, &st) == 0) {
+        of_major = (unsigned)major(st.st_dev);
+        of_minor = (unsigned)minor(st.st_dev);
+    }
     HYP_AUTOFREE char *text = malloc(DISKSTATS_MAX);
-    if (text == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to look at the drives");
+    if (text == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory looking at the drives");
     if (hyp_bench_read_text(root, "/proc/diskstats", text, DISKSTATS_MAX) &&
         (hyp_bench_guard_disk_of(text, of_major, of_minor, ret_ms) || hyp_bench_guard_disk_of(text, 0, 0, ret_ms)))
         return HYP_OK;

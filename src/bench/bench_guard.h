@@ -17,12 +17,12 @@ void hyp_bench_warn(hyp_bench_warnings *w, const char *format, ...) HYP_PRINTF(2
  * tell is left out. */
 void hyp_bench_guard_check(const char *root, uint32_t cores, hyp_bench_warnings *w);
 
-/* How often the processor has been throttled for its temperature, all packages; 0 where the system does not tell. The
- * difference over a measurement says whether it was. */
+/* How often the processor has been throttled for its temperature, all packages; 0 where the system does not report it.
+ * The difference over a measurement says whether it was. */
 uint64_t hyp_bench_guard_throttled(const char *root);
 
 /* Milliseconds that the drive of `path` has been busy since the start of the machine, from `root`/proc/diskstats; of
- * the busiest drive where the file system does not tell its own. Errors: HYP_EUNSUPPORTED. */
+ * the busiest drive where the file system does not name its own. Errors: HYP_EUNSUPPORTED. */
 HYP_NODISCARD int hyp_bench_guard_disk_busy_ms(const char *root, const char *path, uint64_t *ret_ms, hyp_err *err);
 
 /* The same of the device `major`:`minor` in the text of diskstats; false when it is not there. Major 0: of the busiest
@@ -33,9 +33,10 @@ bool hyp_bench_guard_disk_of(const char *diskstats, unsigned major, unsigned min
 void hyp_bench_guard_watch_disk(const char *path, hyp_bench_warnings *w);
 
 /* Warn if the drive of `path` reads far more ahead at a page fault than Linux does by itself, which is what plain
- * mmap's speed hangs on. `root` stands before /sys. Where the file system does not tell its drive nothing is said. */
+ * mmap's speed depends on. `root` stands before /sys. Where the file system does not name its drive there is no
+ * warning. */
 void hyp_bench_guard_read_ahead(const char *root, const char *path, hyp_bench_warnings *w);
 
 /* Read `root``path` into `buf` as text, at most `size` - 1 bytes; false, and an empty text, when it cannot be read. For
- * the small files of /proc and /sys, which tell no size. */
+ * the small files of /proc and /sys, which report no size. */
 bool hyp_bench_read_text(const char *root, const char *path, char *buf, size_t size);

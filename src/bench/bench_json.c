@@ -104,5 +104,5 @@ int hyp_bench_write_json(const hyp_bench_config *config, const hyp_bench *bench,
     yyjson_mut_doc_free(d);
     if (text != NULL) hyp_str_append(out, text, n);
     hyp_str_puts(out, "\n");
-    return text != NULL && !out->failed ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory to write JSON");
+    return text != NULL && !out->failed ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory writing JSON");
 }

@@ -37,7 +37,7 @@ static int read_figures(yyjson_val *root, hyp_bench_run *run, hyp_err *err) {
     return HYP_OK;
 }
 
-/* A run that tells no prediction is as good as another. */
+/* A run that reports no prediction is as valid as any other. */
 static void read_prediction(yyjson_val *root, hyp_bench_run *run) {
     yyjson_val *object = yyjson_obj_get(root, "predicted");
     for (int i = 0; i < HYP_BENCH_N_FIGURES; i++) {
@@ -69,7 +69,7 @@ static int read_words(yyjson_val *root, hyp_bench_run *run, hyp_err *err) {
     const char *text = yyjson_get_str(yyjson_obj_get(root, "text"));
     if (text == NULL) return wrong("text", err);
     run->text = strdup(text);
-    return run->text != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a run's text");
+    return run->text != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for a run's text");
 }
 
 int hyp_bench_run_parse(const char *json, size_t n, hyp_bench_run *ret, hyp_err *err) {

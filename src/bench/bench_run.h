@@ -19,7 +19,7 @@ typedef enum hyp_bench_figure {
 
 typedef struct hyp_bench_run {
     double figures[HYP_BENCH_N_FIGURES];
-    double predicted[HYP_BENCH_N_FIGURES]; /* decode, prefill, ttft, load by the planner's cost model; NaN: not told */
+    double predicted[HYP_BENCH_N_FIGURES]; /* decode, prefill, ttft, load by the planner's cost model; NaN: unknown */
     bool rates_measured;                   /* the prediction is of measured rates, not of assumed ones */
     char mode[16];                         /* "resident", "experts", "ffn", "mmap" */
     uint64_t prompt_tokens, output_tokens, batch_tokens;

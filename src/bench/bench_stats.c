@@ -64,7 +64,7 @@ static hyp_bench_answer answer(bool yes) {
 int hyp_bench_evaluate(hyp_bench *bench, hyp_err *err) {
     hyp_bench_side_result *a = &bench->sides[HYP_BENCH_HYPURA], *b = &bench->sides[HYP_BENCH_BASELINE];
     HYP_AUTOFREE double *values = calloc(HYP_MAX(HYP_MAX(a->n, b->n), 1), sizeof *values);
-    if (values == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to evaluate the runs");
+    if (values == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory evaluating the runs");
     evaluate_side(a, values);
     evaluate_side(b, values);
     size_t rounds = HYP_MIN(a->n, b->n);

@@ -72,7 +72,7 @@ static void draw_head(const hyp_bench_config *c, const hyp_bench *bench, hyp_str
 }
 
 void hyp_bench_write_svg(const hyp_bench_config *config, const hyp_bench *bench, hyp_str *out) {
-    hyp_str body HYP_CLEANUP(hyp_str_free) = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str body = {0};
     draw_head(config, bench, &body);
     double y = TOP;
     for (int f = 0; f < HYP_BENCH_N_FIGURES; f++)

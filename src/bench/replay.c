@@ -21,7 +21,7 @@ typedef struct replay {
     uint8_t *flags;     /* [unit] */
     uint64_t cached_bytes;
     double now_s, disk_free_s;
-    const hyp_trace_visit *foretold; /* prefetches that wait for the disk are its foretold experts from `next` on */
+    const hyp_trace_visit *predicted; /* prefetches that wait for the disk are its predicted experts from `next` on */
     uint32_t next;
     size_t n_decode_visits, n_late; /* decode visits in all; from the n_late-th on they count as late */
 } replay;
@@ -82,16 +82,16 @@ static void bring_in(replay *r, uint32_t unit, uint64_t bytes, uint8_t flags) {
 
 /* Start waiting prefetches while the disk is free before `until_s`; what has not begun by then is forgotten. */
 static void run_prefetches(replay *r, double until_s) {
-    const hyp_trace_visit *visit = r->foretold;
-    for (; visit != NULL && r->next < visit->n_foretold && r->disk_free_s < until_s; r->next++) {
-        uint32_t unit = unit_of(r, visit, visit->foretold + r->next);
+    const hyp_trace_visit *visit = r->predicted;
+    for (; visit != NULL && r->next < visit->n_predicted && r->disk_free_s < until_s; r->next++) {
+        uint32_t unit = unit_of(r, visit, visit->predicted + r->next);
         uint64_t bytes = bytes_of(r, visit->layer);
         if ((r->flags[unit] & RESIDENT) != 0 || !make_room(r, bytes, unit)) continue;
         bring_in(r, unit, bytes, PREFETCHED);
         r->disk_free_s += (double)bytes / r->config->disk_bytes_per_s;
         r->result->prefetch_issued_bytes += bytes;
     }
-    r->foretold = NULL;
+    r->predicted = NULL;
 }
 
 static void count_demand(replay *r, const hyp_trace_visit *visit, bool hit, uint64_t bytes) {
@@ -132,15 +132,15 @@ static void demand(replay *r, const hyp_trace_visit *visit) {
     r->now_s = ready_s;
 }
 
-static void count_foretold(replay *r, const hyp_trace_visit *visit) {
-    if (visit->n_foretold == 0) return;
-    r->result->n_foretold += visit->n_foretold;
-    r->result->n_foretellable += visit->n_used;
+static void count_predicted(replay *r, const hyp_trace_visit *visit) {
+    if (visit->n_predicted == 0) return;
+    r->result->n_predicted += visit->n_predicted;
+    r->result->n_predictable += visit->n_used;
     const uint16_t *used = r->trace->experts + visit->used;
-    for (uint32_t i = 0; i < visit->n_foretold; i++) {
-        uint16_t expert = r->trace->experts[visit->foretold + i];
+    for (uint32_t i = 0; i < visit->n_predicted; i++) {
+        uint16_t expert = r->trace->experts[visit->predicted + i];
         for (uint32_t j = 0; j < visit->n_used; j++)
-            r->result->n_foretold_right += used[j] == expert;
+            r->result->n_predicted_right += used[j] == expert;
     }
 }
 
@@ -151,7 +151,7 @@ static void replay_all(replay *r) {
         const hyp_trace_visit *visit = &t->visits[v];
         double begun_s = r->now_s;
         run_prefetches(r, r->now_s);
-        count_foretold(r, visit);
+        count_predicted(r, visit);
         demand(r, visit);
         r->now_s += layer_s;
         if (visit->n_tokens == 1) {
@@ -161,7 +161,7 @@ static void replay_all(replay *r) {
         for (uint32_t i = 0; i < visit->n_used; i++)
             set_flags(r, unit_of(r, visit, visit->used + i), 0, PINNED);
         if (!r->config->prefetch || v + 1 == t->n_visits) continue;
-        r->foretold = visit + 1;
+        r->predicted = visit + 1;
         r->next = 0;
         r->disk_free_s = HYP_MAX(r->disk_free_s, r->now_s - layer_s);
     }
@@ -243,7 +243,7 @@ int hyp_replay_run(const hyp_trace *trace, const hyp_replay_config *config, hyp_
         if (r.oracle != NULL && belady_failed(r.oracle)) status = HYP_ENOMEM;
     }
     if (status == HYP_ENOMEM)
-        hyp_err_set(err, HYP_ENOMEM, "no memory to replay a trace of %zu visits", trace->n_visits);
+        hyp_err_set(err, HYP_ENOMEM, "out of memory replaying a trace of %zu visits", trace->n_visits);
     hyp_policy_free(r.policy);
     belady_free(r.oracle);
     free(r.first);

@@ -1,7 +1,7 @@
 /* replay.h - what a cache of experts would do on a recorded trace, on hardware that is not there.
  *
  * The trace's visits are replayed in order against an eviction policy and a simple clock: the disk serves one read
- * after another at a fixed rate, demanded experts hold the computation up, foretold ones are read while the disk would
+ * after another at a fixed rate, demanded experts hold the computation up, predicted ones are read while the disk would
  * be idle. A simulation of bytes and time, not of the operating system; pure, no I/O. Thread-safe on distinct objects.
  */
 #pragma once
@@ -9,7 +9,7 @@
 #include "predict/trace.h"
 
 /* A policy of policy.h, or Belady's: evict what is needed last. It knows the future; with experts of one size nothing
- * can do better without prefetching, with several sizes it is an approximation, for it leaves sizes out of account. */
+ * can do better without prefetching; with several sizes it is an approximation, since it ignores sizes. */
 enum { HYP_REPLAY_BELADY = HYP_N_POLICIES, HYP_REPLAY_N_POLICIES };
 
 typedef struct hyp_replay_config {
@@ -17,7 +17,7 @@ typedef struct hyp_replay_config {
     uint64_t cache_bytes;    /* for experts alone: without what is always in memory */
     double disk_bytes_per_s; /* at the size of an expert */
     double compute_s;        /* of a pass, reads apart; 0: the disk alone */
-    bool prefetch;           /* use what the trace says was foretold */
+    bool prefetch;           /* use what the trace says was predicted */
 } hyp_replay_config;
 
 typedef struct hyp_replay_result {
@@ -29,9 +29,10 @@ typedef struct hyp_replay_result {
     uint64_t cycle_bytes;                     /* what a token touches: the mean */
     uint64_t all_bytes;                       /* every expert of every layer */
     uint64_t prefetch_issued_bytes, prefetch_used_bytes;
-    uint64_t n_foretold, n_foretold_right, n_foretellable; /* precision = right/foretold, recall = right/foretellable */
-    double decode_s;                                       /* simulated, all tokens */
-    double stall_s;                                        /* of it, waiting for the disk */
+    uint64_t n_predicted, n_predicted_right,
+        n_predictable; /* precision = right/predicted, recall = right/predictable */
+    double decode_s;   /* simulated, all tokens */
+    double stall_s;    /* of it, waiting for the disk */
 } hyp_replay_result;
 
 /* Replay `trace`. Errors: HYP_ENOMEM, HYP_EINVAL (no rate, no room for one expert). */

@@ -159,7 +159,9 @@ static void same_length(hyp_str *out, const char *a, const char *b, size_t n) {
         same++;
     if (same > 0) hyp_str_printf(out, "\"%.*s\" ", (int)same, a);
     if (same == n) return;
-    a += same, b += same, n -= same;
+    a += same;
+    b += same;
+    n -= same;
     size_t rest = n - 1;
     bool whole_low = strncmp(a + 1, zeros, rest) == 0, whole_high = strncmp(b + 1, nines, rest) == 0;
     char low = whole_low ? a[0] : (char)(a[0] + 1), high = whole_high ? b[0] : (char)(b[0] - 1);
@@ -188,7 +190,10 @@ static void range(hyp_str *out, uint64_t a, uint64_t b) {
     const char *bar = "";
     for (size_t n = (size_t)snprintf(low, sizeof low, "%" PRIu64, a);; n++) {
         size_t last = b == UINT64_MAX ? n : (size_t)snprintf(high, sizeof high, "%" PRIu64, b);
-        if (b == UINT64_MAX || n < last) memset(high, '9', n), high[n] = '\0';
+        if (b == UINT64_MAX || n < last) {
+            memset(high, '9', n);
+            high[n] = '\0';
+        }
         hyp_str_puts(out, bar);
         same_length(out, low, high, n);
         bar = " | ";
@@ -240,11 +245,25 @@ static bool read_bounds(hyp_grammar *g, yyjson_mut_val *schema, bool integer, bo
         }
         bool fraction = yyjson_mut_is_real(v) && yyjson_mut_get_real(v) != floor(yyjson_mut_get_real(v));
         if (!whole_bound(g, v, integer, lower, &n)) return false;
-        if (lower && (!b->has_min || n >= b->min)) b->min = n, b->has_min = true, b->min_open |= open && !fraction;
-        if (!lower && (!b->has_max || n <= b->max)) b->max = n, b->has_max = true, b->max_open |= open && !fraction;
+        if (lower && (!b->has_min || n >= b->min)) {
+            b->min = n;
+            b->has_min = true;
+            b->min_open |= open && !fraction;
+        }
+        if (!lower && (!b->has_max || n <= b->max)) {
+            b->max = n;
+            b->has_max = true;
+            b->max_open |= open && !fraction;
+        }
     }
-    if (integer && b->min_open) b->min++, b->min_open = false;
-    if (integer && b->max_open) b->max--, b->max_open = false;
+    if (integer && b->min_open) {
+        b->min++;
+        b->min_open = false;
+    }
+    if (integer && b->max_open) {
+        b->max--;
+        b->max_open = false;
+    }
     if (b->has_min && b->has_max && (b->min > b->max || (b->min == b->max && (b->min_open || b->max_open)))) {
         hyp_grammar_fail(g, HYP_EINVAL, "no number is within the bounds");
         return false;

@@ -273,13 +273,18 @@ static void put_argument(yyjson_mut_doc *doc, yyjson_mut_val *obj, yyjson_val *f
 }
 
 static void trim_line_ends(const char **s, size_t *n) {
-    if (*n > 0 && **s == '\n') (*s)++, (*n)--;
+    if (*n > 0 && **s == '\n') {
+        (*s)++;
+        (*n)--;
+    }
     if (*n > 0 && (*s)[*n - 1] == '\n') (*n)--;
 }
 
 static void trim(const char **s, size_t *n) {
-    while (*n > 0 && hyp_scan_is_space(**s))
-        (*s)++, (*n)--;
+    while (*n > 0 && hyp_scan_is_space(**s)) {
+        (*s)++;
+        (*n)--;
+    }
     while (*n > 0 && hyp_scan_is_space((*s)[*n - 1]))
         (*n)--;
 }
@@ -464,8 +469,10 @@ hyp_call_status hyp_call_parse_kimi(const char *s, size_t n, yyjson_val *tools, 
     trim(&id, &id_len);
     const char *name = id;
     size_t name_len = id_len;
-    if (name_len > strlen(prefix) && memcmp(name, prefix, strlen(prefix)) == 0)
-        name += strlen(prefix), name_len -= strlen(prefix);
+    if (name_len > strlen(prefix) && memcmp(name, prefix, strlen(prefix)) == 0) {
+        name += strlen(prefix);
+        name_len -= strlen(prefix);
+    }
     const char *colon = hyp_text_last(name, ':', name_len);
     if (colon != NULL) name_len = (size_t)(colon - name);
     status = hyp_call_parse_arguments(s + args, n - args, name, name_len, list, &used);

@@ -1,4 +1,4 @@
-/* probe.c - what does a template understand? Reading its text cannot tell, so it is shown tiny conversations with
+/* probe.c - what does a template understand? Its text does not show that, so it is given tiny conversations with
  * recognisable words in them, and its output is searched for those words. */
 #include "chat/template_priv.h"
 

@@ -6,9 +6,7 @@
 #include "base/mem.h"
 #include "chat/family.h"
 
-static void doc_freep(yyjson_mut_doc **doc) {
-    yyjson_mut_doc_free(*doc);
-}
+HYP_DEFINE_CLEANUP(yyjson_mut_doc, yyjson_mut_doc_free)
 
 static bool has(const char *text, size_t n, const char *part) {
     return memmem(text, n, part, strlen(part)) != NULL;
@@ -28,8 +26,8 @@ static const char chatml[] = "{%- for message in messages -%}\n"
                              "{%- endfor -%}\n"
                              "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}\n";
 
-const hyp_template_caps *hyp_template_get_caps(const hyp_template *tmpl) {
-    return &tmpl->caps;
+bool hyp_template_can_think(const hyp_template *tmpl) {
+    return tmpl->caps.thinking;
 }
 
 const char *hyp_template_text(const hyp_template *tmpl) {
@@ -41,10 +39,6 @@ void hyp_template_free(hyp_template *tmpl) {
     hyp_jinja_free(tmpl->jinja);
     free(tmpl->text);
     free(tmpl);
-}
-
-static void template_freep(hyp_template **tmpl) {
-    hyp_template_free(*tmpl);
 }
 
 static hyp_template *template_new(const char *text, size_t n) {
@@ -61,7 +55,7 @@ static hyp_template *template_new(const char *text, size_t n) {
 }
 
 int hyp_template_compile(const char *text, size_t n, const hyp_jinja_limits *limits, hyp_template **ret, hyp_err *err) {
-    HYP_CLEANUP(template_freep) hyp_template *tmpl = template_new(text, n);
+    HYP_CLEANUP(hyp_template_freep) hyp_template *tmpl = template_new(text, n);
     if (tmpl == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     int rc = hyp_jinja_compile(text, n, limits, &tmpl->jinja, err);
     if (rc == HYP_OK) rc = hyp_template_probe(tmpl, err);
@@ -123,7 +117,7 @@ static int render_builtin(const hyp_template *tmpl, yyjson_mut_val *messages, bo
 
 static int render_once(const hyp_template *tmpl, const hyp_chat_request *request, bool join, hyp_str *out,
                        hyp_err *err) {
-    HYP_CLEANUP(doc_freep) yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    HYP_CLEANUP(yyjson_mut_doc_freep) yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *messages;
     if (doc == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     int rc = hyp_messages_normalise(&tmpl->caps, tmpl->text, request->messages, join, doc, &messages, err);

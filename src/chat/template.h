@@ -6,6 +6,7 @@
  * clients leave out. Templates come from untrusted files: see jinja/jinja.h for their limits. */
 #pragma once
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "jinja/jinja.h"
 
@@ -56,9 +57,10 @@ HYP_NODISCARD int hyp_template_compile(const char *text, size_t n, const hyp_jin
 
 /* Accepts NULL. */
 void hyp_template_free(hyp_template *tmpl);
+HYP_DEFINE_CLEANUP(hyp_template, hyp_template_free)
 
-/* The template's capabilities, which belong to it; for tests: rendering heeds them by itself. */
-const hyp_template_caps *hyp_template_get_caps(const hyp_template *tmpl);
+/* Does it know reasoning? */
+bool hyp_template_can_think(const hyp_template *tmpl);
 
 /* Its source text, which belongs to it. */
 const char *hyp_template_text(const hyp_template *tmpl);

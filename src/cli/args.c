@@ -1,6 +1,9 @@
 #include "cli/args.h"
 
 #include "base/mem.h"
+#include "bench/replay.h"
+#include "io/io.h"
+#include "pager/policy.h"
 
 #include <limits.h>
 
@@ -18,7 +21,31 @@
 #define IOBENCH HYP_COMMAND_IOBENCH
 #define BENCH HYP_COMMAND_BENCH
 #define OPTIMIZE HYP_COMMAND_OPTIMIZE
+/* Whoever runs a model. `bench` hands them on to hypura's side; what both sides have in common it must know itself. */
+#define TUNING (ENGINE | BENCH | HYP_HANDED_ON)
 #define ALL UINT64_MAX
+
+/* Rows of the sampling parameters that are options: base/sampling.h says which. */
+#define METAVAR_REAL "X"
+#define METAVAR_INT "N"
+#define METAVAR_INT64 "N"
+#define SAMPLING_OPTION(field, kind, least, most, request_most, llama_cpp, ollama, openai, name, aliases, help)        \
+    {name, aliases, HYP_OPTION_##kind, AT(sampling.field), least, most, METAVAR_##kind, #llama_cpp, help, RUN},
+#define NO_OPTION(...)
+
+/* An option that means something else to another command has a row for each meaning; how it is spelled and what it
+ * holds stands here, once. */
+#define RAM_OPTION "ram", NULL, HYP_OPTION_SIZE, AT(wishes.ram_bytes), 0, 0, "SIZE", NULL
+#define VRAM_OPTION "vram", NULL, HYP_OPTION_SIZE, AT(wishes.vram_bytes), 0, 0, "SIZE", NULL
+#define DEVICE_OPTION "device", NULL, HYP_OPTION_LIST, AT(device), 0, 0, "NAME", NULL
+#define DISK_RATE_OPTION "disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL
+#define CONTEXT_OPTION "context", "-c --ctx-size", HYP_OPTION_INT, AT(wishes.context_tokens), 8, 16777216, "N"
+#define FORCE_OPTION "force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL
+#define TRACE_OPTION "trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL
+#define SVG_OPTION "svg", NULL, HYP_OPTION_STRING, AT(svg), 0, 0, "FILE", NULL
+#define PROMPT_TOKENS_OPTION(least) "prompt-tokens", NULL, HYP_OPTION_INT, AT(prompt_tokens), least, 16777216, "N"
+#define MAX_TOKENS_OPTION(least, most) "max-tokens", "-n --n-predict", HYP_OPTION_INT, AT(max_tokens), least, most, "N"
+#define OUT_OPTION(metavar) "out", "-o", HYP_OPTION_STRING, AT(out), 0, 0, metavar, NULL
 
 static const hyp_option rows[] = {
     /* name, aliases, kind, field, min, max, metavar, default, help, commands */
@@ -26,55 +53,37 @@ static const hyp_option rows[] = {
      "the GGUF file, instead of naming it as an argument",
      MODEL_COMMANDS | SERVE | BENCH | OPTIMIZE | HYP_COMMAND_STOP},
     {"prompt", "-p", HYP_OPTION_STRING, AT(prompt), 0, 0, "TEXT", NULL, "what to answer or continue", RUN},
-    {"prompt-tokens", NULL, HYP_OPTION_INT, AT(prompt_tokens), 0, 16777216, "N", "0",
-     "a prompt of N tokens of a fixed text, for measurements, instead of --prompt", RUN},
+    {PROMPT_TOKENS_OPTION(0), "0", "a prompt of N tokens of a fixed text, for measurements, instead of --prompt", RUN},
     {"chat", NULL, HYP_OPTION_FLAG, AT(chat), 0, 0, NULL, NULL, "wrap the prompt in the model's chat template", RUN},
     {"interactive", "-i", HYP_OPTION_FLAG, AT(interactive), 0, 0, NULL, NULL,
      "chat in the terminal, as without --prompt on one", RUN},
     {"system", NULL, HYP_OPTION_STRING, AT(system), 0, 0, "TEXT", NULL,
      "system message of a chat, as with --chat or without --prompt", RUN},
-    {"max-tokens", "-n --n-predict", HYP_OPTION_INT, AT(max_tokens), -1, INT_MAX, "N", "512",
-     "stop after this many tokens; -1 means no limit but the context's", RUN},
-    {"context", "-c --ctx-size", HYP_OPTION_INT, AT(context_tokens), 8, 16777216, "N", "4096",
-     "context length in tokens", ENGINE | PLAN | OPTIMIZE},
-    {"threads", "-t", HYP_OPTION_INT, AT(threads), 0, 1024, "N", "0", "compute threads; 0 means one a core",
+    {"messages", NULL, HYP_OPTION_STRING, AT(messages), 0, 0, "FILE", NULL,
+     "conversation to go on with in a chat: what /save wrote, or the body of a request to /api/chat", RUN},
+    {MAX_TOKENS_OPTION(-1, INT_MAX), "512", "stop after this many tokens; -1 means no limit but the context's", RUN},
+    {CONTEXT_OPTION, "4096", "context length in tokens", ENGINE | PLAN | OPTIMIZE},
+    {"threads", "-t", HYP_OPTION_INT, AT(engine.threads), 0, 1024, "N", "0", "compute threads; 0 means one a core",
      ENGINE | BENCH | PLAN | PROFILE},
-    {"batch", "-b --batch-size", HYP_OPTION_INT, AT(batch_tokens), 1, 65536, "N", "512",
+    {"batch", "-b --batch-size", HYP_OPTION_INT, AT(wishes.batch_tokens), 1, 65536, "N", "512",
      "tokens evaluated together in prefill", ENGINE | BENCH | PLAN},
-    {"temperature", "--temp", HYP_OPTION_REAL, AT(temperature), 0, 100, "X", "0.8",
-     "0 always takes the likeliest token", RUN},
-    {"top-k", NULL, HYP_OPTION_INT, AT(top_k), 0, INT_MAX, "N", "40", "sample from the N likeliest tokens; 0 means all",
-     RUN},
-    {"top-p", NULL, HYP_OPTION_REAL, AT(top_p), 0, 1, "X", "0.95",
-     "sample from the likeliest tokens of this joint probability", RUN},
-    {"min-p", NULL, HYP_OPTION_REAL, AT(min_p), 0, 1, "X", "0.05",
-     "drop tokens below this share of the likeliest one's probability", RUN},
-    {"repeat-penalty", NULL, HYP_OPTION_REAL, AT(repeat_penalty), 0.01, 100, "X", "1.0",
-     "divide the logits of recent tokens; 1 is off", RUN},
-    {"repeat-last-n", NULL, HYP_OPTION_INT, AT(repeat_last_n), -1, INT_MAX, "N", "64",
-     "how many tokens are recent; -1 means the context", RUN},
-    {"presence-penalty", NULL, HYP_OPTION_REAL, AT(presence_penalty), -100, 100, "X", "0",
-     "subtract from the logits of tokens already used", RUN},
-    {"frequency-penalty", NULL, HYP_OPTION_REAL, AT(frequency_penalty), -100, 100, "X", "0",
-     "subtract from a token's logit for each use", RUN},
-    {"seed", "-s", HYP_OPTION_INT, AT(seed), -1, INT_MAX, "N", "-1", "seed of the sampler; -1 draws one", RUN},
+    /* clang-format off: each of these ends with its own comma */
+    HYP_SAMPLING_ROWS(SAMPLING_OPTION, NO_OPTION)
+    /* clang-format on */
     {"stop", "-r --reverse-prompt", HYP_OPTION_LIST, AT(stop), 0, 0, "TEXT", NULL,
      "stop before this text; may be given several times", RUN},
     {"ignore-eos", NULL, HYP_OPTION_FLAG, AT(ignore_eos), 0, 0, NULL, NULL, "go on after the model's end token", RUN},
-    {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL,
-     "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom",
+    {RAM_OPTION, "memory for weights, cache, KV cache and buffers; without it, what is free now less a headroom",
      ENGINE | BENCH | PLAN | OPTIMIZE},
-    {"mode", NULL, HYP_OPTION_CHOICE, AT(mode), 0, 0, "auto|resident|experts|ffn|mmap", "auto",
+    {"mode", NULL, HYP_OPTION_ENUM, AT(wishes.mode), 0, 0, "MODE", "auto",
      "how to run the model; auto decides by what fits", ENGINE | BENCH | PLAN},
-    {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL, "at most this much memory of each device",
-     ENGINE | BENCH},
-    {"vram", NULL, HYP_OPTION_SIZE, AT(vram_bytes), 0, 0, "SIZE", NULL,
-     "plan for devices with this much memory each; where there is none, for a modest GPU", PLAN},
-    {"device", NULL, HYP_OPTION_LIST, AT(device), 0, 0, "NAME", NULL,
+    {VRAM_OPTION, "at most this much memory of each device", ENGINE | BENCH},
+    {VRAM_OPTION, "plan for devices with this much memory each; where there is none, for a modest GPU", PLAN},
+    {DEVICE_OPTION,
      "use this device; none uses none; NAME:MEMORY[:BYTES_PER_SECOND[:KIND]] stands for one that is not there, of the "
      "kind gpu, unified or remote; may be given several times",
      PLAN},
-    {"device", NULL, HYP_OPTION_LIST, AT(device), 0, 0, "NAME", NULL,
+    {DEVICE_OPTION,
      "use this device; none uses none; may be given several times; without it every GPU is used that helps",
      ENGINE | BENCH},
     {"rpc", NULL, HYP_OPTION_LIST, AT(rpc), 0, 0, "HOST:PORT", NULL,
@@ -84,79 +93,71 @@ static const hyp_option rows[] = {
      "a copy of the model on another disk, or the folder that holds it: streamed weights are read from both; may be "
      "given "
      "several times",
-     ENGINE | BENCH},
-    {"prompt-tokens", NULL, HYP_OPTION_INT, AT(prompt_tokens), 1, 16777216, "N", "512",
-     "length of the prompt to predict for", PLAN},
-    {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
-     "plan for a disk that reads this much a second", PLAN},
+     TUNING},
+    {PROMPT_TOKENS_OPTION(1), "512", "length of the prompt to predict for", PLAN},
+    {DISK_RATE_OPTION, "plan for a disk that reads this much a second", PLAN},
     {"cpu-rate", NULL, HYP_OPTION_SIZE, AT(cpu_rate_bytes), 0, 0, "SIZE", NULL,
      "plan for a processor that works through this much of weights a second", PLAN},
-    {"svg", NULL, HYP_OPTION_STRING, AT(svg), 0, 0, "FILE", NULL, "draw the placement into this file", PLAN},
+    {SVG_OPTION, "draw the placement into this file", PLAN},
     {"no-plan", NULL, HYP_OPTION_FLAG, AT(no_plan), 0, 0, NULL, NULL, "only what the model is made of", INSPECT},
-    {"force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL, "measure again", PROFILE},
+    {FORCE_OPTION, "measure again", PROFILE},
     {"path", NULL, HYP_OPTION_STRING, AT(path), 0, 0, "FILE", NULL, "measure the disk that holds this file", PROFILE},
-    {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu", "hypura", "which cached experts to give up",
-     ENGINE | BENCH},
-    {"no-prefetch", NULL, HYP_OPTION_FLAG, AT(no_prefetch), 0, 0, NULL, NULL, "read experts only when they are needed",
-     ENGINE | BENCH},
-    {"no-memory", NULL, HYP_OPTION_FLAG, AT(no_memory), 0, 0, NULL, NULL,
+    {"policy", NULL, HYP_OPTION_ENUM, AT(engine.policy), 0, 0, "POLICY", "hypura", "which cached experts to give up",
+     TUNING},
+    {"no-prefetch", NULL, HYP_OPTION_FLAG, AT(engine.no_prefetch), 0, 0, NULL, NULL,
+     "read experts only when they are needed", TUNING},
+    {"no-memory", NULL, HYP_OPTION_FLAG, AT(engine.no_memory), 0, 0, NULL, NULL,
      "neither use nor keep what was learnt about the model's routing", ENGINE},
-    {"trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL,
-     "record the routing of experts for hypura replay; only in mode experts", RUN},
-    {"io", NULL, HYP_OPTION_CHOICE, AT(io_backend), 0, 0, "auto|io_uring|threads|plain", "auto",
-     "how streamed weights are read", ENGINE | BENCH | OPTIMIZE},
-    {"sidecar", NULL, HYP_OPTION_STRING, AT(sidecar), 0, 0, "FILE", NULL,
+    {TRACE_OPTION, "record the routing of experts for hypura replay; only in mode experts", RUN},
+    {"io", NULL, HYP_OPTION_ENUM, AT(engine.io.backend), 0, 0, "IO", "auto", "how streamed weights are read",
+     TUNING | OPTIMIZE},
+    {"sidecar", NULL, HYP_OPTION_STRING, AT(engine.sidecar_path), 0, 0, "FILE", NULL,
      "the packed copy of the model that hypura optimize has made; without it one is looked for", ENGINE | PLAN},
-    {"no-sidecar", NULL, HYP_OPTION_FLAG, AT(no_sidecar), 0, 0, NULL, NULL,
+    {"no-sidecar", NULL, HYP_OPTION_FLAG, AT(engine.no_sidecar), 0, 0, NULL, NULL,
      "read the model's own file even where a packed copy is found", ENGINE},
-    {"out", "-o", HYP_OPTION_STRING, AT(out), 0, 0, "FILE", NULL,
+    {OUT_OPTION("FILE"),
      "where to write; a folder or a file; without it beside the model, or in the cache folder where that is not "
      "possible",
      OPTIMIZE},
     {"in-gguf", NULL, HYP_OPTION_FLAG, AT(in_gguf), 0, 0, NULL, NULL,
      "write a whole GGUF file instead, aligned to pages, that any llama.cpp reads", OPTIMIZE},
     {"dry-run", NULL, HYP_OPTION_FLAG, AT(dry_run), 0, 0, NULL, NULL, "only say what it would take and gain", OPTIMIZE},
-    {"force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL, "write even what cannot make reading faster",
-     OPTIMIZE},
-    {"trace", NULL, HYP_OPTION_STRING, AT(trace), 0, 0, "FILE", NULL,
-     "put experts side by side that this record of hypura run --trace uses together", OPTIMIZE},
+    {FORCE_OPTION, "write even what cannot make reading faster", OPTIMIZE},
+    {TRACE_OPTION, "put experts side by side that this record of hypura run --trace uses together", OPTIMIZE},
     {"io-faults", NULL, HYP_OPTION_STRING, AT(io_faults), 0, 0, "SPEC", NULL,
      "for tests: make every Nth read fail or slow, as in fail=100,delay=3,us=500", RUN | OPTIMIZE},
-    {"io-depth", NULL, HYP_OPTION_INT, AT(io_depth), 0, 256, "N", "0", "reads in flight; 0 means the measured default",
-     ENGINE | BENCH},
+    {"io-depth", NULL, HYP_OPTION_INT, AT(engine.io.depth), 0, 256, "N", "0",
+     "reads in flight; 0 means the measured default", TUNING},
     {"no-wordwrap", "--nowordwrap", HYP_OPTION_FLAG, AT(no_wordwrap), 0, 0, NULL, NULL,
      "on a terminal: break long lines where it does, not between words", RUN},
     {"stats", NULL, HYP_OPTION_FLAG, AT(stats), 0, 0, NULL, NULL, "print speed, cache and disk figures at the end",
      RUN},
     {"logits-digest", NULL, HYP_OPTION_FLAG, AT(logits_digest), 0, 0, NULL, NULL,
      "with --json: a digest over every logit of every output token", RUN},
-    {"no-repack", NULL, HYP_OPTION_FLAG, AT(no_repack), 0, 0, NULL, NULL,
+    {"no-repack", NULL, HYP_OPTION_FLAG, AT(wishes.no_repack), 0, 0, NULL, NULL,
      "keep the file's weight layout in memory (slower; comparable digests)", ENGINE | BENCH | PLAN},
     {"tensors", NULL, HYP_OPTION_FLAG, AT(tensors), 0, 0, NULL, NULL, "list every tensor", INSPECT},
-    {"ram", NULL, HYP_OPTION_SIZE, AT(ram_bytes), 0, 0, "SIZE", NULL, "memory for the model", REPLAY},
-    {"disk-rate", NULL, HYP_OPTION_SIZE, AT(disk_rate_bytes), 0, 0, "SIZE", NULL,
-     "what the disk reads in a second, in pieces of an expert's size", REPLAY},
+    {RAM_OPTION, "memory for the model", REPLAY},
+    {DISK_RATE_OPTION, "what the disk reads in a second, in pieces of an expert's size", REPLAY},
     {"compute-time", NULL, HYP_OPTION_REAL, AT(compute_time_ms), 0, 1e6, "MS", "0",
      "what a token takes to compute when nothing has to be read; 0 looks at the disk alone", REPLAY},
-    {"policy", NULL, HYP_OPTION_CHOICE, AT(policy), 0, 0, "hypura|lru|lfu|belady|all", "all",
+    {"policy", NULL, HYP_OPTION_ENUM, AT(replay_policy), 0, 0, "REPLAY_POLICY", "all",
      "what to evict; belady knows the future and is the bound", REPLAY},
     {"prefetch", NULL, HYP_OPTION_CHOICE, AT(prefetch), 0, 0, "on|off", "on",
      "read what was foretold while the disk would be idle", REPLAY},
     {"read-gb", NULL, HYP_OPTION_REAL, AT(read_gb), 0.001, 1000, "X", "1",
      "read at most this many GB for each number; 0.3 s each are the other limit", IOBENCH},
     {"baseline", NULL, HYP_OPTION_FLAG, AT(baseline), 0, 0, NULL, NULL, "measure plain llama.cpp mmap alone", BENCH},
-    {"force", "-f", HYP_OPTION_FLAG, AT(force), 0, 0, NULL, NULL,
-     "run plain mmap of a model too large for it; in a memory control group where one can be made", BENCH},
-    {"runs", NULL, HYP_OPTION_INT, AT(runs), 1, 1000, "N", "3", "runs of each side", BENCH},
-    {"prompt-tokens", NULL, HYP_OPTION_INT, AT(prompt_tokens), 1, 16777216, "N", "512", "length of the prompt", BENCH},
-    {"max-tokens", "-n --n-predict", HYP_OPTION_INT, AT(max_tokens), 1, 16777216, "N", "128", "length of the answer",
+    {FORCE_OPTION, "run plain mmap of a model too large for it; in a memory control group where one can be made",
      BENCH},
-    {"context", "-c --ctx-size", HYP_OPTION_INT, AT(context_tokens), 8, 16777216, "N", "2048",
-     "context length in tokens", BENCH},
+    {"runs", NULL, HYP_OPTION_INT, AT(runs), 1, 1000, "N", "3", "runs of each side", BENCH},
+    {PROMPT_TOKENS_OPTION(1), "512", "length of the prompt", BENCH},
+    {MAX_TOKENS_OPTION(1, 16777216), "128", "length of the answer", BENCH},
+    {CONTEXT_OPTION, "2048", "context length in tokens", BENCH},
     {"cache", NULL, HYP_OPTION_CHOICE, AT(cache), 0, 0, "cold|warm", "cold",
      "cold drops the model from the page cache before every run; warm runs each side once before", BENCH},
-    {"out", "-o", HYP_OPTION_STRING, AT(out), 0, 0, "DIR", NULL, "save the result as JSON in this folder", BENCH},
-    {"svg", NULL, HYP_OPTION_STRING, AT(svg), 0, 0, "FILE", NULL, "draw a chart into this file", IOBENCH | BENCH},
+    {OUT_OPTION("DIR"), "save the result as JSON in this folder", BENCH},
+    {SVG_OPTION, "draw a chart into this file", IOBENCH | BENCH},
     {"json", NULL, HYP_OPTION_FLAG, AT(json), 0, 0, NULL, NULL, "print one JSON object instead of text",
      RUN | PLAN | PROFILE | REPLAY | HYP_COMMAND_LIST | HYP_COMMAND_PS | IOBENCH | BENCH | OPTIMIZE},
     {"quiet", "-q", HYP_OPTION_FLAG, AT(quiet), 0, 0, NULL, NULL, "no progress and no notes, only the result",
@@ -185,4 +186,22 @@ static const hyp_option rows[] = {
     {"help", "-h", HYP_OPTION_FLAG, AT(help), 0, 0, NULL, NULL, "show this help", ALL},
 };
 
-const hyp_options hyp_args_table = {rows, HYP_ARRAY_LEN(rows)};
+/* The words of enums, from the functions that name them. */
+static const char *mode_word(int i) {
+    return i < HYP_N_MODES ? hyp_mode_name((hyp_mode)i) : NULL;
+}
+static const char *policy_word(int i) {
+    return i < HYP_N_POLICIES ? hyp_policy_name((hyp_policy_kind)i) : NULL;
+}
+static const char *io_word(int i) {
+    return i <= HYP_IO_PLAIN ? hyp_io_backend_name((hyp_io_backend)i) : NULL;
+}
+static const char *replay_policy_word(int i) {
+    if (i == HYP_REPLAY_N_POLICIES) return "all";
+    return i < HYP_REPLAY_N_POLICIES ? hyp_replay_policy_name(i) : NULL;
+}
+
+static const hyp_option_enum enums[] = {
+    {"MODE", mode_word}, {"POLICY", policy_word}, {"IO", io_word}, {"REPLAY_POLICY", replay_policy_word}};
+
+const hyp_options hyp_args_table = {rows, HYP_ARRAY_LEN(rows), enums, HYP_ARRAY_LEN(enums)};

@@ -14,10 +14,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static void free_model(hyp_model **m) {
-    hyp_model_free(*m);
-}
-
 static bool on_stop(void *user) {
     (void)user;
     return hyp_interrupt_seen();
@@ -48,13 +44,16 @@ static uint64_t machine_bytes(const hyp_memory *memory) {
     return bytes;
 }
 
-static int make_config(const hyp_args *args, const hyp_model *model, const char *program, hyp_bench_config *ret,
-                       hyp_err *err) {
+/* `tuning` is filled, and referred to by `*ret`. */
+static int make_config(const hyp_args *args, const hyp_model *model, const char *program, hyp_str *tuning,
+                       hyp_bench_config *ret, hyp_err *err) {
     hyp_memory memory;
     hyp_cpu cpu;
     int r = hyp_memory_probe(&memory, err);
     if (r != HYP_OK) return r;
     hyp_cpu_probe(&cpu);
+    hyp_options_write(&hyp_args_table, HYP_HANDED_ON, args, tuning);
+    if (tuning->failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     *ret = (hyp_bench_config){.model = model,
                               .program = program,
                               .machine_bytes = machine_bytes(&memory),
@@ -62,26 +61,22 @@ static int make_config(const hyp_args *args, const hyp_model *model, const char 
                               .runs = args->runs,
                               .prompt_tokens = args->prompt_tokens,
                               .max_tokens = args->max_tokens,
-                              .context_tokens = args->context_tokens,
-                              .batch_tokens = args->batch_tokens,
-                              .threads = args->threads,
-                              .io_depth = args->io_depth,
-                              .ram_bytes = args->ram_bytes,
-                              .vram_bytes = args->vram_bytes,
+                              .context_tokens = args->wishes.context_tokens,
+                              .batch_tokens = args->wishes.batch_tokens,
+                              .threads = args->engine.threads,
+                              .ram_bytes = args->wishes.ram_bytes,
+                              .vram_bytes = args->wishes.vram_bytes,
                               .devices = args->device.items,
                               .n_devices = args->device.n,
                               .servers = args->rpc.items,
                               .n_servers = args->rpc.n,
-                              .mirrors = args->mirror.items,
-                              .n_mirrors = args->mirror.n,
-                              .mode = args->mode,
-                              .policy = args->policy,
-                              .io_method = args->io_backend,
+                              .tuning = tuning->data,
+                              .tuning_bytes = tuning->length,
+                              .mode = hyp_mode_name(args->wishes.mode),
                               .warm = strcmp(args->cache, "warm") == 0,
                               .baseline_only = args->baseline,
                               .force = args->force,
-                              .no_repack = args->no_repack,
-                              .no_prefetch = args->no_prefetch,
+                              .no_repack = args->wishes.no_repack,
                               .progress = args->quiet ? NULL : on_progress,
                               .warned = on_warning,
                               .stop = on_stop};
@@ -107,14 +102,14 @@ static int save_json(const char *dir, const hyp_model *model, const hyp_str *jso
 }
 
 static int report(const hyp_args *args, const hyp_bench_config *config, const hyp_bench *bench, hyp_err *err) {
-    hyp_str json HYP_CLEANUP(hyp_str_free) = {0};
-    hyp_str markdown HYP_CLEANUP(hyp_str_free) = {0};
-    hyp_str svg HYP_CLEANUP(hyp_str_free) = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str json = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str markdown = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str svg = {0};
     int r = hyp_bench_write_json(config, bench, &json, err);
     if (r != HYP_OK) return r;
     hyp_bench_write_markdown(config, bench, &markdown);
     const hyp_str *shown = args->json ? &json : &markdown;
-    if (shown->failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to print the result");
+    if (shown->failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory printing the result");
     if (fwrite(shown->data, 1, shown->length, stdout) != shown->length || fflush(stdout) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write to standard output");
     if (args->out != NULL) r = save_json(args->out, config->model, &json, args->quiet, err);
@@ -134,12 +129,13 @@ static int make_folder(const char *dir, hyp_err *err) {
 int hyp_command_bench(const hyp_args *args, hyp_err *err) {
     const char *path;
     if (hyp_command_model_path(args, &path, err) != HYP_OK) return HYP_EXIT_USAGE;
-    HYP_CLEANUP(free_model) hyp_model *model = NULL;
+    HYP_CLEANUP(hyp_model_freep) hyp_model *model = NULL;
     if (hyp_model_open(path, &model, err) != HYP_OK) return HYP_EXIT_FAILED;
     char program[4096];
+    hyp_str tuning HYP_CLEANUP(hyp_str_free) = {0};
     hyp_bench_config config;
-    if (make_config(args, model, hyp_platform_own_program(program, sizeof program), &config, err) != HYP_OK ||
-        make_folder(args->out, err) != HYP_OK)
+    const char *own = hyp_platform_own_program(program, sizeof program);
+    if (make_config(args, model, own, &tuning, &config, err) != HYP_OK || make_folder(args->out, err) != HYP_OK)
         return HYP_EXIT_FAILED;
     hyp_interrupt_watch(NULL);
     hyp_bench bench;

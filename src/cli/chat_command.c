@@ -1,7 +1,6 @@
 #include "cli/chat_command.h"
 
 #include "base/mem.h"
-#include "engine/sampling.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -78,7 +77,7 @@ static int set_stop(hyp_chat_settings *s, const char *value, hyp_str *out, hyp_e
     if (s->n_stops == HYP_CHAT_MAX_STOPS)
         return hyp_err_set(err, HYP_EINVAL, "there are %d stop words already", HYP_CHAT_MAX_STOPS);
     char *copy = strdup(value);
-    if (copy == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a stop word");
+    if (copy == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a stop word");
     s->stops[s->n_stops++] = copy;
     hyp_str_printf(out, "Set parameter 'stop' to '%s'\n", value);
     return HYP_OK;
@@ -120,7 +119,7 @@ int hyp_chat_set(hyp_chat_settings *s, const char *text, hyp_str *out, hyp_err *
     size_t n = strcspn(text, " \t");
     HYP_AUTOFREE char *name = strndup(text, n);
     HYP_AUTOFREE char *rest = strdup(skip_blanks(text + n));
-    if (name == NULL || rest == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a setting");
+    if (name == NULL || rest == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a setting");
     for (size_t end = strlen(rest); end > 0 && isspace((unsigned char)rest[end - 1]); end--)
         rest[end - 1] = '\0';
     if (strcmp(name, "think") == 0) return set_think(s, rest, out, err);

@@ -1,9 +1,9 @@
 /* chat_command.h - what a line of the terminal chat asks for, and the settings that /set changes. Pure: no engine, no
  * terminal. The words are those that users of Ollama know. */
 #pragma once
+#include "base/sampling.h"
 #include "base/text.h"
 #include "chat/template.h"
-#include "engine/sampler.h"
 
 typedef enum hyp_chat_verb {
     HYP_CHAT_SAY,     /* no command: a message */
@@ -25,7 +25,7 @@ hyp_chat_verb hyp_chat_parse(const char *line, const char **ret_rest);
 enum { HYP_CHAT_MAX_STOPS = 16 };
 
 typedef struct hyp_chat_settings {
-    hyp_sampling sampling;
+    hyp_sampling_params sampling;
     int max_tokens; /* < 0: until the context is full */
     char *stops[HYP_CHAT_MAX_STOPS];
     size_t n_stops;

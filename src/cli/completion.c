@@ -23,9 +23,14 @@ static void print_commands(void) {
         printf("%s%s", i > 0 ? " " : "", hyp_commands[i].name);
 }
 
+static bool is_choice(const hyp_option *row) {
+    return row->kind == HYP_OPTION_CHOICE || row->kind == HYP_OPTION_ENUM;
+}
+
 /* A choice's words, separated by blanks. */
 static void print_choices(const hyp_option *row) {
-    for (const char *c = row->metavar; *c != '\0'; c++)
+    char words[128];
+    for (const char *c = hyp_options_metavar(&hyp_args_table, row, words, sizeof words); *c != '\0'; c++)
         putchar(*c == '|' ? ' ' : *c);
 }
 
@@ -57,7 +62,7 @@ static void each_spelling(const hyp_command *command,
 /* --- bash --- */
 
 static void print_bash_choice(const hyp_command *command, const hyp_option *row, const char *spelled) {
-    if (row->kind != HYP_OPTION_CHOICE) return;
+    if (!is_choice(row)) return;
     printf("    *:%s:%s) words=\"", command->name, spelled);
     print_choices(row);
     puts("\" ;;");
@@ -91,7 +96,7 @@ static void print_zsh_option(const hyp_command *command, const hyp_option *row, 
     printf("            '%s%s[", row->kind == HYP_OPTION_LIST ? "*" : "", spelled);
     print_escaped(row->help, zsh_special);
     putchar(']');
-    if (row->kind == HYP_OPTION_CHOICE) {
+    if (is_choice(row)) {
         printf(":%s:(", row->name);
         print_choices(row);
         putchar(')');
@@ -128,7 +133,7 @@ static void print_fish_option(const hyp_command *command, const hyp_option *row,
     bool is_long = spelled[1] == '-';
     printf("complete -c hypura -n '__fish_seen_subcommand_from %s' -%c %s", command->name, is_long ? 'l' : 's',
            spelled + 1 + is_long);
-    if (row->kind == HYP_OPTION_CHOICE) {
+    if (is_choice(row)) {
         printf(" -x -a \"");
         print_choices(row);
         putchar('"');

@@ -1,8 +1,8 @@
 #include "cli/endpoint.h"
 
+#include "base/address.h"
 #include "base/json.h"
-#include "http/access.h"
-#include "http/client.h"
+#include "cli/client.h"
 
 #include <string.h>
 
@@ -23,7 +23,7 @@ int hyp_endpoint_read(const hyp_args *args, hyp_endpoint *ret, hyp_err *err) {
     if (ret->api_key == NULL && key != NULL && key[0] != '\0') ret->api_key = key;
     if (environment != NULL && environment[0] != '\0') {
         char host[sizeof ret->host];
-        int r = hyp_guard_split_host(environment, host, sizeof host, &ret->port, err);
+        int r = hyp_address_split(environment, host, sizeof host, &ret->port, err);
         if (r != HYP_OK) {
             hyp_err_hint(err, "the environment variable OLLAMA_HOST holds this");
             return r;

@@ -24,13 +24,20 @@ static const char *const change_names[N_CHANGES] = {"1 GB more RAM", "twice the 
 /* The same machine with one thing better; more RAM is the request's. */
 static hyp_hardware better(const hyp_hardware *from, size_t which) {
     hyp_hardware hw = *from;
-    if (which == 1) hw.disk_bytes_per_s *= 2, hw.disk_fault_bytes_per_s *= 2;
+    if (which == 1) {
+        hw.disk_bytes_per_s *= 2;
+        hw.disk_fault_bytes_per_s *= 2;
+    }
     if (which != 2) return hw;
-    hw.memory_bytes_per_s *= 2, hw.node_s /= 2;
+    hw.memory_bytes_per_s *= 2;
+    hw.node_s /= 2;
     for (size_t i = 0; i < hw.n_rates; i++) {
-        hw.rates[i].decode_bytes_per_s *= 2, hw.rates[i].repacked_bytes_per_s *= 2;
-        hw.rates[i].decode_cached_bytes_per_s *= 2, hw.rates[i].repacked_cached_bytes_per_s *= 2;
-        hw.rates[i].prefill_flop_per_s *= 2, hw.rates[i].repacked_flop_per_s *= 2;
+        hw.rates[i].decode_bytes_per_s *= 2;
+        hw.rates[i].repacked_bytes_per_s *= 2;
+        hw.rates[i].decode_cached_bytes_per_s *= 2;
+        hw.rates[i].repacked_cached_bytes_per_s *= 2;
+        hw.rates[i].prefill_flop_per_s *= 2;
+        hw.rates[i].repacked_flop_per_s *= 2;
     }
     return hw;
 }
@@ -62,7 +69,7 @@ static int look_at_packed(const hyp_args *args, const hyp_model *model, const hy
                           const hyp_plan *plan, packed_copy *ret, hyp_err *err) {
     hyp_sidecar *layout = NULL;
     hyp_err failure = HYP_ERR_NONE;
-    hyp_sidecar_find(model, args->sidecar, &ret->look);
+    hyp_sidecar_find(model, args->engine.sidecar_path, &ret->look);
     int r = hyp_sidecar_view_predict(args, model, machine, plan, &layout, &ret->gain, &failure);
     hyp_sidecar_free(layout);
     ret->possible = r == HYP_OK && ret->gain.streams;
@@ -119,7 +126,7 @@ static int print_json(const hyp_model *model, const hyp_machine *machine, const 
         good = hyp_sidecar_view_state_json(doc, o, &packed->look) &&
                hyp_sidecar_view_gain_json(doc, yyjson_mut_obj_add_obj(doc, o, "gain"), &packed->gain);
     }
-    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }
@@ -138,13 +145,15 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     if (e == HYP_OK) e = hyp_machine_plan(args, model, &machine, &plan, err);
     if (e == HYP_OK) ask_what_if(model, &machine, &plan->request, changes);
     HYP_AUTOFREE packed_copy *copy = calloc(1, sizeof *copy);
-    if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory");
+    if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (e == HYP_OK) e = look_at_packed(args, model, &machine, plan, copy, err);
     if (e == HYP_OK && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)
         e = print_json(model, &machine, plan, changes, copy, err);
-    else if (e == HYP_OK)
-        print_text(model, &machine, plan, changes), print_packed(copy);
+    else if (e == HYP_OK) {
+        print_text(model, &machine, plan, changes);
+        print_packed(copy);
+    }
     if (copy != NULL) hyp_sidecar_look_done(&copy->look);
     hyp_plan_free(plan);
     hyp_model_free(model);

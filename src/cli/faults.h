@@ -1,6 +1,7 @@
 /* faults.h - `--io-faults`: make reads fail, short or slow on purpose, to test what happens then. */
 #pragma once
-#include "io/io.h"
+#include "base/err.h"
+#include "io/types.h"
 
 enum { HYP_FAULTS_MAX = 4 };
 

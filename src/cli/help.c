@@ -18,7 +18,10 @@ static void print_overview(void) {
 static void print_command(const hyp_command *command) {
     printf("usage: hypura %s %s\n\n%s.\n", command->name, command->synopsis, command->summary);
     int width = hyp_terminal_width();
-    if (command->details != NULL) putchar('\n'), hyp_options_print_text(command->details, width, stdout);
+    if (command->details != NULL) {
+        putchar('\n');
+        hyp_options_print_text(command->details, width, stdout);
+    }
     puts("\noptions:");
     hyp_options_print_help(&hyp_args_table, command->bit, width, stdout);
     printf("\nexample:\n  %s\n", command->example);
@@ -43,7 +46,10 @@ static void print_man(const hyp_command *command) {
            HYP_VERSION, command->name, command->summary);
     printf(".SH SYNOPSIS\n.B hypura %s\n", command->name);
     print_man_text(command->synopsis);
-    if (command->details != NULL) puts(".SH DESCRIPTION"), print_man_text(command->details);
+    if (command->details != NULL) {
+        puts(".SH DESCRIPTION");
+        print_man_text(command->details);
+    }
     puts(".SH OPTIONS");
     hyp_options_print_man(&hyp_args_table, command->bit, stdout);
     puts(".SH EXAMPLES\n.nf");

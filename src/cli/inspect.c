@@ -15,7 +15,7 @@ static void add(hyp_inspect_sum *sum, const hyp_tensor *t, uint64_t touched) {
 
 static int sum_up(const hyp_model *model, hyp_inspect_sums *ret, hyp_err *err) {
     hyp_inspect_sums sums = {.layers = calloc(model->n_layers, sizeof *sums.layers)};
-    if (sums.layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", model->path);
+    if (sums.layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory describing %s", model->path);
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
         uint64_t touched = hyp_tensor_touched_bytes(model, t);
@@ -61,9 +61,10 @@ static int show(const hyp_args *args, const hyp_model *model, const hyp_inspect_
         e = hyp_inspect_print_json(model, sums, args->tensors, &how, err);
     else if (e == HYP_OK) {
         hyp_inspect_print_text(model, sums, args->tensors, hyp_terminal_width(), packed);
-        if (plan != NULL)
-            putchar('\n'), hyp_plan_view_print(model, &machine, plan, hyp_terminal_width());
-        else if (how.failure != NULL)
+        if (plan != NULL) {
+            putchar('\n');
+            hyp_plan_view_print(model, &machine, plan, hyp_terminal_width());
+        } else if (how.failure != NULL)
             print_failure(how.failure);
     }
     hyp_plan_free(plan);
@@ -81,8 +82,8 @@ int hyp_command_inspect(const hyp_args *args, hyp_err *err) {
     e = hyp_model_open(path, &model, err);
     if (e == HYP_OK) e = sum_up(model, &sums, err);
     HYP_AUTOFREE hyp_sidecar_look *packed = calloc(1, sizeof *packed);
-    if (packed == NULL) e = hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", path);
-    if (e == HYP_OK) hyp_sidecar_find(model, args->sidecar, packed);
+    if (packed == NULL) e = hyp_err_set(err, HYP_ENOMEM, "out of memory describing %s", path);
+    if (e == HYP_OK) hyp_sidecar_find(model, args->engine.sidecar_path, packed);
     if (e == HYP_OK) e = show(args, model, &sums, packed, err);
     if (packed != NULL) hyp_sidecar_look_done(packed);
     free(sums.layers);

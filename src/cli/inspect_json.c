@@ -94,7 +94,7 @@ int hyp_inspect_print_json(const hyp_model *model, const hyp_inspect_sums *sums,
     yyjson_mut_val *array = good && tensors ? yyjson_mut_obj_add_arr(doc, root, "tensors") : NULL;
     for (size_t i = 0; good && tensors && i < model->n_tensors; i++)
         good = add_tensor(doc, array, model, &model->tensors[i]);
-    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }

@@ -2,23 +2,26 @@
 
 #include "base/mem.h"
 #include "base/paths.h"
-#include "cli/chat_session.h"
+#include "cli/chat_command.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/line_input.h"
+#include "cli/local.h"
 #include "cli/run_report.h"
 #include "cli/status.h"
 #include "cli/terminal.h"
+#include "cli/transcript.h"
 #include "cli/word_wrap.h"
+#include "gguf/model.h"
 
 #include <string.h>
 
 typedef struct chat {
     hyp_engine *engine;
     const char *name;
-    hyp_chat_session *session;
+    hyp_local local;
     hyp_chat_settings settings;
-    hyp_transcript said;
+    hyp_conversation *said;
     hyp_line_input *input;
     bool quiet, dim; /* dim: the terminal shows reasoning fainter */
     bool wordwrap;
@@ -30,6 +33,7 @@ typedef struct chat {
 typedef struct screen {
     const chat *chat;
     bool thinking, wrote;
+    hyp_str content, reasoning; /* all of it, for the conversation */
     hyp_word_wrap wrap;
     hyp_status status;
 } screen;
@@ -44,43 +48,76 @@ static void set_thinking(screen *s, bool thinking) {
         fputs(thinking ? "Thinking...\n" : "\n...done thinking.\n\n", stdout);
 }
 
-static void on_text(void *user, const char *bytes, size_t n, bool thinking) {
+static bool on_text(void *user, const char *bytes, size_t n, bool thinking) {
     screen *s = user;
+    hyp_str *all = thinking ? &s->reasoning : &s->content;
     hyp_status_token(&s->status);
+    hyp_str_append(all, bytes, n);
+    if (all->failed) return false;
     /* Blank lines around the reasoning are the template's, not the answer's. */
-    while (n > 0 && (!s->wrote || s->thinking != thinking) && (*bytes == '\n' || *bytes == ' '))
-        bytes++, n--;
-    if (n == 0) return;
+    while (n > 0 && (!s->wrote || s->thinking != thinking) && (*bytes == '\n' || *bytes == ' ')) {
+        bytes++;
+        n--;
+    }
+    if (n == 0) return true;
     set_thinking(s, thinking);
     s->wrote = true;
     hyp_word_wrap_set_columns(&s->wrap, s->chat->wordwrap ? hyp_terminal_wrap_columns() : 0);
     hyp_word_wrap_write(&s->wrap, bytes, n, stdout);
     fflush(stdout);
     hyp_terminal_set_within_line(bytes[n - 1] != '\n');
+    return true;
 }
 
-static void tell_end(chat *c, const hyp_chat_result *result) {
+static void tell_end(chat *c, const hyp_local_result *result) {
     if (c->quiet) return;
-    if (result->n_forgotten > c->n_forgotten)
-        printf("(the context is full: the %zu oldest messages are forgotten)\n", result->n_forgotten);
-    c->n_forgotten = result->n_forgotten;
-    if (result->generated.stop == HYP_STOP_INTERRUPTED) puts("(stopped)");
-    if (result->generated.stop == HYP_STOP_LENGTH)
-        printf("(stopped after %zu tokens; \"/set num_predict -1\" lifts the limit)\n", result->generated.n_output);
+    if (result->n_dropped > c->n_forgotten)
+        printf("(the context is full: the %zu oldest messages are forgotten)\n", result->n_dropped);
+    c->n_forgotten = result->n_dropped;
+    if (result->stop == HYP_STOP_INTERRUPTED) puts("(stopped)");
+    if (result->stop == HYP_STOP_LENGTH)
+        printf("(stopped after %zu tokens; \"/set num_predict -1\" lifts the limit)\n", result->n_output);
+}
+
+/* Let the model answer what has been said. */
+static int generate(chat *c, screen *s, hyp_local_result *ret, hyp_err *err) {
+    const hyp_chat_settings *set = &c->settings;
+    const hyp_local_options options = {.sampling = set->sampling,
+                                       .max_tokens = set->max_tokens,
+                                       .stops = (const char *const *)set->stops,
+                                       .n_stops = set->n_stops,
+                                       .ignore_end = set->ignore_eog};
+    c->said->think = set->think;
+    c->said->effort = set->effort;
+    hyp_job *job = hyp_local_chat(&c->local, c->said);
+    int r = job != NULL ? hyp_local_set_options(job, &options, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    hyp_interrupt_chat(c->engine);
+    if (r == HYP_OK) r = hyp_local_answer(&c->local, job, on_text, s, ret, err);
+    hyp_interrupt_chat(NULL);
+    hyp_engine_clear_interrupt(c->engine);
+    hyp_local_end_chat(job);
+    if (r == HYP_OK && (s->content.failed || s->reasoning.failed)) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    return r;
+}
+
+/* Keep the answer. A message without one would stand beside the next, which many templates refuse: it is taken back. */
+static int remember(chat *c, const screen *s, int r, hyp_err *err) {
+    bool spoke = s->content.length > 0 || s->reasoning.length > 0;
+    if (r == HYP_OK && spoke)
+        return hyp_conversation_add_answer(c->said, s->content.length > 0 ? s->content.data : "",
+                                           s->reasoning.length > 0 ? s->reasoning.data : NULL, err);
+    hyp_conversation_cut(c->said, c->said->n - 1);
+    return r;
 }
 
 /* The model's turn. A failure is told and takes the user's message back. */
 static void answer(chat *c) {
     screen s = {.chat = c};
-    hyp_chat_sink sink = {.user = &s, .text = on_text};
-    hyp_chat_result result;
+    hyp_local_result result = {0};
     hyp_err err = HYP_ERR_NONE;
-    size_t before = c->said.n;
     hyp_status_start(&s.status, c->engine, c->quiet);
-    hyp_interrupt_chat(c->engine);
-    int r = hyp_chat_session_answer(c->session, &c->said, &c->settings, &sink, &result, &err);
-    hyp_interrupt_chat(NULL);
-    hyp_engine_clear_interrupt(c->engine);
+    int r = generate(c, &s, &result, &err);
+    r = remember(c, &s, r, &err);
     hyp_status_end(&s.status);
     hyp_word_wrap_end(&s.wrap, stdout);
     hyp_terminal_set_within_line(false);
@@ -90,20 +127,31 @@ static void answer(chat *c) {
         tell_end(c, &result);
     else
         hyp_err_print(&err, stderr);
-    /* A message without an answer would stand beside the next one, which many templates refuse. */
-    if (c->said.n == before) hyp_transcript_cut(&c->said, before - 1);
-    if (r == HYP_OK && c->settings.verbose)
-        hyp_run_report_text(c->engine, result.n_evaluated, &result.generated, stderr);
+    if (r == HYP_OK && c->settings.verbose) hyp_run_report_text(c->engine, &result, stderr);
     fputs("\n", stdout);
+    hyp_str_free(&s.content);
+    hyp_str_free(&s.reasoning);
 }
 
 /* --- commands --- */
 
+/* The sampling parameters behind what /set is called with, in lines of at most 90 columns. */
+static void help_parameters(void) {
+    const int column = 29, width = 90;
+    int at = printf("  /set parameter NAME VALUE  ");
+    for (size_t i = 0; i < hyp_sampling_n_rows; i++) {
+        const char *name = hyp_sampling_rows[i].name;
+        bool fits = at + 1 + (int)strlen(name) + 1 <= width;
+        if (!fits) at = printf("\n%*s", column, "") - 1;
+        at += printf("%s%s,", fits && i > 0 ? " " : "", name);
+    }
+    putchar('\n');
+}
+
 static void help(const char *topic) {
-    if (strcmp(topic, "set") == 0)
-        fputs("  /set parameter NAME VALUE  temperature, top_k, top_p, min_p, typical_p, repeat_penalty,\n"
-              "                             presence_penalty, frequency_penalty, repeat_last_n, seed,\n"
-              "                             num_predict (-1: no limit), stop (may be set several times)\n"
+    if (strcmp(topic, "set") == 0) {
+        help_parameters();
+        fputs("                             num_predict (-1: no limit), stop (may be set several times)\n"
               "  /set NAME VALUE            the same\n"
               "  /set system TEXT           the system message; without TEXT there is none\n"
               "  /set think [LEVEL]         let the model reason: low, medium, high where it knows levels\n"
@@ -112,7 +160,7 @@ static void help(const char *topic) {
               "  /set history, nohistory    remember what is typed, or not\n"
               "  /set wordwrap, nowordwrap  break long lines between words, or where the terminal does\n",
               stdout);
-    else if (strcmp(topic, "show") == 0)
+    } else if (strcmp(topic, "show") == 0)
         fputs("  /show info                 the model and how it runs\n"
               "  /show parameters           the settings\n"
               "  /show system               the system message\n"
@@ -145,7 +193,7 @@ static void show_info(const chat *c) {
     printf("  mode               %s (%s)\n", hyp_mode_name(info->mode), info->reason);
     printf("  context            %u tokens, %d in use\n", info->context_tokens, hyp_engine_seq_length(c->engine, 0));
     printf("  threads            %d\n", info->threads);
-    printf("  messages           %zu\n", c->said.n);
+    printf("  messages           %zu\n", c->said->n);
 }
 
 static void show(const chat *c, const char *what) {
@@ -156,13 +204,13 @@ static void show(const chat *c, const char *what) {
         hyp_chat_show_parameters(&c->settings, &text);
         tell(text.data);
     } else if (strcmp(what, "system") == 0) {
-        const char *system = hyp_transcript_system(&c->said);
+        const char *system = hyp_conversation_system(c->said);
         tell(system != NULL ? system : "No system message was specified for this model.");
     } else if (strcmp(what, "template") == 0) {
-        tell(hyp_chat_session_template(c->session));
+        tell(hyp_session_template(c->local.session));
     } else if (strcmp(what, "messages") == 0) {
-        for (size_t i = 0; i < c->said.n; i++)
-            printf("%s: %s\n", c->said.items[i].role, c->said.items[i].content);
+        for (size_t i = 0; i < c->said->n; i++)
+            printf("%s: %s\n", c->said->messages[i].role, c->said->messages[i].content);
     } else if (strcmp(what, "info") != 0) {
         printf("there is nothing to show called \"%s\"\n", what);
         help("show");
@@ -179,7 +227,7 @@ static int set(chat *c, const char *what, hyp_err *err) {
     }
     if (strncmp(what, system, n) == 0 && (what[n] == '\0' || what[n] == ' ')) {
         const char *text = what + n + strspn(what + n, " \t");
-        int r = hyp_transcript_set_system(&c->said, text, err);
+        int r = hyp_conversation_set_system(c->said, text, err);
         if (r == HYP_OK) tell(text[0] != '\0' ? "Set system message." : "Removed system message.");
         return r;
     }
@@ -199,10 +247,9 @@ static int set(chat *c, const char *what, hyp_err *err) {
 }
 
 static int clear(chat *c, hyp_err *err) {
-    const char *system = hyp_transcript_system(&c->said);
+    const char *system = hyp_conversation_system(c->said);
     (void)err;
-    hyp_transcript_cut(&c->said, system != NULL);
-    hyp_chat_session_reset(c->session);
+    hyp_conversation_cut(c->said, system != NULL);
     c->n_forgotten = 0;
     tell("Cleared session context");
     return HYP_OK;
@@ -217,21 +264,20 @@ static int need_file(const char *path, const char *command, hyp_err *err) {
 
 static int save(chat *c, const char *path, hyp_err *err) {
     int r = need_file(path, "/save", err);
-    if (r == HYP_OK) r = hyp_transcript_save(&c->said, c->name, path, err);
-    if (r == HYP_OK) printf("Saved %zu messages in %s\n", c->said.n, path);
+    if (r == HYP_OK) r = hyp_transcript_save(c->said, c->name, path, err);
+    if (r == HYP_OK) printf("Saved %zu messages in %s\n", c->said->n, path);
     return r;
 }
 
 static int load(chat *c, const char *path, hyp_err *err) {
-    hyp_transcript loaded;
+    hyp_conversation *loaded = NULL;
     int r = need_file(path, "/load", err);
     if (r == HYP_OK) r = hyp_transcript_load(path, &loaded, err);
     if (r != HYP_OK) return r;
-    hyp_transcript_free(&c->said);
+    hyp_conversation_free(c->said);
     c->said = loaded;
-    hyp_chat_session_reset(c->session);
     c->n_forgotten = 0;
-    printf("Loaded %zu messages from %s\n", c->said.n, path);
+    printf("Loaded %zu messages from %s\n", c->said->n, path);
     return HYP_OK;
 }
 
@@ -247,7 +293,7 @@ static bool obey(chat *c, char *line, bool quoted) {
     switch (verb) {
     case HYP_CHAT_NOTHING: break;
     case HYP_CHAT_SAY:
-        r = hyp_transcript_add(&c->said, "user", line, NULL, &err);
+        r = hyp_conversation_add(c->said, "user", line, &err);
         if (r == HYP_OK) answer(c);
         break;
     case HYP_CHAT_SET: r = set(c, rest, &err); break;
@@ -282,17 +328,21 @@ static int loop(chat *c) {
 }
 
 static int chat_open(chat *c, const hyp_args *args, hyp_err *err) {
-    const char *warning = NULL;
     char history[4096 + 32];
-    int r = hyp_chat_session_open(c->engine, &c->session, &warning, err);
+    int r = hyp_local_open(c->engine, &c->local, err);
+    if (r == HYP_OK && args->messages != NULL)
+        r = hyp_transcript_load(args->messages, &c->said, err);
+    else if (r == HYP_OK && (c->said = hyp_conversation_new()) == NULL)
+        r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (r != HYP_OK) return r;
+    const char *warning = hyp_session_warning(c->local.session);
     if (warning != NULL && !args->quiet) fprintf(stderr, "note: %s\n", warning);
     for (size_t i = 0; r == HYP_OK && i < args->stop.n; i++) {
         c->settings.stops[i] = strdup(args->stop.items[i]);
-        if (c->settings.stops[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a stop word");
+        if (c->settings.stops[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a stop word");
         c->settings.n_stops++;
     }
-    if (args->system != NULL) r = hyp_transcript_set_system(&c->said, args->system, err);
+    if (args->system != NULL) r = hyp_conversation_set_system(c->said, args->system, err);
     if (r != HYP_OK) return r;
     hyp_err ignored = HYP_ERR_NONE;
     bool remembered = hyp_paths_cache_dir(history, 4096, &ignored) == HYP_OK;
@@ -300,13 +350,12 @@ static int chat_open(chat *c, const hyp_args *args, hyp_err *err) {
     return hyp_line_input_open(remembered ? history : NULL, &c->input, err);
 }
 
-int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, const hyp_sampling *sampling,
-                    hyp_err *err) {
+int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, hyp_err *err) {
     bool on_terminal = isatty(STDOUT_FILENO);
     chat c = {
         .engine = engine,
         .name = name,
-        .settings = {.sampling = *sampling,
+        .settings = {.sampling = args->sampling,
                      .max_tokens = args->max_tokens,
                      .verbose = args->stats,
                      .ignore_eog = args->ignore_eos},
@@ -323,8 +372,8 @@ int hyp_interactive(const hyp_args *args, const char *name, hyp_engine *engine, 
         r = loop(&c);
     }
     hyp_line_input_close(c.input);
-    hyp_transcript_free(&c.said);
+    hyp_conversation_free(c.said);
     hyp_chat_settings_free(&c.settings);
-    hyp_chat_session_free(c.session);
+    hyp_local_close(&c.local);
     return r == HYP_OK ? HYP_EXIT_OK : HYP_EXIT_FAILED;
 }

@@ -1,6 +1,7 @@
 #include "cli/interrupt.h"
 
 #include "cli/command.h"
+#include "engine/engine.h"
 
 #include <signal.h>
 #include <stdatomic.h>

@@ -1,6 +1,8 @@
 /* interrupt.h - Ctrl-C stops the answer, a second one the program. */
 #pragma once
-#include "engine/engine.h"
+#include <stdbool.h>
+
+typedef struct hyp_engine hyp_engine; /* engine/engine.h */
 
 /* From now on the first SIGINT or SIGTERM interrupts `engine` (NULL: only noted), the next ends the process. */
 void hyp_interrupt_watch(hyp_engine *engine);

@@ -61,21 +61,21 @@ static int print_json(const hyp_iobench *bench, hyp_err *err) {
     yyjson_mut_val *points = good ? yyjson_mut_obj_add_arr(doc, root, "points") : NULL;
     for (size_t i = 0; good && i < r->n_points; i++)
         good = add_point(doc, points, &r->points[i]);
-    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }
 
 static int print_text(const hyp_iobench *bench, hyp_err *err) {
-    hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str text = {0};
     hyp_iobench_write_text(bench, &text);
-    if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to print the result");
+    if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory printing the result");
     if (fwrite(text.data, 1, text.length, stdout) == text.length) return HYP_OK;
     return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write to standard output");
 }
 
 static int save_svg(const hyp_iobench *bench, const char *path, hyp_err *err) {
-    hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str text = {0};
     hyp_iobench_write_svg(bench, &text);
     return hyp_save_text(path, &text, err);
 }

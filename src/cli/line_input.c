@@ -39,7 +39,8 @@ static int open_editor(hyp_line_input *in, hyp_err *err) {
     hyp_terminal_use_utf8(); /* libedit decodes what is typed by the locale */
     in->editor = el_init("hypura", stdin, stdout, stderr);
     in->history = history_init();
-    if (in->editor == NULL || in->history == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the line editor");
+    if (in->editor == NULL || in->history == NULL)
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the line editor");
     HistEvent event;
     history(in->history, &event, H_SETSIZE, HISTORY_LINES);
     history(in->history, &event, H_SETUNIQUE, 1);
@@ -60,7 +61,7 @@ static int open_editor(hyp_line_input *in, hyp_err *err) {
 
 int hyp_line_input_open(const char *history_path, hyp_line_input **ret, hyp_err *err) {
     hyp_line_input *in = calloc(1, sizeof *in);
-    if (in == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the line editor");
+    if (in == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the line editor");
     in->keep_history = true;
     if (history_path != NULL) in->history_path = strdup(history_path);
     int r = isatty(STDIN_FILENO) ? open_editor(in, err) : HYP_OK;

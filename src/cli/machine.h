@@ -24,9 +24,6 @@ hyp_setup_options hyp_machine_setup(const hyp_args *args);
 HYP_NODISCARD int hyp_machine_plan(const hyp_args *args, const hyp_model *model, hyp_machine *machine, hyp_plan **ret,
                                    hyp_err *err);
 
-/* How files are read by --io and --io-depth. Pure. */
-hyp_io_config hyp_machine_io(const hyp_args *args);
-
 /* How an engine is to be opened by the options that `run` and `serve` share. The model, its setup, progress
  * and what only one of them takes are the caller's to add. Warnings go to standard error. Pure. */
 hyp_engine_config hyp_machine_engine_config(const hyp_args *args);

@@ -32,6 +32,7 @@ static int dispatch(int argc, char **argv, hyp_err *err) {
     if (strcmp(name, "--version") == 0) name = "version";
     const hyp_command *command = hyp_command_find(name);
     if (command == NULL) return hyp_command_unknown(name, err);
+    hyp_sampling_set_defaults(&args.sampling, HYP_SAMPLING_LLAMA_CPP); /* not every parameter is an option */
     hyp_options_set_defaults(&hyp_args_table, command->bit, &args);
     int r = hyp_options_parse(&hyp_args_table, command->bit, argc - 2, argv + 2, &args, args.words,
                               HYP_ARRAY_LEN(args.words), &args.n_words, err);

@@ -139,7 +139,7 @@ static int print_json(const task *t, hyp_err *err) {
     if (good && t->layout != NULL)
         good = yyjson_mut_obj_add_str(doc, root, "order", hyp_sidecar_order_name(t->layout->order)) &&
                hyp_sidecar_view_gain_json(doc, yyjson_mut_obj_add_obj(doc, root, "gain"), &t->gain);
-    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return r;
 }
@@ -156,7 +156,7 @@ static int write_it(task *t, hyp_err *err) {
         .layout = t->layout,
         .path = t->path,
         .any_order = args->trace == NULL,
-        .io = hyp_machine_io(args),
+        .io = args->engine.io,
         .progress = on_progress,
         .user = &w,
     };
@@ -191,7 +191,7 @@ int hyp_command_optimize(const hyp_args *args, hyp_err *err) {
     if (r != HYP_OK) return HYP_EXIT_FAILED;
     HYP_AUTOFREE task *t = calloc(1, sizeof *t);
     if (t == NULL) {
-        r = hyp_err_set(err, HYP_ENOMEM, "no memory");
+        r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     } else {
         t->args = args;
         t->model = model;

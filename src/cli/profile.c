@@ -172,7 +172,7 @@ static int print_json(const hyp_profile *p, bool disk, hyp_err *err) {
                 yyjson_mut_obj_add_real(doc, memory, "bytes_per_s", p->hardware.memory_bytes_per_s);
     good = good && add_rates(doc, root, &p->hardware) && add_devices(doc, root, &p->hardware) &&
            (!disk || add_disk(doc, root, p));
-    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int e = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return e;
 }
@@ -190,10 +190,10 @@ int hyp_command_profile(const hyp_args *args, hyp_err *err) {
     const char *path = args->path != NULL ? args->path : args->n_words > 0 ? args->words[0] : NULL;
     bool shown = !args->quiet && isatty(STDERR_FILENO);
     hyp_profile *profile = calloc(1, sizeof *profile);
-    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a profile");
     hyp_profile_request request = {.path = path,
                                    .force = args->force,
-                                   .threads = args->threads,
+                                   .threads = args->engine.threads,
                                    .types = types_in(path),
                                    .progress = hyp_progress_show_step,
                                    .user = &shown};

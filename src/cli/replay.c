@@ -25,14 +25,13 @@ static int read_arguments(const hyp_args *args, plan *p, hyp_err *err) {
         hyp_err_hint(err, "record one with: hypura run MODEL --mode experts --trace FILE");
         return HYP_EXIT_USAGE;
     }
-    if (args->ram_bytes == 0 || args->disk_rate_bytes == 0) {
+    if (args->wishes.ram_bytes == 0 || args->disk_rate_bytes == 0) {
         hyp_err_set(err, HYP_EINVAL, "a replay needs --ram and --disk-rate");
         hyp_err_hint(err, "for instance: hypura replay %s --ram 16G --disk-rate 3G", args->words[0]);
         return HYP_EXIT_USAGE;
     }
-    bool all = strcmp(args->policy, "all") == 0;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES; i++)
-        p->chosen[i] = all || strcmp(args->policy, hyp_replay_policy_name(i)) == 0;
+        p->chosen[i] = args->replay_policy == HYP_REPLAY_N_POLICIES || args->replay_policy == i;
     p->config.disk_bytes_per_s = (double)args->disk_rate_bytes;
     p->config.compute_s = args->compute_time_ms / 1e3;
     p->config.prefetch = strcmp(args->prefetch, "on") == 0;
@@ -43,7 +42,7 @@ static int replay_all(plan *p, hyp_err *err) {
     int r = hyp_trace_read(p->args->words[0], &p->trace, err);
     if (r != HYP_OK) return r;
     uint64_t always = p->trace->info.always_bytes;
-    p->config.cache_bytes = p->args->ram_bytes > always ? p->args->ram_bytes - always : 0;
+    p->config.cache_bytes = p->args->wishes.ram_bytes > always ? p->args->wishes.ram_bytes - always : 0;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES && r == HYP_OK; i++) {
         if (!p->chosen[i]) continue;
         p->config.policy = i;
@@ -82,10 +81,10 @@ static void print_text(const plan *p) {
     printf("experts: %s in %u layers, %s a token; cache %s\n", hyp_text_format_bytes(any->all_bytes, a, sizeof a),
            t->info.n_layers, hyp_text_format_bytes(any->cycle_bytes, b, sizeof b),
            hyp_text_format_bytes(p->config.cache_bytes, c, sizeof c));
-    if (any->n_foretold > 0)
+    if (any->n_predicted > 0)
         printf("foretold: %.1f %% of what was used (recall), %.1f %% of it right (precision)\n",
-               100 * (double)any->n_foretold_right / (double)any->n_foretellable,
-               100 * (double)any->n_foretold_right / (double)any->n_foretold);
+               100 * (double)any->n_predicted_right / (double)any->n_predictable,
+               100 * (double)any->n_predicted_right / (double)any->n_predicted);
     printf("\n%-8s %9s %9s %12s %9s %9s %12s\n", "policy", "hit rate", "warm", "read/token", "tok/s", "bound",
            "prefetched");
     for (int i = 0; i < HYP_REPLAY_N_POLICIES; i++) {
@@ -139,13 +138,13 @@ static int print_json(const plan *p, hyp_err *err) {
                 yyjson_mut_obj_add_uint(doc, root, "always_bytes", t->info.always_bytes) &&
                 yyjson_mut_obj_add_uint(doc, root, "expert_bytes", any->all_bytes) &&
                 yyjson_mut_obj_add_uint(doc, root, "token_bytes", any->cycle_bytes) &&
-                yyjson_mut_obj_add_uint(doc, root, "n_foretold", any->n_foretold) &&
-                yyjson_mut_obj_add_uint(doc, root, "n_foretold_right", any->n_foretold_right) &&
-                yyjson_mut_obj_add_uint(doc, root, "n_foretellable", any->n_foretellable);
+                yyjson_mut_obj_add_uint(doc, root, "n_foretold", any->n_predicted) &&
+                yyjson_mut_obj_add_uint(doc, root, "n_foretold_right", any->n_predicted_right) &&
+                yyjson_mut_obj_add_uint(doc, root, "n_foretellable", any->n_predictable);
     yyjson_mut_val *array = good ? yyjson_mut_obj_add_arr(doc, root, "policies") : NULL;
     for (int i = 0; i < HYP_REPLAY_N_POLICIES && good; i++)
         if (p->chosen[i]) good = add_result(doc, array, p, i);
-    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "no memory to print JSON");
+    int r = good ? hyp_print_json(doc, err) : hyp_err_set(err, HYP_ENOMEM, "out of memory printing JSON");
     yyjson_mut_doc_free(doc);
     return r;
 }

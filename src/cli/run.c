@@ -2,11 +2,11 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "bench/bench_prompt.h"
-#include "cli/chat_session.h"
 #include "cli/command.h"
 #include "cli/faults.h"
 #include "cli/interactive.h"
 #include "cli/interrupt.h"
+#include "cli/local.h"
 #include "cli/machine.h"
 #include "cli/progress.h"
 #include "cli/run_report.h"
@@ -14,8 +14,8 @@
 #include "cli/status.h"
 #include "cli/supervise.h"
 #include "cli/terminal.h"
+#include "cli/transcript.h"
 #include "cli/word_wrap.h"
-#include "engine/generate.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,7 +48,8 @@ static void print_text(output *out, const char *text, size_t n) {
     if (fflush(stdout) != 0 || ferror(stdout)) out->write_errno = errno;
 }
 
-static bool on_text(const char *text, size_t n, void *user) {
+static bool on_text(void *user, const char *text, size_t n, bool thinking) {
+    (void)thinking; /* the answer is shown as the model wrote it */
     output *out = user;
     hyp_status_token(&out->status);
     hyp_str_append(&out->text, text, n);
@@ -70,28 +71,13 @@ static int end_text(output *out, hyp_err *err) {
     return hyp_err_set_sys(err, HYP_EIO, out->write_errno, "cannot write to standard output");
 }
 
-static hyp_sampling sampling_of(const hyp_args *args) {
-    return (hyp_sampling){
-        .temperature = args->temperature,
-        .top_k = args->top_k,
-        .top_p = args->top_p,
-        .min_p = args->min_p,
-        .typical_p = 1,
-        .repeat_penalty = args->repeat_penalty,
-        .presence_penalty = args->presence_penalty,
-        .frequency_penalty = args->frequency_penalty,
-        .repeat_last_n = args->repeat_last_n,
-        .seed = args->seed,
-    };
-}
-
 /* The first `n` tokens of a text that is the same everywhere, for measurements. */
 static int make_fixed_prompt(const hyp_engine *engine, size_t n, hyp_token **ret, size_t *ret_n, hyp_err *err) {
     /* A word is a token at least, save where a tokenizer merges words. */
     for (size_t words = n; words <= 8 * n; words *= 2) {
         hyp_str text HYP_CLEANUP(hyp_str_free) = {0};
         hyp_bench_prompt_append(words, &text);
-        if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "no memory for a prompt of %zu tokens", n);
+        if (text.failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a prompt of %zu tokens", n);
         HYP_AUTOFREE hyp_token *tokens = NULL;
         size_t n_tokens = 0;
         int r = hyp_engine_tokenize(engine, text.data, text.length, true, true, &tokens, &n_tokens, err);
@@ -104,32 +90,40 @@ static int make_fixed_prompt(const hyp_engine *engine, size_t n, hyp_token **ret
     return hyp_err_set(err, HYP_EENGINE, "the tokenizer makes no prompt of %zu tokens of English words", n);
 }
 
-static void close_session(hyp_chat_session **session) {
-    hyp_chat_session_free(*session);
-}
-static void free_transcript(hyp_transcript *said) {
-    hyp_transcript_free(said);
-}
-static void free_text(hyp_str *text) {
-    hyp_str_free(text);
+static void free_conversation(hyp_conversation **c) {
+    hyp_conversation_free(*c);
 }
 
-/* The prompt as the model shall see it: with --chat inside its template; NULL is --prompt-tokens. The caller frees
- * `*ret`. */
-static int make_prompt(const hyp_args *args, hyp_engine *engine, const char *prompt, hyp_token **ret, size_t *ret_n,
-                       hyp_err *err) {
-    if (prompt == NULL) return make_fixed_prompt(engine, (size_t)args->prompt_tokens, ret, ret_n, err);
-    if (!args->chat) return hyp_engine_tokenize(engine, prompt, strlen(prompt), true, true, ret, ret_n, err);
-    HYP_CLEANUP(close_session) hyp_chat_session *session = NULL;
-    HYP_CLEANUP(free_transcript) hyp_transcript said = {0};
-    HYP_CLEANUP(free_text) hyp_str text = {0};
-    const hyp_chat_settings settings = {0};
-    const char *warning = NULL;
-    int r = hyp_chat_session_open(engine, &session, &warning, err);
-    if (r == HYP_OK && args->system != NULL) r = hyp_transcript_set_system(&said, args->system, err);
-    if (r == HYP_OK) r = hyp_transcript_add(&said, "user", prompt, NULL, err);
-    if (r == HYP_OK && warning != NULL && !args->quiet) fprintf(stderr, "note: %s\n", warning);
-    return r == HYP_OK ? hyp_chat_session_render(session, &said, &settings, 0, &text, ret, ret_n, err) : r;
+/* A text to be continued; NULL is --prompt-tokens. */
+static int make_raw_job(const hyp_args *args, hyp_engine *engine, const char *prompt, hyp_job **ret, hyp_err *err) {
+    hyp_job *job = hyp_job_new(HYP_JOB_GENERATE, NULL, hyp_engine_model(engine)->name);
+    int r = HYP_OK;
+    if (job == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    job->raw = true;
+    job->truncate = job->shift = false;
+    job->prompt = strdup(prompt != NULL ? prompt : "");
+    if (job->prompt == NULL) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (r == HYP_OK && prompt == NULL)
+        r = make_fixed_prompt(engine, (size_t)args->prompt_tokens, &job->context, &job->n_context, err);
+    if (r == HYP_OK)
+        *ret = job;
+    else
+        hyp_job_unref(job);
+    return r;
+}
+
+/* What --chat asks: the messages of --messages, the prompt after them, under the system message. */
+static int make_conversation(const hyp_args *args, const char *prompt, hyp_conversation **ret, hyp_err *err) {
+    HYP_CLEANUP(free_conversation) hyp_conversation *c = NULL;
+    if (args->messages != NULL) {
+        int r = hyp_transcript_load(args->messages, &c, err);
+        if (r != HYP_OK) return r;
+    } else if ((c = hyp_conversation_new()) == NULL)
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (args->system != NULL && hyp_conversation_set_system(c, args->system, err) != HYP_OK) return HYP_ENOMEM;
+    if (prompt != NULL && hyp_conversation_add(c, "user", prompt, err) != HYP_OK) return HYP_ENOMEM;
+    *ret = HYP_TAKE(c);
+    return HYP_OK;
 }
 
 static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *ret_setup, hyp_engine **ret,
@@ -156,43 +150,65 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *
     return r;
 }
 
-static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hyp_err *err) {
-    HYP_AUTOFREE hyp_token *prompt = NULL;
-    size_t n_prompt = 0;
-    int r = make_prompt(args, engine, text, &prompt, &n_prompt, err);
-    if (r != HYP_OK) return r;
+static void tell_mode_change(const hyp_engine *engine, hyp_mode before) {
+    const hyp_engine_info *info = hyp_engine_get_info(engine);
+    if (info->mode != before) fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(info->mode), info->reason);
+}
+
+static int report(const hyp_args *args, hyp_engine *engine, const hyp_local_result *result, const hyp_str *text,
+                  hyp_err *err) {
+    if (args->stats)
+        hyp_run_report_text(engine, result, stderr);
+    else if (!args->json && !args->quiet)
+        hyp_run_report_closing(engine, result, stderr);
+    return args->json ? hyp_run_report_json(engine, result, text, args->logits_digest, stdout, err) : HYP_OK;
+}
+
+/* Answer `job`, stream the text, report. Returns an exit status, or what failed. */
+static int answer(const hyp_args *args, hyp_local *local, hyp_job *job, hyp_err *err) {
     output out = {.json = args->json, .wordwrap = !args->no_wordwrap};
-    hyp_generate_request request = {
-        .prompt = prompt,
-        .n_prompt = n_prompt,
-        .max_tokens = args->max_tokens,
-        .stops = args->stop.items,
-        .n_stops = args->stop.n,
-        .ignore_eog = args->ignore_eos,
-        .digest = args->logits_digest,
-        .sampling = sampling_of(args),
-        .sink = on_text,
-        .sink_user = &out,
-    };
-    hyp_generate_result result;
-    hyp_mode mode = hyp_engine_get_info(engine)->mode;
+    hyp_local_result result;
+    hyp_mode mode = hyp_engine_get_info(local->engine)->mode;
+    const hyp_local_options options = {.sampling = args->sampling,
+                                       .max_tokens = args->max_tokens,
+                                       .stops = args->stop.items,
+                                       .n_stops = args->stop.n,
+                                       .ignore_end = args->ignore_eos};
+    job->digest = args->logits_digest;
+    int r = hyp_local_set_options(job, &options, err);
+    if (r != HYP_OK) return r;
     hyp_terminal_use_utf8();
-    hyp_status_start(&out.status, engine, args->quiet);
-    r = hyp_generate(engine, &request, &result, err);
+    hyp_status_start(&out.status, local->engine, args->quiet);
+    r = hyp_local_answer(local, job, on_text, &out, &result, err);
     if (end_text(&out, r == HYP_OK ? err : NULL) != HYP_OK && r == HYP_OK) r = HYP_EIO;
-    if (hyp_engine_get_info(engine)->mode != mode && !args->quiet)
-        fprintf(stderr, "mode %s from here on: %s\n", hyp_mode_name(hyp_engine_get_info(engine)->mode),
-                hyp_engine_get_info(engine)->reason);
-    if (r == HYP_OK && args->stats)
-        hyp_run_report_text(engine, n_prompt, &result, stderr);
-    else if (r == HYP_OK && !args->json && !args->quiet)
-        hyp_run_report_closing(engine, n_prompt, &result, stderr);
-    if (r == HYP_OK && args->json)
-        r = hyp_run_report_json(engine, n_prompt, &result, &out.text, args->logits_digest, stdout, err);
-    free(result.tokens);
+    if (!args->quiet) tell_mode_change(local->engine, mode);
+    if (r == HYP_OK) r = report(args, local->engine, &result, &out.text, err);
     hyp_str_free(&out.text);
     if (r != HYP_OK) return r;
     return result.stop == HYP_STOP_INTERRUPTED && hyp_interrupt_seen() ? HYP_EXIT_INTERRUPTED : HYP_EXIT_OK;
+}
+
+/* One question, one answer: with --chat inside the model's template, else the prompt as it is. */
+static int answer_once(const hyp_args *args, hyp_engine *engine, const char *prompt, hyp_err *err) {
+    HYP_CLEANUP(hyp_local_close) hyp_local local = {0};
+    HYP_CLEANUP(free_conversation) hyp_conversation *said = NULL;
+    hyp_job *job = NULL;
+    int r = hyp_local_open(engine, &local, err);
+    if (r == HYP_OK && !args->chat) {
+        r = make_raw_job(args, engine, prompt, &job, err);
+        if (r == HYP_OK) r = answer(args, &local, job, err);
+        hyp_job_unref(job);
+        return r;
+    }
+    if (r == HYP_OK) r = make_conversation(args, prompt, &said, err);
+    if (r == HYP_OK && (job = hyp_local_chat(&local, said)) == NULL) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (r != HYP_OK) return r;
+    if (hyp_session_warning(local.session) != NULL && !args->quiet)
+        fprintf(stderr, "note: %s\n", hyp_session_warning(local.session));
+    job->verbatim = true;
+    r = answer(args, &local, job, err);
+    hyp_local_end_chat(job);
+    return r;
 }
 
 /* What is to be answered: --prompt, else what is piped in. Neither, on a terminal or with --interactive, is a chat:
@@ -200,6 +216,7 @@ static int answer(const hyp_args *args, hyp_engine *engine, const char *text, hy
 static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped, hyp_err *err) {
     *ret = args->prompt;
     if (args->interactive || args->prompt != NULL || args->prompt_tokens > 0) return HYP_OK;
+    if (args->chat && args->messages != NULL) return HYP_OK; /* the last of them is the question */
     bool terminal = isatty(STDIN_FILENO);
     if (terminal && isatty(STDOUT_FILENO) && !args->json) return HYP_OK;
     size_t n = 0, room = 0;
@@ -220,8 +237,19 @@ static int find_prompt(const hyp_args *args, const char **ret, char **ret_piped,
 /* Options that go only with others. `prompt` is NULL in a chat. */
 static int check_options(const hyp_args *args, const char *prompt, hyp_err *err) {
     if (args->logits_digest && !args->json) return hyp_err_set(err, HYP_EINVAL, "--logits-digest needs --json");
-    if (args->system == NULL || args->chat || (prompt == NULL && args->prompt_tokens == 0)) return HYP_OK;
-    return hyp_err_set(err, HYP_EINVAL, "--system needs --chat: a plain prompt has no system message");
+    if (args->chat && args->prompt_tokens > 0)
+        return hyp_err_set(err, HYP_EINVAL, "--prompt-tokens goes without --chat: it is no message");
+    if (args->chat || (prompt == NULL && args->prompt_tokens == 0)) return HYP_OK;
+    if (args->system != NULL)
+        return hyp_err_set(err, HYP_EINVAL, "--system needs --chat: a plain prompt has no system message");
+    if (args->messages != NULL)
+        return hyp_err_set(err, HYP_EINVAL, "--messages needs --chat: a plain prompt has no messages before it");
+    return HYP_OK;
+}
+
+/* A chat in the terminal: nothing is to be answered now. */
+static bool is_chat(const hyp_args *args, const char *prompt) {
+    return prompt == NULL && args->prompt_tokens == 0 && (!args->chat || args->messages == NULL || args->interactive);
 }
 
 static int check_interactive(const hyp_args *args, hyp_err *err) {
@@ -250,12 +278,10 @@ int hyp_command_run(const hyp_args *args, hyp_err *err) {
     int r = open_engine(args, model, &setup, &engine, err);
     if (r != HYP_OK) return r == HYP_ECANCELED ? HYP_EXIT_INTERRUPTED : HYP_EXIT_FAILED;
     hyp_interrupt_watch(engine);
-    if (prompt == NULL && args->prompt_tokens == 0) {
-        const hyp_sampling sampling = sampling_of(args);
-        r = hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, &sampling, err);
-    } else {
-        r = answer(args, engine, prompt, err);
-    }
+    if (is_chat(args, prompt))
+        r = hyp_interactive(args, args->model != NULL ? args->model : args->words[0], engine, err);
+    else
+        r = answer_once(args, engine, prompt, err);
     if (hyp_engine_end_trace(engine, err) != HYP_OK) return HYP_EXIT_FAILED;
     return r < 0 ? HYP_EXIT_FAILED : r;
 }

@@ -35,6 +35,30 @@ static void add_model(doc *d, val *root, const hyp_model *m) {
     yyjson_mut_obj_add_uint(d, o, "n_experts_used", m->n_experts_used);
 }
 
+/* The physical limit of the decoding just done, and what sets it: 1 / max(compute time, bytes read / disk rate) a
+ * token, where compute time is what was not spent waiting for reads. `disk_bytes_per_s`: the disk's rate at the request
+ * size and depth in use; 0 takes the rate seen while reading. */
+typedef struct bound {
+    double tok_per_s; /* 0 when nothing was decoded */
+    bool by_disk;
+} bound;
+
+static bound bound_of(const hyp_local_result *res, double disk_bytes_per_s) {
+    const hyp_engine_stats *a = &res->before_decode, *b = &res->after_decode;
+    if (res->n_decoded == 0 || res->decode_s <= 0) return (bound){0};
+    double tokens = (double)res->n_decoded;
+    double compute_s = HYP_MAX(res->decode_s - (b->stall_s - a->stall_s), 1e-9) / tokens;
+    double bytes = (double)(b->demand_bytes + b->prefetch_bytes - a->demand_bytes - a->prefetch_bytes) / tokens;
+    double rate = disk_bytes_per_s > 0 ? disk_bytes_per_s : b->disk_bytes_per_s;
+    if (b->n_sources > 1) { /* several disks: what they have shown together */
+        rate = 0;
+        for (uint32_t i = 0; i < b->n_sources; i++)
+            if (b->sources[i].dropped_errno == 0) rate += b->sources[i].bytes_per_s;
+    }
+    double read_s = rate > 0 ? bytes / rate : 0;
+    return (bound){1 / HYP_MAX(compute_s, read_s), read_s > compute_s};
+}
+
 /* "decode 2.91 tok/s (predicted 3.04)". */
 static void print_beside(FILE *out, const char *what, double measured, double predicted, const char *unit) {
     fprintf(out, "%s %.*f%s (predicted %.*f)", what,
@@ -48,15 +72,15 @@ static void print_beside(FILE *out, const char *what, double measured, double pr
             predicted);
 }
 
-static int predict(const hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r, hyp_prediction *ret) {
-    return hyp_engine_predict(engine, (uint32_t)n_prompt, (uint32_t)HYP_MAX(r->n_decoded, (size_t)1), ret, NULL);
+static int predict(const hyp_engine *engine, const hyp_local_result *r, hyp_prediction *ret) {
+    return hyp_engine_predict(engine, (uint32_t)r->n_evaluated, (uint32_t)HYP_MAX(r->n_decoded, (size_t)1), ret, NULL);
 }
 
-void hyp_run_report_closing(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r, FILE *out) {
+void hyp_run_report_closing(hyp_engine *engine, const hyp_local_result *r, FILE *out) {
     hyp_prediction p;
-    if (r->n_decoded == 0 || predict(engine, n_prompt, r, &p) != HYP_OK) return;
+    if (r->n_decoded == 0 || predict(engine, r, &p) != HYP_OK) return;
     print_beside(out, "decode", rate((double)r->n_decoded, r->decode_s), p.decode_tok_per_s, " tok/s");
-    print_beside(out, ", prefill", rate((double)n_prompt, r->prefill_s), p.prefill_tok_per_s, " tok/s");
+    print_beside(out, ", prefill", rate((double)r->n_evaluated, r->prefill_s), p.prefill_tok_per_s, " tok/s");
     print_beside(out, ", first token", r->ttft_s, p.first_token_s, " s");
     fputs(hyp_engine_get_info(engine)->rates_measured ? "\n"
                                                       : "; rates assumed, \"hypura profile MODEL\" measures them\n",
@@ -79,18 +103,18 @@ static void print_sources(const hyp_engine *engine, const hyp_engine_stats *stat
                 stats->sources[i].dropped_errno != 0 ? ", then it failed" : "");
 }
 
-void hyp_run_report_text(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r, FILE *out) {
+void hyp_run_report_text(hyp_engine *engine, const hyp_local_result *r, FILE *out) {
     const hyp_engine_info *info = hyp_engine_get_info(engine);
     const hyp_engine_stats *a = &r->before_decode, *b = &r->after_decode;
     char x[24], y[24], z[24];
     fprintf(out, "load %.1f s, first token %.2f s, prefill %.1f tok/s (%zu tokens), decode %.2f tok/s (%zu tokens)\n",
-            info->load_s, r->ttft_s, rate((double)n_prompt, r->prefill_s), n_prompt,
+            info->load_s, r->ttft_s, rate((double)r->n_evaluated, r->prefill_s), r->n_evaluated,
             rate((double)r->n_decoded, r->decode_s), r->n_output);
     fprintf(out, "memory: %s at most, budget %s\n", hyp_text_format_bytes(peak_bytes(b), x, sizeof x),
             hyp_text_format_bytes(info->budget_bytes, y, sizeof y));
-    hyp_run_report_closing(engine, n_prompt, r, out);
-    hyp_bound bound = hyp_generate_bound(r, info->disk_bytes_per_s);
-    fprintf(out, "bound: %.2f tok/s, limited by %s\n", bound.tok_per_s, bound.by_disk ? "disk" : "compute");
+    hyp_run_report_closing(engine, r, out);
+    bound limit = bound_of(r, info->disk_bytes_per_s);
+    fprintf(out, "bound: %.2f tok/s, limited by %s\n", limit.tok_per_s, limit.by_disk ? "disk" : "compute");
     if (info->mode != HYP_MODE_EXPERTS && info->mode != HYP_MODE_FFN) return;
     double hit = (double)(b->hit_bytes - a->hit_bytes), miss = (double)(b->miss_bytes - a->miss_bytes);
     double tokens = r->n_decoded > 0 ? (double)r->n_decoded : 1;
@@ -161,7 +185,7 @@ static void add_sidecar(doc *d, val *root, hyp_engine *engine) {
 }
 
 /* How the streamed weights were found, decoding only. */
-static void add_streaming(doc *d, val *root, const hyp_generate_result *r) {
+static void add_streaming(doc *d, val *root, const hyp_local_result *r) {
     const hyp_engine_stats *a = &r->before_decode, *b = &r->after_decode;
     val *cache = yyjson_mut_obj_add_obj(d, root, "cache");
     yyjson_mut_obj_add_uint(d, cache, "capacity_bytes", b->cache_capacity_bytes);
@@ -178,17 +202,17 @@ static void add_streaming(doc *d, val *root, const hyp_generate_result *r) {
     yyjson_mut_obj_add_bool(d, prefetch, "on", b->prefetch_on);
 }
 
-static void add_bound(doc *d, val *root, const hyp_generate_result *r, double disk_bytes_per_s) {
-    hyp_bound bound = hyp_generate_bound(r, disk_bytes_per_s);
+static void add_bound(doc *d, val *root, const hyp_local_result *r, double disk_bytes_per_s) {
+    bound limit = bound_of(r, disk_bytes_per_s);
     val *o = yyjson_mut_obj_add_obj(d, root, "bound");
-    yyjson_mut_obj_add_real(d, o, "tok_per_s", rate(bound.tok_per_s, 1));
-    yyjson_mut_obj_add_str(d, o, "limited_by", bound.by_disk ? "disk" : "compute");
+    yyjson_mut_obj_add_real(d, o, "tok_per_s", rate(limit.tok_per_s, 1));
+    yyjson_mut_obj_add_str(d, o, "limited_by", limit.by_disk ? "disk" : "compute");
 }
 
 /* The cost model's word on this run, under the names of what was measured. */
-static void add_prediction(doc *d, val *root, const hyp_engine *engine, size_t n_prompt, const hyp_generate_result *r) {
+static void add_prediction(doc *d, val *root, const hyp_engine *engine, const hyp_local_result *r) {
     hyp_prediction p;
-    if (predict(engine, n_prompt, r, &p) != HYP_OK) return;
+    if (predict(engine, r, &p) != HYP_OK) return;
     val *o = yyjson_mut_obj_add_obj(d, root, "predicted");
     yyjson_mut_obj_add_real(d, o, "load_ms", ms(p.load_s));
     yyjson_mut_obj_add_real(d, o, "ttft_ms", ms(p.first_token_s));
@@ -213,26 +237,26 @@ static void add_first_plan(doc *d, val *root, const hyp_engine *engine) {
     (void)hyp_plan_view_placement_json(d, o, hyp_engine_model(engine), first);
 }
 
-int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_result *result, const hyp_str *text,
-                        bool with_digest, FILE *out, hyp_err *err) {
+int hyp_run_report_json(hyp_engine *engine, const hyp_local_result *result, const hyp_str *text, bool with_digest,
+                        FILE *out, hyp_err *err) {
     const hyp_engine_info *info = hyp_engine_get_info(engine);
     char digest[17];
     hyp_str valid = {0};
     hyp_utf8_repair(&valid, text->data, text->length);
     doc *d = yyjson_mut_doc_new(NULL);
     val *root = d != NULL ? yyjson_mut_obj(d) : NULL;
-    if (root == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the report");
+    if (root == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the report");
     yyjson_mut_doc_set_root(d, root);
     add_model(d, root, hyp_engine_model(engine));
     yyjson_mut_obj_add_str(d, root, "mode", hyp_mode_name(info->mode));
     yyjson_mut_obj_add_uint(d, root, "batch_tokens", info->batch_tokens);
-    yyjson_mut_obj_add_uint(d, root, "prompt_tokens", n_prompt);
+    yyjson_mut_obj_add_uint(d, root, "prompt_tokens", result->n_prompt);
     yyjson_mut_obj_add_uint(d, root, "output_tokens", result->n_output);
     yyjson_mut_obj_add_strn(d, root, "text", valid.data != NULL ? valid.data : "", valid.length);
     yyjson_mut_obj_add_str(d, root, "stop_reason", stop_name(result->stop));
     yyjson_mut_obj_add_real(d, root, "load_ms", ms(info->load_s));
     yyjson_mut_obj_add_real(d, root, "ttft_ms", ms(result->ttft_s));
-    yyjson_mut_obj_add_real(d, root, "prefill_tok_per_s", rate((double)n_prompt, result->prefill_s));
+    yyjson_mut_obj_add_real(d, root, "prefill_tok_per_s", rate((double)result->n_evaluated, result->prefill_s));
     yyjson_mut_obj_add_real(d, root, "decode_tok_per_s", rate((double)result->n_decoded, result->decode_s));
     add_costs(d, root, engine);
     if (info->mode == HYP_MODE_EXPERTS || info->mode == HYP_MODE_FFN) {
@@ -242,15 +266,15 @@ int hyp_run_report_json(hyp_engine *engine, size_t n_prompt, const hyp_generate_
     add_bound(d, root, result, info->disk_bytes_per_s);
     (void)hyp_plan_view_placement_json(d, root, hyp_engine_model(engine), hyp_engine_plan(engine));
     add_first_plan(d, root, engine);
-    add_prediction(d, root, engine, n_prompt, result);
+    add_prediction(d, root, engine, result);
     if (with_digest) {
-        snprintf(digest, sizeof digest, "%016llx", (unsigned long long)result->logits_digest);
+        snprintf(digest, sizeof digest, "%016llx", (unsigned long long)result->digest);
         yyjson_mut_obj_add_str(d, root, "logits_digest", digest);
     }
     char *json = yyjson_mut_write(d, 0, NULL);
     yyjson_mut_doc_free(d);
     hyp_str_free(&valid);
-    if (json == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the report");
+    if (json == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the report");
     fprintf(out, "%s\n", json);
     free(json);
     return HYP_OK;

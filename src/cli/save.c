@@ -25,7 +25,7 @@ int hyp_save_check(const char *path, hyp_err *err) {
 }
 
 int hyp_save_text(const char *path, const hyp_str *text, hyp_err *err) {
-    if (text->failed || text->data == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to write %s", path);
+    if (text->failed || text->data == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory writing %s", path);
     int r = hyp_save_check(path, err);
     return r == HYP_OK ? hyp_paths_write_atomic(path, text->data, text->length, err) : r;
 }

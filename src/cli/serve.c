@@ -7,7 +7,6 @@
 #include "cli/machine.h"
 #include "cli/supervise.h"
 #include "engine/rpc.h"
-#include "http/http.h"
 #include "session/backend_engine.h"
 
 #include <signal.h>
@@ -36,7 +35,7 @@ static void announce(hyp_server *server, const hyp_args *args, const hyp_endpoin
         printf("serving %s from %s", first, what);
     else
         printf("serving %zu models from %s", n, what);
-    printf(" (context %d, %d at once)\n", args->context_tokens, args->parallel);
+    printf(" (context %u, %d at once)\n", args->wishes.context_tokens, args->parallel);
     printf("endpoint http://%s%s%s:%d\n", v6 ? "[" : "", endpoint->host, v6 ? "]" : "", hyp_server_port(server));
     printf("APIs: Ollama at /api, OpenAI and Anthropic at /v1; web page at /ui, metrics at /metrics\n");
     fflush(stdout);
@@ -76,7 +75,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
     hyp_device_choice devices = hyp_machine_devices(args);
     int listen_fd = 0;
     if (args->rpc.n > 0) {
-        if (hyp_http_bind(endpoint.host, endpoint.port, &listen_fd, err) != HYP_OK) return HYP_EXIT_FAILED;
+        if (hyp_server_bind(endpoint.host, endpoint.port, &listen_fd, err) != HYP_OK) return HYP_EXIT_FAILED;
         int status = hyp_supervise(&devices, true, err);
         if (status >= 0) return status;
     }
@@ -95,7 +94,7 @@ int hyp_command_serve(const hyp_args *args, hyp_err *err) {
                                 .listen_fd = listen_fd,
                                 .api_key = endpoint.api_key,
                                 .origins = getenv("OLLAMA_ORIGINS"),
-                                .context_tokens = (uint32_t)args->context_tokens,
+                                .context_tokens = args->wishes.context_tokens,
                                 .n_parallel = (uint32_t)args->parallel,
                                 .max_queue = (unsigned)args->max_queue,
                                 .keep_alive_ns = keep_alive_ns,

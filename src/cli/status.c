@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cli/terminal.h"
+#include "engine/engine.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,10 @@
 /* status.h - the live status of a generation: tokens per second, hit rate, disk rate. On a terminal that shows the text
  * itself it goes into the window's title, elsewhere on one line of standard error that is erased at the end. */
 #pragma once
-#include "engine/engine.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct hyp_engine hyp_engine; /* engine/engine.h */
 
 typedef struct hyp_status {
     hyp_engine *engine;

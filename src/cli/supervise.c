@@ -72,7 +72,7 @@ int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err) 
     sigaddset(&signals, SIGCHLD);
     char *words = mmap(NULL, WORDS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (words == MAP_FAILED) {
-        hyp_err_set(err, HYP_ENOMEM, "no memory to start a process");
+        hyp_err_set(err, HYP_ENOMEM, "out of memory starting a process");
         return HYP_EXIT_FAILED;
     }
     sigprocmask(SIG_BLOCK, &signals, &before);
@@ -92,7 +92,7 @@ int hyp_supervise(const hyp_device_choice *servers, bool restart, hyp_err *err) 
         hyp_supervise_explain(servers, words, err);
         if (!restart) return HYP_EXIT_FAILED;
         hyp_err_print(err, stderr);
-        *err = HYP_ERR_NONE;
+        *err = HYP_ERR_NONE; /* it was reported; what stops the next process is another failure */
         /* What died at once may die again. */
         if (hyp_text_now_s() - start_s < 1) nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "engine/rpc.h"
+#include "gguf/model.h"
 
 #include <string.h>
 

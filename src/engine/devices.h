@@ -1,7 +1,8 @@
 /* devices.h - which devices shall be used: those of this machine by name, and those of others by address. */
 #pragma once
-#include "gguf/model.h"
 #include "hw/hardware.h"
+
+typedef struct hyp_model hyp_model; /* gguf/model.h */
 
 typedef struct hyp_device_choice {
     const char *const *names; /* of local devices ("Vulkan0"); "none" alone: no local device. Empty: every real one */

@@ -5,23 +5,27 @@
  *
  * Threads: one thread, the compute thread, owns an engine and calls every function except those marked otherwise. */
 #pragma once
-#include "engine/devices.h"
-#include "gguf/model.h"
-#include "pager/pager.h"
-#include "plan/plan.h"
+#include "base/err.h"
+#include "io/types.h"
+#include "pager/policy_kind.h"
+#include "plan/mode.h"
 
 typedef struct hyp_engine hyp_engine;
+typedef struct hyp_model hyp_model;           /* gguf/model.h */
+typedef struct hyp_plan hyp_plan;             /* plan/plan.h */
+typedef struct hyp_prediction hyp_prediction; /* plan/plan.h */
+typedef struct hyp_setup hyp_setup;           /* engine/setup.h */
 
-/* Told while the weights are read. Return false to cancel the load. `rate` is bytes per second so far. */
+/* Called while the weights are read. Return false to cancel the load. `rate` is bytes per second so far. */
 typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, void *user);
 
 typedef struct hyp_engine_config {
-    const hyp_model *model;        /* opened by the caller, who keeps it alive as long as the engine */
-    const struct hyp_setup *setup; /* machine and finished plan (setup.h), which is obeyed: mode, placement, context,
-                                      sequences, widest batch. The caller's, who keeps it alive as long as the engine */
-    int threads;                   /* 0 = one a core */
-    bool embeddings;               /* pooled embeddings instead of logits */
-    hyp_policy_kind policy;        /* of eviction, when experts are streamed */
+    const hyp_model *model; /* opened by the caller, who keeps it alive as long as the engine */
+    const hyp_setup *setup; /* machine and finished plan, which is obeyed: mode, placement, context, sequences, widest
+                               batch. The caller's, who keeps it alive as long as the engine */
+    int threads;            /* 0 = one a core */
+    bool embeddings;        /* pooled embeddings instead of logits */
+    hyp_policy_kind policy; /* of eviction, when experts are streamed */
     bool no_prefetch;
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
     const char *trace_path; /* record the routing there, or NULL */
@@ -35,8 +39,8 @@ typedef struct hyp_engine_config {
     bool no_sidecar;          /* read the model's own files, whatever lies beside them */
     hyp_engine_progress progress;
     void *progress_user;
-    /* Told a line, without a full stop, about what is not as it should be and does no harm: on the compute thread,
-     * inside open and decode. May be NULL. */
+    /* Called with one line, without a full stop, for each warning: something is wrong but the result is not affected.
+     * On the compute thread, inside open and decode. May be NULL. */
     void (*warn)(const char *line, void *user);
     void *warn_user;
 } hyp_engine_config;

@@ -3,7 +3,7 @@
 #include "engine/engine.h"
 #include "engine/mirror.h"
 #include "engine/offload.h"
-#include "engine/setup.h"
+#include "hw/hardware.h"
 #include "stream/fallback.h"
 #include "stream/stream.h"
 
@@ -41,6 +41,34 @@ struct hyp_engine {
     uint64_t read_bytes_at_open, major_faults_at_open;
 };
 
+/* Are its weights streamed (until it falls back to mmap)? */
+static inline bool hyp_engine_is_streaming(const hyp_engine *e) {
+    return e->info.mode == HYP_MODE_EXPERTS || e->info.mode == HYP_MODE_FFN;
+}
+
+/* Fill `err` with `code`, the message, and libllama's own words if it said any. Returns `code`. */
+int hyp_engine_err(hyp_err *err, int code, const char *message);
+
+/* --- load.c: the weights --- */
+
+/* Map the model through libllama and guard its files, which sets e->llama and e->guards; hyp_engine_unload_model()
+ * frees what was made, also after a failure. `ret_bases[i]`: where model->files[i] is mapped, or NULL. Errors:
+ * HYP_EENGINE, HYP_ECANCELED (by config->progress), HYP_ENOMEM, and those of hyp_mapping_begin(). */
+int hyp_engine_load_model(hyp_engine *e, const hyp_engine_config *config, void **ret_bases, hyp_err *err);
+void hyp_engine_unload_model(hyp_engine *e);
+
+/* A page of the mapping could not be read: what was computed since is void. Errors: HYP_EIO. */
+int hyp_engine_check_guards(const hyp_engine *e, hyp_err *err);
+
+/* --- context.c: the context, and from what it leaves of the budget, the stream --- */
+
+/* Make e->ctx, e->batch and, where weights are streamed, e->stream over the mappings at `bases`. Where that is too much
+ * for the budget, again with narrower batches. hyp_engine_free_context() and hyp_stream_free() free what was made, also
+ * after a failure. Errors: HYP_EENGINE, HYP_ENOMEM (the hint names the least budget), those of hyp_stream_new() and
+ * hyp_stream_load(). */
+int hyp_engine_make_context(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err);
+void hyp_engine_free_context(hyp_engine *e);
+
 /* --- replan.c: a context that takes more than planned --- */
 
 /* The context takes `taken_bytes` with all that is not frames. Where that leaves less for frames than the plan has
@@ -65,6 +93,3 @@ void hyp_engine_watch_sources(hyp_engine *e);
 /* Would libllama end the process at the first text: no tokenizer at all, or special tokens to add that are not there?
  * Errors: HYP_EFORMAT. */
 int hyp_engine_check_vocab(const hyp_engine *e, hyp_err *err);
-
-/* Fill `err` with `code`, the formatted message, and libllama's own words if it said any. Returns `code`. */
-int hyp_engine_err(hyp_err *err, int code, const char *message);

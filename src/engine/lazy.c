@@ -31,16 +31,16 @@ static int copy_trigger(const hyp_trigger *from, hyp_trigger *to, hyp_err *err) 
     *to = (hyp_trigger){
         .word = strdup(from->word), .lead = from->lead != NULL ? strdup(from->lead) : NULL, .at_start = from->at_start};
     bool whole = to->word != NULL && (to->lead != NULL) == (from->lead != NULL);
-    return whole ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for the sampler");
+    return whole ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for the sampler");
 }
 
 int hyp_lazy_new(const char *grammar, const hyp_trigger *triggers, size_t n, hyp_lazy **ret, hyp_err *err) {
     hyp_lazy *l = calloc(1, sizeof *l);
-    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the sampler");
+    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the sampler");
     l->grammar = strdup(grammar);
     l->triggers = calloc(n + 1, sizeof *l->triggers);
-    int r =
-        l->grammar != NULL && l->triggers != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for the sampler");
+    int r = l->grammar != NULL && l->triggers != NULL ? HYP_OK
+                                                      : hyp_err_set(err, HYP_ENOMEM, "out of memory for the sampler");
     for (size_t i = 0; i < n && r == HYP_OK; i++)
         r = copy_trigger(&triggers[i], &l->triggers[l->n_triggers++], err);
     if (r == HYP_OK)

@@ -7,7 +7,8 @@
  *
  * One thread at a time. */
 #pragma once
-#include "engine/sampler.h"
+#include "base/err.h"
+#include "engine/sampling.h"
 
 #include <llama.h>
 

@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "engine/rpc.h"
 #include "engine/runtime.h"
+#include "gguf/model.h"
+#include "hw/memory.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

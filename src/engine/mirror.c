@@ -11,10 +11,6 @@
  * on an SSD, 10 ms on a disk that turns. */
 enum { SAMPLES = 96, SAMPLE_BYTES = 4096 };
 
-static void free_model(hyp_model **m) {
-    hyp_model_free(*m);
-}
-
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
@@ -93,12 +89,12 @@ static int open_copy(const hyp_model *model, const hyp_model *copy, hyp_mirror *
     size_t samples = HYP_MAX(SAMPLES / model->n_files, (size_t)2);
     m->files = calloc(model->n_files, sizeof *m->files);
     m->fds = calloc(model->n_files, sizeof *m->fds);
-    if (m->files == NULL || m->fds == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a mirror");
+    if (m->files == NULL || m->fds == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a mirror");
     for (size_t i = 0; i < model->n_files; i++)
         m->fds[i] = -1;
     for (size_t i = 0; i < model->n_files; i++) {
         m->files[i] = strdup(copy->files[i].path);
-        if (m->files[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a mirror");
+        if (m->files[i] == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a mirror");
         m->fds[i] = open(m->files[i], O_RDONLY | O_CLOEXEC);
         if (m->fds[i] < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", m->files[i]);
         int r = compare_samples(model, i, m, samples, err);
@@ -111,7 +107,7 @@ static int open_mirror(const hyp_model *model, const char *path, bool may_lack, 
     HYP_AUTOFREE char *first = first_file(model, path);
     hyp_mirror *m = &mirrors->items[mirrors->n++];
     m->path = strdup(path);
-    if (first == NULL || m->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a mirror");
+    if (first == NULL || m->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a mirror");
     if (may_lack && is_folder(path) && access(first, F_OK) != 0) {
         snprintf(mirrors->missing, sizeof mirrors->missing, "the mirror %.80s does not hold %.80s", path,
                  base_name(first));
@@ -119,7 +115,7 @@ static int open_mirror(const hyp_model *model, const char *path, bool may_lack, 
         mirrors->items[--mirrors->n] = (hyp_mirror){0};
         return HYP_OK;
     }
-    HYP_CLEANUP(free_model) hyp_model *copy = NULL;
+    HYP_CLEANUP(hyp_model_freep) hyp_model *copy = NULL;
     hyp_err why = HYP_ERR_NONE;
     int r = hyp_model_open(first, &copy, &why);
     if (r != HYP_OK) {

@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "gguf/model.h"
-#include "io/io.h"
+#include "io/types.h"
 
 typedef struct hyp_mirror {
     char *path;   /* as given */

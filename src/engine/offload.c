@@ -1,6 +1,9 @@
 #include "engine/offload.h"
 
 #include "base/mem.h"
+#include "gguf/model.h"
+#include "hw/hardware.h"
+#include "plan/plan.h"
 
 #include <ctype.h>
 #include <ggml-backend.h>
@@ -36,7 +39,8 @@ static int add_overrides(const hyp_model *model, const hyp_plan *plan, const ggm
                          hyp_offload *p, hyp_err *err) {
     p->overrides = calloc(model->n_tensors + 1, sizeof *p->overrides);
     p->patterns = calloc(model->n_tensors + 1, sizeof *p->patterns);
-    if (p->overrides == NULL || p->patterns == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the placement");
+    if (p->overrides == NULL || p->patterns == NULL)
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the placement");
     for (size_t i = 0; i < model->n_tensors; i++) {
         const hyp_tensor *t = &model->tensors[i];
         uint8_t site =
@@ -45,7 +49,7 @@ static int add_overrides(const hyp_model *model, const hyp_plan *plan, const ggm
          * itself. */
         if (site == site_by_layer(plan, t) || t->bytes == 0 || t->role == HYP_ROLE_EMBEDDING) continue;
         char *pattern = exact_pattern(t->name);
-        if (pattern == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the placement");
+        if (pattern == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the placement");
         p->patterns[p->n_overrides] = pattern;
         p->overrides[p->n_overrides++] = (struct llama_model_tensor_buft_override){
             pattern, site == 0 ? host_buffer_type() : ggml_backend_dev_buffer_type(devices[site - 1])};
@@ -76,8 +80,9 @@ int hyp_offload_make(const hyp_model *model, const hyp_hardware *hardware, const
     ggml_backend_dev_t all[HYP_HARDWARE_MAX_DEVICES] = {0};
     p.devices = calloc(HYP_HARDWARE_MAX_DEVICES + 1, sizeof *p.devices);
     p.tensor_split = calloc(HYP_MAX(llama_max_devices(), (size_t)HYP_HARDWARE_MAX_DEVICES), sizeof *p.tensor_split);
-    int r = p.devices != NULL && p.tensor_split != NULL ? find_devices(hardware, plan, &p, all, err)
-                                                        : hyp_err_set(err, HYP_ENOMEM, "no memory for the placement");
+    int r = p.devices != NULL && p.tensor_split != NULL
+                ? find_devices(hardware, plan, &p, all, err)
+                : hyp_err_set(err, HYP_ENOMEM, "out of memory for the placement");
     if (r == HYP_OK && p.devices[0] != NULL) r = add_overrides(model, plan, all, &p, err);
     if (r == HYP_OK)
         *ret = p;

@@ -1,9 +1,12 @@
 /* offload.h - a plan in libllama's terms: devices, offloaded layers, and exact-name buffer overrides. */
 #pragma once
-#include "gguf/model.h"
-#include "plan/plan.h"
+#include "base/err.h"
 
 #include <llama.h>
+
+typedef struct hyp_model hyp_model;       /* gguf/model.h */
+typedef struct hyp_hardware hyp_hardware; /* hw/hardware.h */
+typedef struct hyp_plan hyp_plan;         /* plan/plan.h */
 
 typedef struct hyp_offload {
     ggml_backend_dev_t *devices;                        /* terminated by NULL; empty keeps everything on the CPU */

@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/engine_priv.h"
+#include "engine/setup.h"
+#include "gguf/model.h"
 
 #include <string.h>
 

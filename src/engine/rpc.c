@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/text.h"
+#include "hw/hardware.h"
 #include "hw/remote.h"
 
 #include <errno.h>
@@ -200,7 +201,8 @@ int hyp_rpc_add(const char *address, hyp_device *ret, size_t max, size_t *ret_n,
     for (size_t i = 0; i < n; i++) {
         size_t free_bytes = 0, total_bytes = 0;
         ggml_backend_dev_memory(ggml_backend_reg_dev_get(s->reg, i), &free_bytes, &total_bytes);
-        s->devices[i].free_bytes = free_bytes, s->devices[i].total_bytes = total_bytes;
+        s->devices[i].free_bytes = free_bytes;
+        s->devices[i].total_bytes = total_bytes;
         ret[i] = s->devices[i];
     }
     *ret_n = n;

@@ -4,7 +4,9 @@
  * and runs what can die in a child (hyp_rpc_record_abort() tells the parent why). The protocol knows no passwords and
  * no encryption: it belongs on a private network. */
 #pragma once
-#include "hw/hardware.h"
+#include "base/err.h"
+
+typedef struct hyp_device hyp_device; /* hw/hardware.h */
 
 /* Can a TCP connection to `address` ("host:port") be made within `timeout_s`? Thread-safe.
  * Errors: HYP_EINVAL (not an address), HYP_ENOTFOUND (the name is unknown, nobody listens, no answer). */

@@ -9,34 +9,21 @@
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char last_error[256];  /* guarded by `lock` */
-static bool started;          /* guarded by `lock` */
-static uint64_t host_buffers; /* guarded by `lock` */
+static char last_error[256];              /* guarded by `lock` */
+static bool started;                      /* guarded by `start_lock` */
+static hyp_context_memory context_memory; /* guarded by `lock` */
 
-/* "sched_reserve:        CPU compute buffer size =    34.52 MiB", "...: CPU KV buffer size = ...", "... Vulkan_Host
- * ...". */
-static void count_buffer(const char *text) {
-    const char *size = strstr(text, " buffer size = "), *cpu = strstr(text, " CPU"), *pinned = strstr(text, "_Host ");
-    double mib;
-    bool host = size != NULL && ((cpu != NULL && cpu < size) || (pinned != NULL && pinned < size));
-    if (!host || strstr(text, "model buffer") != NULL || sscanf(size, " buffer size = %lf MiB", &mib) != 1) return;
-    if (!(mib >= 0 && mib < 1e9)) return;
+void hyp_runtime_clear_context_memory(void) {
     pthread_mutex_lock(&lock);
-    host_buffers += (uint64_t)(mib * 1048576);
+    context_memory = (hyp_context_memory){0};
     pthread_mutex_unlock(&lock);
 }
 
-void hyp_runtime_clear_host_buffers(void) {
+hyp_context_memory hyp_runtime_context_memory(void) {
     pthread_mutex_lock(&lock);
-    host_buffers = 0;
+    hyp_context_memory memory = context_memory;
     pthread_mutex_unlock(&lock);
-}
-
-uint64_t hyp_runtime_host_buffers(void) {
-    pthread_mutex_lock(&lock);
-    uint64_t bytes = host_buffers;
-    pthread_mutex_unlock(&lock);
-    return bytes;
+    return memory;
 }
 
 /* ggml's levels as ours. A line's continuation (CONT) is passed on as debug. */
@@ -61,7 +48,11 @@ static void pass_on(hyp_log_level level, const char *text) {
 static void on_log(enum ggml_log_level level, const char *text, void *user) {
     (void)user;
     pass_on(level_of(level), text);
-    if (level == GGML_LOG_LEVEL_INFO) count_buffer(text);
+    if (level == GGML_LOG_LEVEL_INFO) {
+        pthread_mutex_lock(&lock);
+        hyp_context_memory_add(&context_memory, text);
+        pthread_mutex_unlock(&lock);
+    }
     if (level != GGML_LOG_LEVEL_ERROR) return;
     pthread_mutex_lock(&lock);
     /* The first error names the cause; those that follow tell what it led to. */

@@ -23,7 +23,7 @@ static void add(struct llama_sampler *chain, struct llama_sampler *s) {
 }
 
 /* llama.cpp's order: penalties, top-k, typical, top-p, min-p, temperature, then the draw. */
-static void build_chain(hyp_sampler *s, const hyp_engine *e, const hyp_sampling *p) {
+static void build_chain(hyp_sampler *s, const hyp_engine *e, const hyp_sampling_params *p) {
     int last_n = p->repeat_last_n < 0 ? (int)e->info.context_tokens : p->repeat_last_n;
     bool penalised = last_n > 0 && (p->repeat_penalty != 1 || p->presence_penalty != 0 || p->frequency_penalty != 0);
     if (penalised) {
@@ -59,17 +59,17 @@ static int add_grammar(hyp_sampler *s, const hyp_engine *e, const hyp_sampling *
 
 int hyp_sampler_new(const hyp_engine *e, const hyp_sampling *sampling, hyp_sampler **ret, hyp_err *err) {
     hyp_sampler *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the sampler");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the sampler");
     s->n_vocab = e->info.n_vocab;
     s->candidates = malloc(sizeof *s->candidates * (size_t)s->n_vocab);
     s->chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
     int r = s->candidates != NULL && s->chain != NULL ? add_grammar(s, e, sampling, err)
-                                                      : hyp_err_set(err, HYP_ENOMEM, "no memory for the sampler");
+                                                      : hyp_err_set(err, HYP_ENOMEM, "out of memory for the sampler");
     if (r != HYP_OK) {
         hyp_sampler_free(s);
         return r;
     }
-    build_chain(s, e, sampling);
+    build_chain(s, e, &sampling->params);
     *ret = s;
     return HYP_OK;
 }

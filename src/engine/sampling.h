@@ -1,22 +1,19 @@
-/* sampling.h - the sampling parameters: one table of names, types and ranges. Any thread. */
+/* sampling.h - how tokens shall be chosen: the parameters, and what binds the answer to a grammar. Pure data. */
 #pragma once
-#include "engine/sampler.h"
+#include "base/sampling.h"
 
-typedef enum hyp_sampling_kind { HYP_SAMPLING_REAL, HYP_SAMPLING_INT, HYP_SAMPLING_INT64 } hyp_sampling_kind;
+enum { HYP_TRIGGER_MAX = 64 };
 
-typedef struct hyp_sampling_row {
-    const char *name; /* Ollama's, as in "top_p" */
-    hyp_sampling_kind kind;
-    size_t offset; /* in hyp_sampling */
-    double least, most;
-} hyp_sampling_row;
+/* A word whose appearance in the answer makes a grammar begin to bind. */
+typedef struct hyp_trigger {
+    const char *word; /* at most HYP_TRIGGER_MAX bytes */
+    const char *lead; /* NULL: the grammar's text begins with the word. Else behind it, after this GBNF expression */
+    bool at_start;    /* only where nothing but white space is before it */
+} hyp_trigger;
 
-extern const hyp_sampling_row hyp_sampling_rows[];
-extern const size_t hyp_sampling_n_rows;
-
-/* The row called by the `n` bytes at `name`, or NULL. */
-const hyp_sampling_row *hyp_sampling_find(const char *name, size_t n);
-
-/* Read and write a row's field. `value` must be in the row's range, and whole where the kind is. */
-double hyp_sampling_get(const hyp_sampling *sampling, const hyp_sampling_row *row);
-void hyp_sampling_set(hyp_sampling *sampling, const hyp_sampling_row *row, double value);
+typedef struct hyp_sampling {
+    hyp_sampling_params params;
+    const char *grammar;         /* GBNF with a "root" rule, or NULL */
+    const hyp_trigger *triggers; /* where the grammar begins; NULL: at once */
+    size_t n_triggers;
+} hyp_sampling;

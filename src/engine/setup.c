@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "gguf/model.h"
 #include "stream/expert_uses.h"
 
 #include <stdlib.h>

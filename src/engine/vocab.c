@@ -35,13 +35,15 @@ int hyp_engine_tokenize(const hyp_engine *e, const char *text, size_t n, bool ad
     /* A token covers at least a byte, two special ones may be added. */
     int32_t room = (int32_t)n + 8;
     hyp_token *tokens = malloc(sizeof *tokens * (size_t)room);
-    if (tokens == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu tokens", n);
+    if (tokens == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu tokens", n);
     int32_t got = llama_tokenize(e->vocab, text, (int32_t)n, tokens, room, add_special, parse_special);
     if (got < 0 && got > INT32_MIN) {
         room = -got;
         hyp_token *more = realloc(tokens, sizeof *tokens * (size_t)room);
-        if (more != NULL)
-            tokens = more, got = llama_tokenize(e->vocab, text, (int32_t)n, tokens, room, add_special, parse_special);
+        if (more != NULL) {
+            tokens = more;
+            got = llama_tokenize(e->vocab, text, (int32_t)n, tokens, room, add_special, parse_special);
+        }
     }
     if (got < 0) {
         free(tokens);
@@ -85,12 +87,12 @@ int hyp_engine_apply_builtin_template(const hyp_engine *e, const char *text, con
         messages[i] = (struct llama_chat_message){turns[i].role, turns[i].content};
         room += 2 * (strlen(turns[i].role) + strlen(turns[i].content));
     }
-    if (messages == NULL || room > INT32_MAX) return hyp_err_set(err, HYP_ENOMEM, "no memory for the chat");
+    if (messages == NULL || room > INT32_MAX) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the chat");
     if (text == NULL) text = hyp_engine_chat_template(e);
     *ret_fallback = text == NULL;
     for (;;) {
         char *buf = malloc(room + 1);
-        if (buf == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the chat");
+        if (buf == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the chat");
         int32_t len = llama_chat_apply_template(*ret_fallback ? "chatml" : text, messages, n, true, buf, (int32_t)room);
         if (len >= 0 && (size_t)len <= room) {
             buf[len] = '\0';

@@ -1,4 +1,4 @@
-/* check.c - see check.h. The layout that is walked here is described at the top of ggml's gguf.h. */
+/* check.c - see check_priv.h. The layout that is walked here is described at the top of ggml's gguf.h. */
 #include "gguf/check_priv.h"
 
 #include "base/mem.h"
@@ -67,6 +67,7 @@ static int fill(reader *r) {
 
 /* Make sure that `n` more bytes exist and may belong to the header. */
 static int expect(reader *r, uint64_t n) {
+    /* In this order: `n` may be anything up to 2^64, and only a bounded one can be added without overflow below. */
     if (n > HYP_GGUF_MAX_HEADER_BYTES) return bad(r, "an entry of the header claims to be %" PRIu64 " bytes long", n);
     if (n > r->file_bytes - r->at) {
         bad(r, "the file ends inside its header (%" PRIu64 " bytes are missing)", n - (r->file_bytes - r->at));
@@ -81,7 +82,7 @@ static int expect(reader *r, uint64_t n) {
 static int take(reader *r, void *ret, size_t n) {
     int e = expect(r, n);
     for (size_t got = 0; e == HYP_OK && got < n;) {
-        size_t into = (size_t)(r->at - r->window_at);
+        size_t into = (size_t)(r->at - r->window_at); /* skip() moves `at` past the window without reading */
         if (r->at < r->window_at || into >= r->window_bytes) {
             e = fill(r);
             continue;
@@ -179,6 +180,7 @@ static int skip_array(reader *r, const char *key) {
     if (e == HYP_OK) e = take_u64(r, &n);
     if (e != HYP_OK) return e;
     if (type == GGUF_TYPE_STRING) {
+        /* Each string takes at least its length: what the file cannot hold, ggml must not allocate for. */
         if (n > HYP_GGUF_MAX_ARRAY_STRINGS || n * 8 > r->file_bytes - r->at)
             return bad(r, "%.200s claims to hold %" PRIu64 " strings", key, n);
         for (uint64_t i = 0; e == HYP_OK && i < n; i++)
@@ -356,7 +358,7 @@ static int check_extent(reader *r, const layout *l, hyp_gguf_header *header) {
 
 int hyp_gguf_check(int fd, const char *path, uint64_t file_bytes, hyp_gguf_header *ret, hyp_err *err) {
     HYP_AUTOFREE reader *r = calloc(1, sizeof *r);
-    if (r == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", path);
+    if (r == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", path);
     r->fd = fd;
     r->path = path;
     r->file_bytes = file_bytes;
@@ -367,7 +369,7 @@ int hyp_gguf_check(int fd, const char *path, uint64_t file_bytes, hyp_gguf_heade
     int e = check_counts(r, &header.n_tensors, &n_keys);
     /* The counts are bounded by now. */
     HYP_AUTOFREE mark *marks = e == HYP_OK ? calloc(HYP_MAX(n_keys, header.n_tensors) + 1, sizeof *marks) : NULL;
-    if (e == HYP_OK && marks == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", path);
+    if (e == HYP_OK && marks == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", path);
     for (uint64_t i = 0; e == HYP_OK && i < n_keys; i++)
         e = check_key(r, i, &marks[i], &l.alignment);
     if (e == HYP_OK) e = check_unique(r, "metadata keys", marks, n_keys);

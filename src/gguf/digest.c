@@ -29,6 +29,8 @@ static int hash_file(hyp_hash *h, const hyp_model_file *file, uint64_t header_by
                      unsigned char *piece, hyp_err *err) {
     HYP_AUTOCLOSE int fd = open(file->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", file->path);
+    /* Header and size tell models apart; samples of the weights tell versions of one model apart, whose headers may be
+     * equal. */
     hyp_hash_update_u64(h, file->bytes);
     int e = hash_range(h, fd, file->path, 0, header_bytes, piece, err);
     /* Spread evenly, the last one at the very end: there a download that was resumed wrongly differs. */
@@ -43,7 +45,7 @@ static int hash_file(hyp_hash *h, const hyp_model_file *file, uint64_t header_by
 
 int hyp_gguf_digest(hyp_model *model, const uint64_t *header_bytes, hyp_err *err) {
     HYP_AUTOFREE unsigned char *piece = malloc(PIECE);
-    if (piece == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", model->path);
+    if (piece == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", model->path);
     uint64_t samples = HYP_MAX((uint64_t)2, SAMPLES / model->n_files);
     hyp_hash h;
     hyp_hash_init(&h);

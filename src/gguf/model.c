@@ -24,7 +24,7 @@ typedef struct parts {
 } parts;
 
 static int no_memory(const char *path, hyp_err *err) {
-    return hyp_err_set(err, HYP_ENOMEM, "no memory to describe %s", path);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory describing %s", path);
 }
 
 /* Open a regular file for reading. A FIFO or a device must not be waited for, so O_NONBLOCK. */
@@ -76,10 +76,14 @@ static int read_part(const char *path, hyp_model_file *ret_file, hyp_gguf_header
         hyp_err_hint(err, "the file is damaged: download or convert it again");
         return HYP_EFORMAT;
     }
-    *ret_gguf = gguf;
     ret_file->data_offset = ret_header->data_offset;
     ret_file->path = strdup(path);
-    return ret_file->path != NULL ? HYP_OK : (gguf_free(gguf), *ret_gguf = NULL, no_memory(path, err));
+    if (ret_file->path == NULL) {
+        gguf_free(gguf);
+        return no_memory(path, err);
+    }
+    *ret_gguf = gguf;
+    return HYP_OK;
 }
 
 static int add_part(hyp_model *model, parts *p, const char *path, hyp_err *err) {
@@ -134,15 +138,17 @@ static int add_further_part(hyp_model *model, parts *p, const hyp_gguf_split *sp
     HYP_AUTOFREE char *path = hyp_gguf_split_path(model->path, split, number);
     if (path == NULL) return no_memory(model->path, err);
     int64_t no = -1, count = -1;
-    int e = add_part(model, p, path, err);
-    if (e == HYP_ENOTFOUND) {
-        if (err != NULL) *err = HYP_ERR_NONE;
+    hyp_err failure = HYP_ERR_NONE;
+    int e = add_part(model, p, path, &failure);
+    if (e == HYP_ENOTFOUND) { /* which file is missing is the lesser part of the story */
         hyp_err_set(err, HYP_EFORMAT, "part %" PRIu32 " of %" PRIu32 " is missing: %s", number, split->count, path);
         hyp_err_hint(err, "download all parts into one folder");
         return HYP_EFORMAT;
     }
-    const struct gguf_context *gguf = e == HYP_OK ? model->priv->parts[number - 1] : NULL;
-    if (e == HYP_OK) e = split_number(gguf, path, "split.no", GGUF_TYPE_UINT16, -1, &no, err);
+    hyp_err_pass(err, &failure);
+    if (e != HYP_OK) return e;
+    const struct gguf_context *gguf = model->priv->parts[number - 1];
+    e = split_number(gguf, path, "split.no", GGUF_TYPE_UINT16, -1, &no, err);
     if (e == HYP_OK) e = split_number(gguf, path, "split.count", GGUF_TYPE_UINT16, split->count, &count, err);
     if (e != HYP_OK) return e;
     if (no == number - 1 && count == split->count) return HYP_OK;
@@ -262,6 +268,7 @@ static int add_tensor(hyp_model *model, uint32_t part, int64_t id, hyp_tensor *r
         bool shared_by_several = strstr(rest, "_chexps") != NULL,
              one_each = strstr(rest, "_exps") == NULL && !shared_by_several;
         t.n_experts = one_each ? 1 : count_slices(&t);
+        /* The stream indexes a tensor by expert numbers that the router chooses from all the model's experts. */
         if (t.n_experts == 0 || (!shared_by_several && !one_each && t.n_experts != model->n_experts)) {
             hyp_err_set(err, HYP_EFORMAT, "%s: tensor %s is not made of %" PRIu32 " experts, as the metadata says",
                         model->path, t.name, model->n_experts);
@@ -299,6 +306,7 @@ static int read_tensors(hyp_model *model, uint64_t n_tensors, hyp_err *err) {
             model->n_params += (uint64_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
         }
     }
+    /* For look-ups, and for finding a name that two parts have: within one file check.c has found it already. */
     qsort(by_name, model->n_tensors, sizeof *by_name, compare_names);
     for (size_t i = 1; i < model->n_tensors; i++) {
         const hyp_tensor *t = by_name[i];

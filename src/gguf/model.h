@@ -6,6 +6,7 @@
  * pre-flight of what that parser would trust. The result is immutable and may be read from any thread. */
 #pragma once
 #include "base/err.h"
+#include "base/mem.h"
 
 typedef enum hyp_role {
     HYP_ROLE_EMBEDDING,     /* token embedding table: one row a token is read (all of it when tied to the output) */
@@ -74,6 +75,7 @@ typedef struct hyp_model {
  * type, a part missing), HYP_ENOMEM. */
 HYP_NODISCARD int hyp_model_open(const char *path, hyp_model **ret, hyp_err *err);
 void hyp_model_free(hyp_model *model);
+HYP_DEFINE_CLEANUP(hyp_model, hyp_model_free)
 
 /* "attention", "routed expert", ... Static storage. */
 const char *hyp_role_name(hyp_role role);

@@ -23,6 +23,7 @@ const char *hyp_gguf_quant_name(const hyp_model *model, char *buf, size_t buf_si
         snprintf(buf, buf_size, "%s", file_types[file_type]);
         return buf;
     }
+    /* A file that does not say: named by the type that most of its bytes have. */
     uint64_t bytes[GGML_TYPE_COUNT] = {0};
     int most = GGML_TYPE_F32;
     for (size_t i = 0; i < model->n_tensors; i++)

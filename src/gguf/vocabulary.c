@@ -46,10 +46,11 @@ static size_t slot_of(const vocabulary *v, const char *text) {
 }
 
 static int fill_table(vocabulary *v, hyp_err *err) {
+    /* At most half full: then there is always an empty slot at which a search ends. */
     for (v->capacity = 16; v->capacity <= 2 * v->n; v->capacity *= 2) {
     }
     v->table = calloc(v->capacity, sizeof *v->table);
-    if (v->table == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the vocabulary of %s", v->model->path);
+    if (v->table == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the vocabulary of %s", v->model->path);
     for (uint64_t i = 0; i < v->n; i++) {
         const char *text = gguf_get_arr_str(v->model->gguf, v->tokens, i);
         char empty[32];

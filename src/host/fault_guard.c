@@ -31,8 +31,8 @@ static struct guard *guard_of(const char *addr) {
     return NULL;
 }
 
-/* Put the page, or the whole range, of a copy there that has it. A copy is asked by a read first: a page that it lacks
- * too would fault again, for ever. */
+/* Map the page, or the whole range, of a copy that has it. Each copy is tried by a read first: a page that it does not
+ * have either would fault again, for ever. */
 static bool rescue(struct guard *g, char *base, char *page) {
     char byte;
     bool whole = atomic_load(&g->whole);
@@ -58,13 +58,15 @@ static void on_bus_error(int signal, siginfo_t *info, void *context) {
         int sys = errno; /* of whatever was interrupted */
         bool rescued = rescue(g, atomic_load(&g->base), page);
         errno = sys;
-        if (rescued) return;
+        if (rescued) return; /* the instruction is repeated and finds the page */
+        /* Zeros, so that the thread goes on to where it can be stopped: a compute thread of ggml cannot be unwound. */
         if (mmap(page, (size_t)page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
             if (!atomic_exchange(&g->faulted, true)) atomic_store(&g->offset, (uint64_t)(page - atomic_load(&g->base)));
             return;
         }
     }
-    sigaction(signal, &previous, NULL); /* not ours: the fault repeats under whoever was there before */
+    sigaction(signal, &previous,
+              NULL); /* not ours: the instruction repeats, and the handler before ours gets the fault */
 }
 
 int hyp_mapping_guard(void *base, uint64_t bytes) {
@@ -77,6 +79,8 @@ int hyp_mapping_guard(void *base, uint64_t bytes) {
     }
     for (int i = 0; i < HYP_MAPPING_MAX_GUARDS && handle < 0 && installed; i++) {
         if (atomic_load(&guards[i].base) != NULL) continue;
+        /* The handler may run at any moment in any thread and takes no lock: `base` makes the entry visible, so it is
+         * written when all the rest is in place. */
         guards[i].bytes = bytes;
         atomic_store(&guards[i].faulted, false);
         atomic_store(&guards[i].rescued, false);

@@ -37,7 +37,7 @@ int hyp_mapping_begin(const hyp_model *model, bool lazy, hyp_err *err) {
     }
     n_files = model->n_files;
     atomic_store(&lazily, lazy);
-    atomic_store(&watching, true);
+    atomic_store(&watching, true); /* last: from here on other threads may read the table, without the lock */
     return HYP_OK;
 }
 

@@ -22,7 +22,7 @@ void hyp_mapping_end(void **ret_bases);
 /* A page of a mapped file that cannot be read (a failing disk, a file cut short) kills a process with SIGBUS. Between
  * hyp_mapping_guard() and hyp_mapping_unguard() such a fault inside [base, base + bytes) puts a page of zeros there
  * instead and is remembered, so that the computation ends and its result is thrown away: never a crash, never a wrong
- * word. Returns a handle, or -1 when HYP_MAPPING_MAX_GUARDS are in use. Thread-safe. */
+ * token. Returns a handle, or -1 when HYP_MAPPING_MAX_GUARDS are in use. Thread-safe. */
 enum { HYP_MAPPING_MAX_GUARDS = 1024 };
 int hyp_mapping_guard(void *base, uint64_t bytes);
 

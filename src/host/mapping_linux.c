@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-void hyp_mapping_search(void) {} /* mmap() below has told */
+void hyp_mapping_search(void) {} /* mmap() below has noted every base */
 
 /* The sanitizers bring functions of these names themselves. */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -25,6 +25,7 @@ void *hyp_interposed_mmap(void *addr, size_t length, int prot, int flags, int fd
 void *hyp_interposed_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset) {
     int file = watched_file(fd);
     if (file >= 0 && hyp_mapping_is_lazy()) flags &= ~MAP_POPULATE;
+    /* The system call itself: the C library's mmap() is shadowed by this one. */
     void *p = (void *)syscall(SYS_mmap, addr, length, prot, flags, fd, offset);
     if (file >= 0 && p != MAP_FAILED && offset == 0) hyp_mapping_found(file, p);
     return p;

@@ -1,4 +1,4 @@
-/* mapping_priv.h - private to mapping*.c: how the system's file tells mapping.c where libllama has mapped what. */
+/* mapping_priv.h - private to mapping*.c: how the system's file reports to mapping.c where libllama has mapped what. */
 #pragma once
 #include "host/mapping.h"
 
@@ -18,5 +18,5 @@ bool hyp_mapping_is_lazy_at(const void *address);
 /* Byte 0 of watched file `file` is at `base`. */
 void hyp_mapping_found(int file, void *base);
 
-/* Called at the end of a load, still watching: find what hyp_mapping_found() was not told yet. */
+/* Called at the end of a load, still watching: find what was not reported to hyp_mapping_found() yet. */
 void hyp_mapping_search(void);

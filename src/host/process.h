@@ -1,4 +1,4 @@
-/* process.h - what the kernel tells of this process: process_linux.c, process_macos.c. */
+/* process.h - what the kernel reports of this process: process_linux.c, process_macos.c. */
 #pragma once
 #include <stdint.h>
 
@@ -7,7 +7,7 @@
 int hyp_process_default_threads(void);
 
 /* Bytes this process caused to be read from storage, and page faults that needed a read; 0 where the system does not
- * tell. */
+ * report them. */
 uint64_t hyp_process_read_bytes(void);
 uint64_t hyp_process_major_faults(void);
 

@@ -9,7 +9,7 @@
 #include <malloc.h>
 #endif
 
-/* Is `cpu` the first of its core's hyper-threads? True where the system does not tell. */
+/* Is `cpu` the first of its core's hyper-threads? True where the system does not report it. */
 static int leads_its_core(int cpu) {
     char path[96];
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/platform.h"
+#include "base/times.h"
 #include "http/access.h"
 #include "http/http_priv.h"
 
@@ -40,21 +41,22 @@ static bool path_matches(const char *pattern, const char *path) {
     return strcmp(pattern, path) == 0;
 }
 
-/* The route, or NULL with the status to answer. On 405 the request's route names the allowed methods. */
+/* Find the request's route. Returns 200, or the status to refuse it with: 404 without a route, 405 with one that names
+ * the allowed methods. */
 static int find_route(hyp_request *request) {
-    const hyp_http_config *config = request->http->config;
-    for (size_t i = 0; i < config->n_routes; i++) {
-        const hyp_route *route = &config->routes[i];
-        if (!path_matches(route->path, request->path)) continue;
-        if (request->route == NULL) request->route = route;
-        if (!has_method(route->methods, request->method)) continue;
-        request->route = route;
-        return 200;
-    }
+    for (const hyp_route *const *list = request->http->config->routes; *list != NULL; list++)
+        for (const hyp_route *route = *list; route->path != NULL; route++) {
+            if (!path_matches(route->path, request->path)) continue;
+            if (request->route == NULL) request->route = route;
+            if (!has_method(route->methods, request->method)) continue;
+            request->route = route;
+            return 200;
+        }
     return request->route == NULL ? 404 : 405;
 }
 
 static void reply_unauthorized(hyp_request *request) {
+    hyp_request_set_why(request, "no valid API key");
     if (strncmp(request->path, "/v1/", 4) == 0)
         hyp_request_reply(
             request, 401, "application/json",
@@ -65,21 +67,35 @@ static void reply_unauthorized(hyp_request *request) {
         hyp_request_reply(request, 401, "application/json; charset=utf-8", "{\"error\":\"unauthorized\"}", SIZE_MAX);
 }
 
-static bool refuse(hyp_request *request) {
+/* Answer 403 with no body, as Ollama does. Returns false. */
+static bool refuse(hyp_request *request, const char *why) {
     atomic_fetch_add(&request->http->n_refused, 1);
+    hyp_request_set_why(request, why);
     hyp_request_reply(request, 403, NULL, "", 0);
     return false;
 }
 
-/* Origin, Host, key: in this order. False when the request was answered. */
+/* Answer that there is no such route or method. Returns false. */
+static bool refuse_route(hyp_request *request, int status) {
+    const char *words = status == 404 ? "404 page not found" : "405 method not allowed";
+    hyp_request_set_why(request, status == 404 ? "no such route" : "the route has other methods");
+    hyp_request_reply(request, status, "text/plain", words, SIZE_MAX);
+    return false;
+}
+
+/* Origin, Host, key, route, in this order: a page of a foreign origin, or one whose name was made to point here, learns
+ * not even whether it had the key; a preflight carries none; and without it nobody learns which routes there are. False
+ * when the request was answered. */
 static bool admit(hyp_request *request) {
     const hyp_http *http = request->http;
     const char *origin = hyp_request_header(request, "Origin"), *host = hyp_request_header(request, "Host");
     if (origin != NULL && origin[0] != '\0') {
-        if (!hyp_guard_origin_allowed(origin, host, http->config->origins)) return refuse(request);
+        if (!hyp_access_origin_allowed(origin, host, http->config->origins))
+            return refuse(request, "the origin is not allowed");
         request->origin = origin;
     }
-    if (http->on_loopback && !hyp_guard_host_allowed(host)) return refuse(request);
+    if (http->on_loopback && !hyp_access_host_allowed(host))
+        return refuse(request, "the Host header names another machine");
     if (request->origin != NULL && strcmp(request->method, "OPTIONS") == 0) {
         http_reply_preflight(request);
         return false;
@@ -87,24 +103,19 @@ static bool admit(hyp_request *request) {
     int status = find_route(request);
     bool open = status == 200 && request->route->open;
     if (http->config->api_key != NULL && !open &&
-        !hyp_guard_key_matches(hyp_request_header(request, "Authorization"), http->config->api_key) &&
-        !hyp_guard_bare_key_matches(hyp_request_header(request, "X-Api-Key"), http->config->api_key)) {
+        !hyp_access_key_matches(hyp_request_header(request, "Authorization"), http->config->api_key) &&
+        !hyp_access_bare_key_matches(hyp_request_header(request, "X-Api-Key"), http->config->api_key)) {
         atomic_fetch_add(&request->http->n_refused, 1);
         reply_unauthorized(request);
         return false;
     }
-    if (status == 404) {
-        hyp_request_reply(request, 404, "text/plain", "404 page not found", SIZE_MAX);
-        return false;
-    }
-    if (status == 405) {
-        hyp_request_reply(request, 405, "text/plain", "405 method not allowed", SIZE_MAX);
-        return false;
-    }
-    return true;
+    return status == 200 || refuse_route(request, status);
 }
 
-static const char too_large_reply[] = "{\"error\":\"request body too large\"}";
+static void reply_too_large(hyp_request *request, int status) {
+    hyp_request_set_why(request, status == 413 ? "the body is too large" : "out of memory for bodies");
+    hyp_request_reply(request, status, "application/json", "{\"error\":\"request body too large\"}", SIZE_MAX);
+}
 
 static bool announced_too_large(hyp_request *request) {
     const char *length = hyp_request_header(request, "Content-Length");
@@ -115,7 +126,7 @@ static bool announced_too_large(hyp_request *request) {
 static hyp_request *request_open(hyp_http *http, struct MHD_Connection *mhd, const char *path, const char *method) {
     hyp_request *request = calloc(1, sizeof *request);
     if (request == NULL) return NULL;
-    *request = (hyp_request){.http = http, .mhd = mhd, .path = path, .method = method};
+    *request = (hyp_request){.http = http, .mhd = mhd, .path = path, .method = method, .arrived_ns = hyp_mono_ns()};
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     request->connection = info != NULL ? info->socket_context : NULL;
     pthread_mutex_init(&request->lock, NULL);
@@ -127,10 +138,13 @@ static hyp_request *request_open(hyp_http *http, struct MHD_Connection *mhd, con
 static void add_to_body(hyp_request *request, const char *data, size_t n) {
     hyp_http *http = request->http;
     request->body_seen += n;
+    /* What comes after the limit is counted and thrown away: the client reads no reply before it has sent its body. */
     if (request->too_large || request->body_seen > http->max_body_bytes) {
         request->too_large = true;
         return;
     }
+    /* Charged first and looked at then, so that requests which grow at the same moment cannot both take the last of it.
+     * on_completed() gives it back. */
     request->body_charged += n;
     if (atomic_fetch_add(&http->body_bytes, n) + n > (uint64_t)BODIES_IN_MEMORY)
         request->too_large = true;
@@ -140,15 +154,17 @@ static void add_to_body(hyp_request *request, const char *data, size_t n) {
 
 static void run_handler(hyp_request *request) {
     request->handled = true;
+    /* All of it is here: what takes long from now on is not the client's doing. */
     http_connection_set_deadline(request->http, request->connection, 0);
     if (request->too_large || request->body.failed) {
-        hyp_request_reply(request, request->body_seen > request->http->max_body_bytes ? 413 : 503, "application/json",
-                          too_large_reply, SIZE_MAX);
+        reply_too_large(request, request->body_seen > request->http->max_body_bytes ? 413 : 503);
         return;
     }
     request->route->handle(request, request->http->config->context);
 }
 
+/* libmicrohttpd calls this once when the headers are complete, then for each part of the body (`*n` > 0), then with
+ * `*n` == 0 when the body is; and again so whenever the connection is resumed before a reply was queued. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *path, const char *method,
                                   const char *version, const char *data, size_t *n, void **request_cls) {
     (void)version;
@@ -158,8 +174,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         *request_cls = request = request_open(http, mhd, path, method);
         if (request == NULL || request->connection == NULL) return MHD_NO;
         http_connection_set_deadline(http, request->connection, http->request_timeout_s);
-        if (admit(request) && announced_too_large(request))
-            hyp_request_reply(request, 413, "application/json", too_large_reply, SIZE_MAX);
+        if (admit(request) && announced_too_large(request)) reply_too_large(request, 413);
         return MHD_YES;
     }
     if (*n > 0) {
@@ -168,7 +183,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         /* Too large and still coming: a little is taken in so that the reply can be read, then the line is cut. */
         return request->body_seen > 2 * http->max_body_bytes ? MHD_NO : MHD_YES;
     }
-    if (request->queued) return MHD_YES;
+    if (request->queued) return MHD_YES; /* refused before its body came */
     if (!request->handled) run_handler(request);
     if (request->ops != NULL && !request->queued) return http_advance(request);
     return request->queued ? MHD_YES : MHD_NO;
@@ -176,14 +191,18 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **request_cls,
                          enum MHD_RequestTerminationCode code) {
-    (void)mhd, (void)code;
+    (void)mhd;
+    (void)code;
     hyp_http *http = cls;
     hyp_request *request = *request_cls;
     if (request == NULL) return;
     if (request->connection != NULL) {
+        /* First of all: it takes http->lock, under which the watching thread calls `gone`. Afterwards nobody does, and
+         * the source may be freed. */
         http_connection_watch(http, request->connection, NULL);
         http_connection_set_deadline(http, request->connection, IDLE_TIMEOUT_S);
     }
+    http_log_incomplete(request);
     if (request->ops != NULL) request->ops->detach(request->source);
     atomic_fetch_sub(&http->body_bytes, request->body_charged);
     hyp_str_free(&request->body);
@@ -240,9 +259,10 @@ int hyp_http_bind(const char *host, int number, int *ret_fd, hyp_err *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
     char port[16];
     snprintf(port, sizeof port, "%d", number);
-    if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* never by the resolver's leave on another address */
+    if (strcasecmp(host, "localhost") == 0) host = "127.0.0.1"; /* whatever a resolver says: it means this machine */
     int r = getaddrinfo(host, port, &hints, &list);
     if (r != 0) return hyp_err_set(err, HYP_EINVAL, "cannot listen on \"%s\": %s", host, gai_strerror(r));
+    /* SO_REUSEADDR: else a server that is started again would wait a minute for the last one's connections. */
     int on = 1, sys = 0, fd = hyp_platform_socket(list->ai_family, SOCK_STREAM, 0, true);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, 256) != 0)
@@ -273,13 +293,13 @@ static int open_listener(hyp_http *http, int *ret_family, hyp_err *err) {
         return hyp_err_set(err, HYP_EIO, "cannot tell the port that was bound");
     *ret_family = name.ss_family;
     http->port = (int)strtol(number, NULL, 10);
-    http->on_loopback = hyp_guard_is_loopback(address);
+    http->on_loopback = hyp_access_is_loopback(address);
     return HYP_OK;
 }
 
 int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) {
     hyp_http *http = calloc(1, sizeof *http);
-    if (http == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the server");
+    if (http == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     http->config = config;
     http->listen_fd = -1;
     http->max_body_bytes = config->max_body_bytes > 0 ? config->max_body_bytes : (size_t)MAX_BODY_DEFAULT;
@@ -290,7 +310,7 @@ int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) 
     int r = open_listener(http, &family, err);
     if (r == HYP_OK) r = http_watch_start(http, err);
     if (r != HYP_OK) goto failed;
-    *ret = http; /* a handler may want it before this function returned */
+    *ret = http; /* a handler may want it before this function has returned */
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     unsigned limit = config->max_connections > 0 ? config->max_connections : (unsigned)MAX_CONNECTIONS_DEFAULT;
@@ -316,6 +336,7 @@ int hyp_http_port(const hyp_http *http) {
 }
 
 void hyp_http_drain(hyp_http *http, double seconds) {
+    /* Quiescing hands the listening socket back: from here on it is ours to close. */
     if (http->listen_fd >= 0 && MHD_quiesce_daemon(http->daemon) != MHD_INVALID_SOCKET) {
         close(http->listen_fd);
         http->listen_fd = -1;
@@ -327,13 +348,16 @@ void hyp_http_drain(hyp_http *http, double seconds) {
 
 void hyp_http_stop(hyp_http *http) {
     if (http == NULL) return;
+    /* In this order: `stopping` keeps requests from being suspended again, abandoning wakes those that are (a daemon
+     * must not be stopped with a connection suspended), and the watching thread goes last, since connections that close
+     * take their sockets out of its set. */
     atomic_store(&http->stopping, true);
     if (http->daemon != NULL) {
         http_watch_abandon_all(http);
         MHD_stop_daemon(http->daemon);
     }
     http_watch_stop(http);
-    if (http->listen_fd >= 0 && http->daemon == NULL) close(http->listen_fd);
+    if (http->listen_fd >= 0 && http->daemon == NULL) close(http->listen_fd); /* a daemon has closed it itself */
     pthread_mutex_destroy(&http->lock);
     free(http);
 }

@@ -27,8 +27,9 @@ typedef struct hyp_http_config {
     int port;            /* 0: any free one */
     const char *api_key; /* NULL: none needed */
     const char *origins; /* further allowed origins, separated by commas, as OLLAMA_ORIGINS has them; or NULL */
-    const hyp_route *routes;
-    size_t n_routes;
+    /* Lists of routes: each ends with a row without a path, the list of lists with NULL. A request goes to the first
+     * row that has its path and method. */
+    const hyp_route *const *routes;
     void *context;            /* handed to every handler */
     size_t max_body_bytes;    /* 0: 32 MiB */
     double request_timeout_s; /* for the whole of a request to arrive, and for a client that takes no data; 0: 60 */
@@ -70,6 +71,10 @@ const char *hyp_request_path(const hyp_request *request);
 const char *hyp_request_body(const hyp_request *request, size_t *ret_n);
 const char *hyp_request_header(const hyp_request *request, const char *name);
 
+/* Why the reply to come refuses the request, for the log (category http): borrowed until that reply. Nothing of what a
+ * prompt says. */
+void hyp_request_set_why(hyp_request *request, const char *why);
+
 /* Answer at once. `body` is copied; n = SIZE_MAX means strlen. */
 void hyp_request_reply(hyp_request *request, int status, const char *content_type, const char *body, size_t n);
 /* The same with the content taken out of `body`, which is left empty; a string that failed to grow answers 500. */
@@ -91,7 +96,8 @@ typedef struct hyp_source_ops {
     /* Append the next piece to `out`. `head` may be set until the first answer that is not WAIT; when that is END, the
      * reply is a plain one with Content-Length. */
     hyp_pull (*pull)(void *source, hyp_reply_head *head, hyp_str *out);
-    /* The client has left: stop working for it. From the watching thread; must wake the request. */
+    /* The client has left: stop working for it. From the watching thread, with the lock of the connections held, which
+     * keeps the request alive meanwhile: it may take the source's own lock and no other. Must wake the request. */
     void (*gone)(void *source);
     /* The reply is over (or the connection broke): wake no more, free. */
     void (*detach)(void *source);

@@ -1,4 +1,4 @@
-/* http_priv.h - what http.c, http_watch.c and http_reply.c share. Private to them.
+/* http_priv.h - what http.c, reply.c, watch.c and log.c share. Private to them.
  *
  * Locks: http->lock guards the list of connections and every field of struct connection; request->lock guards the
  * handshake between suspending and waking. Order: http->lock, the source's own, request->lock, libmicrohttpd's. */
@@ -31,6 +31,8 @@ struct hyp_request {
     size_t body_seen;    /* bytes received, kept or not */
     size_t body_charged; /* of them, counted in http->body_bytes */
     bool too_large, handled, queued;
+    const char *why;    /* what the log says of the next reply if it refuses, or NULL; see hyp_request_set_why() */
+    int64_t arrived_ns; /* monotonic; its headers were complete */
 
     const hyp_source_ops *ops; /* deferred: where the reply comes from */
     void *source;
@@ -63,7 +65,7 @@ struct hyp_http {
     atomic_uint open_connections, open_requests;
 };
 
-/* http_watch.c */
+/* watch.c */
 HYP_NODISCARD int http_watch_start(hyp_http *http, hyp_err *err);
 void http_watch_stop(hyp_http *http);
 connection *http_connection_open(hyp_http *http, int fd); /* NULL without memory */
@@ -72,6 +74,13 @@ void http_connection_set_deadline(hyp_http *http, connection *c, double seconds)
 void http_connection_watch(hyp_http *http, connection *c, hyp_request *waiting);  /* NULL: stop watching */
 void http_watch_abandon_all(hyp_http *http);                                      /* as if every client had left */
 
-/* http_reply.c */
+/* reply.c */
 enum MHD_Result http_advance(hyp_request *request);
 void http_reply_preflight(hyp_request *request);
+
+/* log.c. Off, both cost a load and a branch. */
+
+/* A reply of `status` was queued. Not with http->lock: a line is a write. */
+void http_log_reply(const hyp_request *request, int status);
+/* The request is over; says so if it never got as far as a reply. */
+void http_log_incomplete(const hyp_request *request);

@@ -7,12 +7,13 @@ enum { BLOCK_BYTES = 16 << 10 };
 
 /* What Ollama allows in a preflight; the x-stainless ones are sent by OpenAI's own clients. */
 static const char allowed_headers[] =
-    "Authorization,X-Api-Key,Anthropic-Version,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-"
-    "Arch,X-Stainless-Async,"
-    "X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,X-Stainless-Os,"
-    "X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,X-Stainless-Runtime,"
+    "Authorization,X-Api-Key,Anthropic-Version,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,"
+    "X-Stainless-Arch,X-Stainless-Async,X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,"
+    "X-Stainless-Os,X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,X-Stainless-Runtime,"
     "X-Stainless-Runtime-Version,X-Stainless-Timeout";
 
+/* Hand `response` (taken; NULL without memory) to libmicrohttpd. Unless request->queued is set then, the caller lets
+ * the connection be closed. */
 static void queue(hyp_request *request, int status, const char *content_type, struct MHD_Response *response) {
     if (response == NULL) return;
     if (content_type != NULL) MHD_add_response_header(response, "Content-Type", content_type);
@@ -25,8 +26,14 @@ static void queue(hyp_request *request, int status, const char *content_type, st
     if (MHD_queue_response(request->mhd, (unsigned)status, response) == MHD_YES) {
         request->queued = true;
         atomic_fetch_add(&request->http->by_class[status / 100 % 6], 1);
+        http_log_reply(request, status);
     }
-    MHD_destroy_response(response);
+    request->why = NULL;
+    MHD_destroy_response(response); /* our reference: libmicrohttpd has its own */
+}
+
+void hyp_request_set_why(hyp_request *request, const char *why) {
+    request->why = why;
 }
 
 void hyp_request_reply(hyp_request *request, int status, const char *content_type, const char *body, size_t n) {
@@ -63,7 +70,9 @@ void hyp_request_wake(hyp_request *request) {
     pthread_mutex_unlock(&request->lock);
 }
 
-/* Suspend unless something came since the last pull. */
+/* Suspend unless something came since the last pull: it may have come after the source said that it had nothing, and a
+ * wake-up that finds the connection not suspended yet is remembered by `woken` alone. Nothing can come in between,
+ * since hyp_request_wake() takes the same lock. */
 static bool suspend_unless_woken(hyp_request *request) {
     pthread_mutex_lock(&request->lock);
     bool suspend = !request->woken && !atomic_load(&request->http->stopping);
@@ -76,6 +85,8 @@ static bool suspend_unless_woken(hyp_request *request) {
 }
 
 static hyp_pull pull(hyp_request *request) {
+    /* Before the source is asked, not after: what it gets meanwhile it may not have handed out. And not under the lock,
+     * which comes after the source's own. */
     pthread_mutex_lock(&request->lock);
     request->woken = false;
     pthread_mutex_unlock(&request->lock);
@@ -94,13 +105,14 @@ static ssize_t read_source(void *cls, uint64_t position, char *buf, size_t max) 
             request->out_at += n;
             return (ssize_t)n;
         }
+        /* The status is sent: a broken chunk is all that can tell the client. */
         if (request->out.failed) return MHD_CONTENT_READER_END_WITH_ERROR;
         if (request->ended) return MHD_CONTENT_READER_END_OF_STREAM;
         request->out.length = request->out_at = 0;
         hyp_pull p = pull(request);
         if (p == HYP_PULL_END) request->ended = true;
         if (p != HYP_PULL_WAIT) continue;
-        if (suspend_unless_woken(request)) return 0;
+        if (suspend_unless_woken(request)) return 0; /* asked again when it is resumed */
         if (atomic_load(&request->http->stopping)) return MHD_CONTENT_READER_END_WITH_ERROR;
     }
 }

@@ -1,7 +1,7 @@
 /* watch.c - the thread that looks after what libmicrohttpd leaves alone.
  *
  * A suspended connection is not polled by libmicrohttpd, so a client that hangs up while it waits for a token would go
- * unnoticed: its socket is put into a set of our own (watchset.h). (As in Go's server, which Ollama runs on, a
+ * unnoticed: its socket is put into a set of our own (watchset_priv.h). (As in Go's server, which Ollama runs on, a
  * client that closes its sending side counts as gone.) And libmicrohttpd's timeout restarts at every byte: a request
  * that trickles in is ended by a deadline for the whole. And it wakes those that wait for long, so that they can give
  * their clients a sign of life. */
@@ -82,6 +82,8 @@ static void sweep(hyp_http *http, const uint64_t *gone, int n) {
     double now = hyp_text_now_s();
     pthread_mutex_lock(&http->lock);
     for (connection *c = http->connections; c != NULL; c = c->next) {
+        /* By number, not by pointer: what has left the set meanwhile may have been freed, and its memory and its
+         * descriptor be another's. */
         for (int i = 0; i < n; i++)
             if (gone[i] == c->serial) abandon(c);
         if (c->waiting != NULL && http->sign_of_life_s > 0 && now > c->wake_s) {
@@ -89,7 +91,8 @@ static void sweep(hyp_http *http, const uint64_t *gone, int n) {
             hyp_request_wake(c->waiting);
         }
         if (c->deadline_s > 0 && now > c->deadline_s) {
-            shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd then sees the end and cleans up */
+            /* Not close(): the descriptor is libmicrohttpd's, which sees the end and cleans up. */
+            shutdown(c->fd, SHUT_RDWR);
             c->deadline_s = 0;
         }
     }
@@ -104,7 +107,10 @@ static void *watch(void *arg) {
         int n = watchset_wait(http->watched, SWEEP_MS, gone, MAX_GONE);
         if (n < 0 && errno != EINTR) break;
         double now = hyp_text_now_s();
-        if (n > 0 || now - last_sweep > SWEEP_MS / 1000.0) sweep(http, gone, n > 0 ? n : 0), last_sweep = now;
+        /* An interrupted wait is no reason to look at every connection. */
+        if (n <= 0 && now - last_sweep <= SWEEP_MS / 1000.0) continue;
+        sweep(http, gone, n > 0 ? n : 0);
+        last_sweep = now;
     }
     return NULL;
 }

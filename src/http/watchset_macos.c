@@ -33,7 +33,8 @@ void watchset_close(watchset *w) {
 }
 
 bool watchset_add(watchset *w, int fd, uint64_t serial) {
-    /* There is no filter for the end alone. EV_CLEAR: data that nobody reads meanwhile is told once and passed over. */
+    /* There is no filter for the end alone. EV_CLEAR: data that nobody reads meanwhile is reported once and passed
+     * over. */
     struct kevent change;
     EV_SET(&change, fd, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, (void *)(uintptr_t)serial);
     return kevent(w->queue, &change, 1, NULL, 0, NULL) == 0;

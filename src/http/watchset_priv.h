@@ -1,4 +1,5 @@
-/* watchset_priv.h - sockets whose other end may hang up; private to http*.c. epoll on Linux, kqueue on macOS.
+/* watchset_priv.h - sockets whose other end may hang up; private to watch.c and http_priv.h. epoll on Linux, kqueue on
+ * macOS.
  *
  * Threads: one waits, any may add, remove and wake. A socket is removed before it is closed. */
 #pragma once

@@ -23,8 +23,8 @@ static double seconds_of(const hyp_bandwidth_probe *bench) {
 }
 
 /* --- plain memory ---
- * Everything here is timed in pieces of a few milliseconds of which the fastest count: what other programs take from
- * the processor meanwhile would otherwise be taken for slowness of the machine. */
+ * Everything here is timed in pieces of a few milliseconds, of which the fastest count: otherwise the time that other
+ * programs take from the processor would be measured as slowness of the machine. */
 enum { MAX_READERS = 64 };
 
 typedef struct reader {
@@ -33,13 +33,17 @@ typedef struct reader {
     size_t n;
 } reader;
 
-/* A sanitizer's look at each of a hundred million words would take minutes; they were written before the threads began.
- */
+/* ThreadSanitizer would check each of a hundred million words, for minutes; they were written before the threads began,
+ * so there is nothing to find. */
 __attribute__((no_sanitize("thread"))) static void *read_words(void *arg) {
     reader *r = arg;
     uint64_t a = 0, b = 0, c = 0, d = 0;
-    for (size_t i = 0; i + 4 <= r->n; i += 4)
-        a += r->words[i], b += r->words[i + 1], c += r->words[i + 2], d += r->words[i + 3];
+    for (size_t i = 0; i + 4 <= r->n; i += 4) {
+        a += r->words[i];
+        b += r->words[i + 1];
+        c += r->words[i + 2];
+        d += r->words[i + 3];
+    }
     /* Without a use of the sum the compiler would drop the reads. */
     uint64_t sum = a ^ b ^ c ^ d;
     __asm__ volatile("" : : "r"(sum));
@@ -61,7 +65,7 @@ static double read_once(const uint64_t *words, size_t bytes, size_t n) {
 }
 
 double hyp_bandwidth_memory(const hyp_bandwidth_probe *bench) {
-    /* All of it in turn, so that a piece has left every cache when it is read again. */
+    /* Round-robin over all of it, so that a piece has left every cache when it is read again. */
     enum { PIECES = 16, ROUNDS = 3 };
     size_t n = (size_t)HYP_MIN(HYP_MAX(bench->threads, 1), MAX_READERS),
            bytes = HYP_MAX(weight_bytes_of(bench) * 2, 3 * bench->cache_bytes);
@@ -74,6 +78,7 @@ double hyp_bandwidth_memory(const hyp_bandwidth_probe *bench) {
     for (size_t i = 0; i < (size_t)PIECES * ROUNDS; i++) {
         double s = read_once(words + i % PIECES * (piece / sizeof *words), piece, n);
         if (s > 0) best = HYP_MAX(best, (double)piece / s);
+        /* The piece half the way round: neither just read nor read next, so it is in no cache either. */
         s = read_once(words + (i + PIECES / 2) % PIECES * (piece / sizeof *words), piece / n, 1);
         if (s > 0) alone = HYP_MAX(alone, (double)piece / (double)n / s);
     }
@@ -100,14 +105,18 @@ typedef struct work {
 static void end_graph(work *w) {
     ggml_backend_buffer_free(w->graph_buffer);
     ggml_free(w->graph_ctx);
-    w->graph_buffer = NULL, w->graph_ctx = NULL, w->n_graphs = 0;
+    w->graph_buffer = NULL;
+    w->graph_ctx = NULL;
+    w->n_graphs = 0;
 }
 
 static void end_work(work *w) {
     end_graph(w);
     ggml_backend_buffer_free(w->weight_buffer);
     ggml_free(w->weights);
-    w->weight_buffer = NULL, w->weights = NULL, w->n = 0;
+    w->weight_buffer = NULL;
+    w->weights = NULL;
+    w->n = 0;
 }
 
 static struct ggml_context *new_context(size_t n_tensors) {
@@ -194,12 +203,12 @@ static double cpu_now_s(void) {
 
 typedef struct timing {
     double s;  /* 0 on failure */
-    bool calm; /* no other program took the processor away meanwhile */
+    bool calm; /* no other program took processor time from it */
 } timing;
 
-/* Seconds of one graph: the first `n_graphs` in turn until `seconds` are over and each ran. The threads never sleep
- * within a run, so a run in which they had all of the processor was undisturbed; the median of these counts. Where
- * there are none, the fastest tenth's slowest: a single fastest run may have found its weights in a cache. */
+/* Seconds of one graph: the first `n_graphs`, round-robin, until `seconds` are over and each ran. The threads never
+ * sleep within a run, so a run in which they had all of the processor was undisturbed; the median of these counts.
+ * Where there are none, the fastest tenth's slowest: a single fastest run may have found its weights in a cache. */
 static timing time_graphs(const work *w, size_t n_graphs, int threads, double seconds) {
     enum { MAX_RUNS = 512, LEAST_CALM = 5 };
     double times[MAX_RUNS], calm[MAX_RUNS], begin = hyp_text_now_s();
@@ -257,7 +266,7 @@ static size_t n_cached(const work *w, const hyp_bandwidth_probe *bench, double m
 static bool measure(work *w, const hyp_bandwidth_probe *bench, enum ggml_type type, double *ret_bytes_per_s,
                     double *ret_cached_bytes_per_s, double *ret_flop_per_s) {
     double matrix = (double)ggml_row_size(type, WIDTH) * WIDTH, one = 0, cached = 0, wide = 0;
-    /* Twice the cache in turn, so that no matrix is still there when its turn comes again. */
+    /* Round-robin over twice the cache, so that no matrix is still there when its turn comes again. */
     uint64_t bytes = HYP_MAX(weight_bytes_of(bench), w->set_threads != NULL ? 2 * bench->cache_bytes : 0);
     if (bench->most_bytes > 0) bytes = HYP_MIN(bytes, bench->most_bytes);
     bool good = can_compute(w, type, 1) && begin_work(w, type, WIDTH, bytes) && make_graphs(w, w->n, 1);
@@ -265,6 +274,7 @@ static bool measure(work *w, const hyp_bandwidth_probe *bench, enum ggml_type ty
     if (one > 0 && n_cached(w, bench, matrix) > 0) cached = time_all_threads(w, bench, n_cached(w, bench, matrix), 0);
     double fill = w->fill_bytes_per_s;
     end_work(w);
+    /* A machine that needs 20 ms for one matrix would take seconds for a wide batch: a narrow one must do. */
     int tokens = one < 0.02 ? HYP_HARDWARE_WIDE_TOKENS : 4;
     good = good && one > 0 && begin_work(w, type, WIDE_ROWS, 0) && make_graphs(w, WIDE_MATRICES, tokens);
     if (good) wide = time_all_threads(w, bench, w->n_graphs, 0);
@@ -416,7 +426,7 @@ int hyp_bandwidth_device(const hyp_bandwidth_probe *bench, struct ggml_backend_d
     hyp_bandwidth_probe here = *bench;
     here.weight_bytes = HYP_MIN(weight_bytes_of(bench), device->free_bytes / 4);
     double rate = 0, cached = 0, flop = 0;
-    here.cache_bytes = 0; /* that of the processor */
+    here.cache_bytes = 0; /* it is the processor's, and says nothing about the device */
     bool good = measure(&w, &here, GGML_TYPE_Q4_K, &rate, &cached, &flop);
     device->copy_bytes_per_s = copy_rate(w.backend);
     device->hop_s = hop_seconds(&w);
@@ -436,7 +446,8 @@ size_t hyp_bandwidth_devices(hyp_device *ret, struct ggml_backend_device **ret_d
         hyp_device d = {.kind = type == GGML_BACKEND_DEVICE_TYPE_IGPU ? HYP_DEVICE_UNIFIED : HYP_DEVICE_GPU};
         size_t free_bytes = 0, total_bytes = 0;
         ggml_backend_dev_memory(dev, &free_bytes, &total_bytes);
-        d.free_bytes = free_bytes, d.total_bytes = total_bytes;
+        d.free_bytes = free_bytes;
+        d.total_bytes = total_bytes;
         snprintf(d.name, sizeof d.name, "%s", ggml_backend_dev_name(dev));
         snprintf(d.description, sizeof d.description, "%s", ggml_backend_dev_description(dev));
         if (strncmp(ggml_backend_reg_name(ggml_backend_dev_backend_reg(dev)), "RPC", 3) == 0)

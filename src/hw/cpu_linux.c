@@ -44,7 +44,7 @@ static void read_cpuinfo(const char *root, hyp_cpu *cpu) {
             snprintf(cpu->name, sizeof cpu->name, "%.*s", (int)strcspn(value, "\n"), value);
         bool flags = strncmp(line, "flags", 5) == 0 || strncmp(line, "Features", 8) == 0;
         if (flags && cpu->isa[0] == '\0') take_flags(value, cpu);
-        if (cpu->name[0] != '\0' && cpu->isa[0] != '\0') break;
+        if (cpu->name[0] != '\0' && cpu->isa[0] != '\0') break; /* the first processor stands for all */
     }
     free(line);
     if (f != NULL) fclose(f);
@@ -62,7 +62,8 @@ static long core_of(const char *root, int processor) {
     return core;
 }
 
-/* Whole processors that a version-2 quota leaves ("max 100000", "150000 100000"), or 0 for no limit. */
+/* Whole processors that a version-2 quota leaves ("max 100000", "150000 100000"), or 0 for no limit. Rounded up: with a
+ * processor and a half two threads are faster than one, though both are throttled. */
 static uint32_t quota(const char *root) {
     FILE *f = open_at(root, "/sys/fs/cgroup/cpu.max");
     double share = 0, period = 0;
@@ -75,6 +76,7 @@ static uint32_t quota(const char *root) {
 static void count_cores(const char *root, hyp_cpu *cpu) {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
+    /* What this process may use, not what the machine has: taskset, containers and batch systems narrow it. */
     bool known_set = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
     bool seen[CPU_SETSIZE] = {false};
     for (int i = 0; known_set && i < CPU_SETSIZE; i++) {

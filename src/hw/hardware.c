@@ -64,7 +64,10 @@ hyp_weight_rate hyp_hardware_rate(const hyp_hardware *hardware, int type) {
     for (size_t i = 0; i < hardware->n_rates; i++) {
         double distance = fabs(bits_per_weight(hardware->rates[i].type) - bits);
         if (hardware->rates[i].type == type) distance = -1;
-        if (distance < nearest) nearest = distance, best = &hardware->rates[i];
+        if (distance < nearest) {
+            nearest = distance;
+            best = &hardware->rates[i];
+        }
     }
     hyp_weight_rate rate = best != NULL ? *best : modest;
     rate.type = type;

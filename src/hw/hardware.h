@@ -58,6 +58,13 @@ typedef struct hyp_hardware {
     size_t n_devices;
 } hyp_hardware;
 
+/* How the rates of a machine are known. */
+typedef enum hyp_profile_source {
+    HYP_PROFILE_DEFAULT,  /* not measured: hyp_hardware_default() */
+    HYP_PROFILE_QUICK,    /* measured in a fraction of a second */
+    HYP_PROFILE_MEASURED, /* measured at length */
+} hyp_profile_source;
+
 /* A modest PC, for whatever was not measured: figures below most real machines, so that an estimate errs to the slow
  * side. RAM fields are zero. Pure. */
 void hyp_hardware_default(hyp_hardware *ret);

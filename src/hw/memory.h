@@ -28,7 +28,7 @@ typedef struct hyp_memory {
 } hyp_memory;
 
 /* Look at the machine now. Reads a dozen small files, well under a millisecond. Thread-safe.
- * Errors: HYP_EIO (the system does not tell its memory). A group that cannot be read is left out. */
+ * Errors: HYP_EIO (the system does not report its memory). A group that cannot be read is left out. */
 HYP_NODISCARD int hyp_memory_probe(hyp_memory *ret, hyp_err *err);
 
 /* The same over a copy of Linux' files: `root` stands before /proc/... and before every mount point ("" is the system).

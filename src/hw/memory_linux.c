@@ -10,7 +10,7 @@
 
 enum { TEXT_MAX = 1 << 20, FIELDS_MAX = 32 };
 
-/* A file of /proc or /sys tells no size beforehand: read until it ends. NULL when it cannot be read. */
+/* A file of /proc or /sys does not report its size beforehand: read until it ends. NULL when it cannot be read. */
 static char *read_text(const char *root, const char *path) {
     char full[PATH_MAX];
     if (snprintf(full, sizeof full, "%s%s", root, path) >= (int)sizeof full) return NULL;
@@ -39,6 +39,7 @@ static char *read_text(const char *root, const char *path) {
 static bool find_number(const char *text, const char *key, uint64_t *ret) {
     size_t n = strlen(key);
     for (const char *line = text; line != NULL && *line != '\0';) {
+        /* Followed by a separator: "inactive" must not match "inactive_file". */
         if (strncmp(line, key, n) == 0 && (line[n] == ' ' || line[n] == ':' || line[n] == '\t')) {
             char *end;
             const char *start = line + n + (line[n] == ':');
@@ -98,9 +99,11 @@ static void add_group(const char *root, const char *folder, int version, hyp_mem
         group.limit_bytes = HYP_MIN(group.limit_bytes, high);
     if (!known || group.limit_bytes == UINT64_MAX || memory->n_groups == HYP_MEMORY_MAX_GROUPS) return;
     group.reclaimable_bytes = HYP_MIN(read_reclaimable(root, folder, version), group.usage_bytes);
+    /* The page cache of the group counts as used, but the kernel drops it before it enforces the limit. */
     uint64_t held = group.usage_bytes - group.reclaimable_bytes;
     group.available_bytes = group.limit_bytes > held ? group.limit_bytes - held : 0;
     size_t n = strlen(folder);
+    /* Of a path that is too long the end is kept: it names the group. */
     memcpy(group.path, n < sizeof group.path ? folder : folder + n - (sizeof group.path - 1),
            HYP_MIN(n, sizeof group.path - 1));
     memory->groups[memory->n_groups++] = group;
@@ -122,7 +125,7 @@ static void walk_groups(const char *root, const char *mount_point, const char *m
     if (n < 0 || (size_t)n >= sizeof folder) return;
     while (n > 0 && folder[n - 1] == '/')
         folder[--n] = '\0';
-    for (;;) {
+    for (;;) { /* every group above has a limit of its own, and the tightest one counts */
         add_group(root, folder, version, memory);
         char *slash = strrchr(folder, '/');
         if (slash == NULL || strlen(folder) <= base) break;
@@ -130,7 +133,7 @@ static void walk_groups(const char *root, const char *mount_point, const char *m
     }
 }
 
-/* Split `line` at blanks in place. mountinfo writes a blank inside a path as "\040": decoded by the caller's need. */
+/* Split `line` at blanks in place. mountinfo writes a blank inside a path as "\040", which unescape() decodes. */
 static size_t split(char *line, char **ret_fields, size_t max) {
     size_t n = 0;
     char *rest = NULL;

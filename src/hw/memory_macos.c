@@ -1,5 +1,5 @@
 /* memory_macos.c - the kernel's own counts of pages. There are no control groups: what is free or can be freed at once
- * is available to whoever asks first. */
+ * is available to the first process that asks. */
 #include "hw/memory.h"
 
 #include <errno.h>

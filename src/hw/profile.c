@@ -34,10 +34,10 @@ typedef struct session {
     size_t step, n_steps;
 } session;
 
-static bool tell(session *s, const char *what) {
+static bool report(session *s, const char *what) {
     const hyp_profile_request *r = s->request;
     double share = s->n_steps > 0 ? (double)s->step / (double)s->n_steps : 1;
-    share = HYP_MIN(1.0, share);
+    share = HYP_MIN(1.0, share); /* n_steps is an estimate: a model may bring types of its own */
     s->step++;
     return r->progress == NULL || r->progress(share, what, r->user);
 }
@@ -120,7 +120,7 @@ static int measure_types(session *s, const hyp_bandwidth_probe *bench, bool *ret
         if (s->request->quick && type == GGML_TYPE_F32) continue;
         char what[64];
         snprintf(what, sizeof what, "computing with %s", ggml_type_name((enum ggml_type)type));
-        if (!tell(s, what)) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
+        if (!report(s, what)) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
         hyp_weight_rate rate;
         if (hyp_bandwidth_type(bench, type, &rate, NULL) != HYP_OK) continue;
         hw->rates[hw->n_rates++] = rate;
@@ -133,7 +133,7 @@ static int measure_types(session *s, const hyp_bandwidth_probe *bench, bool *ret
 static int measure_devices(session *s, const hyp_bandwidth_probe *bench, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     for (size_t i = 0; i < hw->n_devices; i++) {
-        if (!tell(s, hw->devices[i].name)) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
+        if (!report(s, hw->devices[i].name)) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
         int r = hyp_bandwidth_device(bench, s->devices[i], &hw->devices[i], err);
         if (r != HYP_OK) return r;
     }
@@ -167,11 +167,14 @@ static int measure_machine(session *s, hyp_err *err) {
     hyp_hardware *hw = &s->profile->hardware;
     const bool quick = s->request->quick;
     hyp_bandwidth_probe bench = bench_of(s);
-    if (quick) bench.weight_bytes = HYP_MIN((uint64_t)48 << 20, bench.most_bytes), bench.seconds = 0.02;
+    if (quick) {
+        bench.weight_bytes = HYP_MIN((uint64_t)48 << 20, bench.most_bytes);
+        bench.seconds = 0.02;
+    }
     s->profile->machine_disturbed = false;
     hw->n_rates = 0;
     bool any = false;
-    if (!tell(s, "memory")) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
+    if (!report(s, "memory")) return hyp_err_set(err, HYP_ECANCELED, "the measurement was stopped");
     double rate = hyp_bandwidth_memory(&bench);
     if (rate > 0) hw->memory_bytes_per_s = bench.memory_bytes_per_s = rate;
     if (quick) bench.cache_bytes = 0; /* filling a large cache with weights takes too long */
@@ -181,6 +184,7 @@ static int measure_machine(session *s, hyp_err *err) {
         r = measure_devices(s, &bench, err);
     else
         assume_devices(hw);
+    /* In a hurry the cache was not overflowed, so a rate may be the cache's: no weight comes faster than memory. */
     for (size_t i = 0; i < hw->n_rates && quick; i++) {
         hyp_weight_rate *t = &hw->rates[i];
         t->decode_bytes_per_s = HYP_MIN(t->decode_bytes_per_s, hw->memory_bytes_per_s);
@@ -209,7 +213,7 @@ static bool misses_types(const session *s) {
 static bool on_point(size_t done, size_t total, const hyp_probe_point *point, void *user) {
     session *s = user;
     (void)done, (void)total;
-    return point == NULL || tell(s, "disk");
+    return point == NULL || report(s, "disk");
 }
 
 /* What plain mmap reaches: one fault at a time with the kernel's read-ahead, like buffered reads one after the other.
@@ -225,7 +229,10 @@ static double fault_rate(const hyp_probe_result *result) {
 static int measure_disk(session *s, hyp_err *err) {
     hyp_probe_result result;
     hyp_probe_config config = {.quick = true, .progress = on_point, .user = s};
-    if (s->request->quick) config.seconds_per_point = 0.03, config.bytes_per_point = (uint64_t)48 << 20;
+    if (s->request->quick) {
+        config.seconds_per_point = 0.03;
+        config.bytes_per_point = (uint64_t)48 << 20;
+    }
     int r = hyp_disk_probe(s->request->path, &config, &result, err);
     if (r != HYP_OK) return r;
     hyp_profile_disk *disk = &s->profile->disk;
@@ -255,12 +262,14 @@ static int do_machine(session *s, hyp_err *err) {
         p->machine_path[0] = '\0';
     }
     if (s->request->cached_only || (loaded && s->request->quick)) return HYP_OK;
+    /* A quick profile serves quick requests only, and one taken on a busy machine not for long. */
     bool any = true, kept = loaded && p->machine_source == HYP_PROFILE_MEASURED &&
                             !(p->machine_disturbed && p->machine_age_s > DISTURBED_S);
     if (kept && !misses_types(s)) return HYP_OK;
     int r = kept ? measure_more_types(s, &any, err) : measure_machine(s, err);
     if (r != HYP_OK || !any) return r;
     size_t n = 0;
+    /* With the old date where only types were added: what was measured then is as old as it was. */
     char *text = hyp_profile_machine_json(p, s->machine_key, s->now_s - p->machine_age_s, &n);
     save(p->machine_path, text, n);
     return HYP_OK;
@@ -297,7 +306,7 @@ static int do_disk(session *s, hyp_err *err) {
     return HYP_OK;
 }
 
-/* Other machines' devices come and go with the command line: they are no part of this machine. */
+/* Other machines' devices come and go with the command line: they are not part of this machine's profile. */
 static size_t local_devices(hyp_device *ret, struct ggml_backend_device **ret_handles) {
     size_t n = hyp_bandwidth_devices(ret, ret_handles, HYP_HARDWARE_MAX_DEVICES), kept = 0;
     for (size_t i = 0; i < n; i++) {
@@ -310,7 +319,7 @@ static size_t local_devices(hyp_device *ret, struct ggml_backend_device **ret_ha
 
 int hyp_profile_load_or_measure(const hyp_profile_request *request, hyp_profile *ret, hyp_err *err) {
     hyp_profile *profile = calloc(1, sizeof *profile);
-    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a profile");
+    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a profile");
     session s = {.request = request, .profile = profile, .now_s = (double)time(NULL)};
     hyp_hardware_default(&profile->hardware);
     hyp_cpu_probe(&profile->cpu);

@@ -12,12 +12,6 @@
 
 enum { HYP_PROFILE_MAX_POINTS = 96 };
 
-typedef enum hyp_profile_source {
-    HYP_PROFILE_DEFAULT,  /* not measured: hyp_hardware_default() */
-    HYP_PROFILE_QUICK,    /* measured in a fraction of a second */
-    HYP_PROFILE_MEASURED, /* measured at length */
-} hyp_profile_source;
-
 typedef struct hyp_profile_disk {
     bool direct;            /* direct reads work there */
     hyp_io_backend backend; /* the settings that hyp_disk_probe() recommends */

@@ -91,7 +91,7 @@ char *hyp_profile_disk_json(const hyp_profile *profile, const char *key, double 
 
 /* --- back --- */
 
-/* A finite number above zero, else 0 and `*good` cleared. */
+/* A finite number above zero, else 0 and `*good` cleared: the plan divides by it. */
 static double rate(yyjson_val *object, const char *name, bool *good) {
     double value = yyjson_get_num(yyjson_obj_get(object, name));
     if (isfinite(value) && value > 0) return value;
@@ -112,7 +112,7 @@ static yyjson_doc *open_text(const char *text, size_t n, const char *key, double
     bool good = found != NULL && strcmp(found, key) == 0 && yyjson_get_int(yyjson_obj_get(root, "format")) == FORMAT;
     double at = yyjson_get_num(yyjson_obj_get(root, "measured_at"));
     *ret_quick = yyjson_get_bool(yyjson_obj_get(root, "quick"));
-    *ret_age_s = HYP_MAX(now_s - at, 0);
+    *ret_age_s = HYP_MAX(now_s - at, 0); /* the calendar may have been set back since */
     if (good) return doc;
     yyjson_doc_free(doc);
     return NULL;

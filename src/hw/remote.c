@@ -108,7 +108,8 @@ int hyp_remote_measure(struct ggml_backend_device *dev, hyp_device *ret, hyp_err
     hyp_device device = {.kind = HYP_DEVICE_REMOTE};
     size_t free_bytes = 0, total_bytes = 0;
     ggml_backend_dev_memory(dev, &free_bytes, &total_bytes);
-    device.free_bytes = free_bytes, device.total_bytes = total_bytes;
+    device.free_bytes = free_bytes;
+    device.total_bytes = total_bytes;
     snprintf(device.name, sizeof device.name, "%s", ggml_backend_dev_name(dev));
     snprintf(device.description, sizeof device.description, "%s", ggml_backend_dev_description(dev));
     bench b = {0};

@@ -12,7 +12,7 @@ static const double half_life_busy_s = 0.2, half_life_idle_s = 5;
  */
 enum { UNKNOWN_OUTSTANDING = 2 };
 
-/* A source that nobody chooses is tried again when it has been idle for so many times what a read would take. */
+/* A source that is never chosen is tried again when it has been idle for so many times what a read would take. */
 enum { PROBE_SHARE = 64 };
 
 static const double curiosity = 1.1;
@@ -23,6 +23,11 @@ static const double guess_bytes_per_s = 1e9;
 double hyp_balance_rate(const hyp_balance *b, uint32_t source) {
     const hyp_balance_source *s = &b->sources[source];
     return s->seconds > 0 ? s->bytes / s->seconds : 0;
+}
+
+double hyp_balance_expected_s(const hyp_balance *b, uint32_t source) {
+    double rate = hyp_balance_rate(b, source);
+    return rate > 0 ? (double)b->sources[source].outstanding_bytes / rate : 0;
 }
 
 /* An unknown source is taken to be a little faster than the best that is known, so that it is tried. */
@@ -91,5 +96,5 @@ void hyp_balance_end(hyp_balance *b, uint32_t source, uint64_t bytes, uint64_t r
         s->total_bytes += read_bytes;
         s->last_s = now_s;
     }
-    s->busy_from_s = now_s;
+    s->busy_from_s = now_s; /* with reads still outstanding the disk is busy without a gap: the next span begins here */
 }

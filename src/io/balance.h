@@ -4,12 +4,11 @@
  * as (bytes outstanding there + bytes of the read) / its rate, the rule of shortest expected delay. The rate is what
  * the source delivered while it was busy in its last fractions of a second. So a source that is ten times slower gets
  * about a tenth of the bytes, whatever the number of reads in flight, and one that slows down gets less at once. One
- * that stands idle because it was slow is asked again from time to time, at a price that stays below a 64th of the
- * time.
+ * that is idle because it was slow is tried again from time to time: such probes take at most a 64th of the time.
  *
  * Pure arithmetic over a clock that the caller reads. Not thread-safe. */
 #pragma once
-#include "io/io.h"
+#include "io/types.h"
 
 typedef struct hyp_balance_source {
     uint64_t outstanding_bytes;
@@ -33,6 +32,9 @@ uint32_t hyp_balance_choose(const hyp_balance *balance, uint32_t candidates, uin
  * the rate). */
 void hyp_balance_start(hyp_balance *balance, uint32_t source, uint64_t bytes, double now_s);
 void hyp_balance_end(hyp_balance *balance, uint32_t source, uint64_t bytes, uint64_t read_bytes, double now_s);
+
+/* How long a read that has just started at `source` should take, with those before it; 0 while its rate is unknown. */
+double hyp_balance_expected_s(const hyp_balance *balance, uint32_t source);
 
 /* Bytes a second that `source` delivers while it is busy; 0 before its first read has ended. */
 double hyp_balance_rate(const hyp_balance *balance, uint32_t source);

@@ -1,4 +1,4 @@
-/* faults.c - reads that fail, stop short or dawdle on purpose, for tests. */
+/* faults.c - reads that fail, stop short or are late on purpose, for tests. */
 #include "base/mem.h"
 #include "base/text.h"
 #include "io/io_priv.h"
@@ -60,7 +60,7 @@ hyp_io_fault hyp_io_fault_next(hyp_io *io, const hyp_io_piece *piece) {
     return fault;
 }
 
-/* A caller that takes for read what was not must see it. */
+/* A caller that uses bytes which were not read must get a wrong result, not by chance the right one. */
 static void spoil(const hyp_io_piece *piece, uint64_t from) {
     for (int i = 0; i < piece->read.n_iov; i++) {
         const struct iovec *v = &piece->read.iov[i];

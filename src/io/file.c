@@ -1,4 +1,5 @@
 /* file.c - opening a file for direct reads, with the alignment that its file system asks for. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/platform.h"
 #include "io/platform_priv.h"
@@ -38,7 +39,7 @@ static int add_direct(hyp_io_file *file, hyp_err *err) {
 int hyp_io_file_open(hyp_io_file *file, const char *path, bool buffered, hyp_err *err) {
     file->fd = file->direct_fd = -1;
     file->path = strdup(path);
-    if (file->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to open %s", path);
+    if (file->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory opening %s", path);
     file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat st;
     if (file->fd < 0 || fstat(file->fd, &st) != 0) {
@@ -66,10 +67,13 @@ void hyp_io_file_close(hyp_io_file *file) {
 }
 
 bool hyp_io_file_degrade(hyp_io_file *file, hyp_io_mode refused) {
+    static const char *const names[] = {"direct", "uncached", "dropped"}; /* as README.md calls them */
     if (refused >= HYP_IO_DROPPED) return false;
     int expected = (int)refused;
     /* When another read degraded the file already, this one only has to follow. */
-    atomic_compare_exchange_strong(&file->mode, &expected, (int)refused + 1);
+    if (atomic_compare_exchange_strong(&file->mode, &expected, (int)refused + 1))
+        HYP_LOG(IO, INFO, "%s: the file system refuses %s reads, they are %s from now on", file->path, names[refused],
+                names[refused + 1]);
     return true;
 }
 

@@ -110,7 +110,7 @@ static int open_files(hyp_io *io, const char *const *paths, size_t n, const hyp_
 static int prepare(hyp_io *io, const char *const *paths, size_t n, const hyp_io_config *config, hyp_err *err) {
     io->files = calloc(n * io->n_sources, sizeof *io->files);
     io->pieces = calloc(io->depth, sizeof *io->pieces);
-    if (io->files == NULL || io->pieces == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading files");
+    if (io->files == NULL || io->pieces == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading files");
     for (uint32_t i = 0; i < io->depth; i++) {
         io->pieces[i].next = io->free_pieces;
         io->free_pieces = &io->pieces[i];
@@ -134,7 +134,7 @@ static void destroy(hyp_io *io) {
 int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config, hyp_io **ret, hyp_err *err) {
     if (n == 0) return hyp_err_set(err, HYP_EINVAL, "no file to read was named");
     hyp_io *io = calloc(1, sizeof *io);
-    if (io == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading files");
+    if (io == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading files");
     pthread_mutex_init(&io->lock, NULL);
     pthread_cond_init(&io->done, NULL);
     int r = configure(io, config, err);
@@ -150,7 +150,7 @@ int hyp_io_open(const char *const *paths, size_t n, const hyp_io_config *config,
 
 void hyp_io_close(hyp_io *io) {
     if (io == NULL) return;
-    pthread_mutex_lock(&io->lock);
+    pthread_mutex_lock(&io->lock); /* a thread looks at `stop` and goes to sleep under the lock: it cannot miss this */
     io->stop = true;
     pthread_mutex_unlock(&io->lock);
     io->method->close(io);
@@ -178,7 +178,7 @@ static void prepare_request(const hyp_io *io, hyp_io_request *request) {
 void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n) {
     for (size_t i = 0; i < n; i++)
         prepare_request(io, requests[i]);
-    io->n_outstanding += n;
+    io->n_outstanding += n; /* the owner's own count: no lock */
     bool wake = false;
     pthread_mutex_lock(&io->lock);
     for (size_t i = 0; i < n; i++) {
@@ -190,6 +190,8 @@ void hyp_io_submit_many(hyp_io *io, hyp_io_request *const *requests, size_t n) {
         hyp_io_queue_append(&io->queues[requests[i]->cls], requests[i]);
         wake = true;
     }
+    /* One thread is woken however many requests there are; each that takes a piece wakes the next (hyp_io_take()). A
+     * sleeper is counted off by whoever wakes it, under the lock, so that two cannot wake the same one. */
     wake = wake && io->n_sleepers > 0 && hyp_io_can_start(io);
     if (wake) io->n_sleepers--;
     pthread_mutex_unlock(&io->lock);
@@ -204,7 +206,7 @@ hyp_io_request *hyp_io_reap(hyp_io *io, bool wait) {
     if (io->n_outstanding == 0) return NULL;
     pthread_mutex_lock(&io->lock);
     while (wait && io->done_head == NULL) {
-        io->owner_waits = true;
+        io->owner_waits = true; /* only then does a finished read cost a signal */
         pthread_cond_wait(&io->done, &io->lock);
     }
     io->owner_waits = false;
@@ -235,6 +237,7 @@ void hyp_io_promote(hyp_io *io, hyp_io_request *request) {
 
 void hyp_io_cancel(hyp_io *io, hyp_io_request *request) {
     pthread_mutex_lock(&io->lock);
+    /* Once a chunk was started the device writes into the buffer: it can only be waited for. */
     if (request->io.state == HYP_IO_STATE_QUEUED && request->io.started_bytes == 0) {
         hyp_io_queue_remove(&io->queues[request->io.queue], request);
         request->result = HYP_ECANCELED;

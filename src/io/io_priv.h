@@ -8,6 +8,7 @@
  * instructions at a time and never across a read, a wait for the device or a wake-up. */
 #pragma once
 #include "io/balance.h"
+#include "io/io.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -77,6 +78,8 @@ typedef struct hyp_io_piece {
     uint64_t n_reads, read_bytes; /* for the statistics */
     uint64_t source_bytes;        /* read_bytes of this source; what the balance was told of it in the beginning: */
     uint64_t announced_bytes;
+    double entered_s;  /* monotonic; when it was given to this source */
+    double expected_s; /* what the source's rate then said, with the reads before it; 0: unknown, or nobody asks */
 
     /* The read to make now. */
     struct {
@@ -132,6 +135,7 @@ struct hyp_io {
     uint64_t prefetch_bytes_in_flight;
     uint32_t n_sleepers; /* threads of the method that wait for wake() */
     double busy_since_s;
+    uint64_t n_slow;     /* reads that slow.c found so, while the log asked */
     hyp_balance balance; /* kept for one source too: its rate */
     hyp_io_stats stats;  /* the sources' are filled in when asked, but for dropped_errno */
 };
@@ -182,6 +186,23 @@ void hyp_io_queue_append(hyp_io_queue *queue, hyp_io_request *request);
 void hyp_io_queue_remove(hyp_io_queue *queue, hyp_io_request *request);
 
 enum { HYP_IO_STATE_QUEUED = 1, HYP_IO_STATE_STARTED, HYP_IO_STATE_DONE }; /* started: every part of it */
+
+/* --- slow.c --- */
+
+/* Is a read slow that took `took_s`, where the drive's rate explains `expected_s` (0: the rate is not known)? */
+bool hyp_io_is_slow(double took_s, double expected_s);
+
+typedef struct hyp_io_slow {
+    const char *path; /* the io's */
+    uint64_t offset, bytes;
+    double took_s, expected_s;
+    uint64_t count; /* slow reads so far */
+} hyp_io_slow;
+
+/* The read of `piece` has ended: was it slow, and is it one to report? With the lock. */
+bool hyp_io_slow_note(hyp_io *io, const hyp_io_piece *piece, double now_s, hyp_io_slow *ret);
+/* Write its line (category io, level warn). Without the lock. */
+void hyp_io_slow_report(const hyp_io_slow *slow);
 
 /* --- faults.c --- */
 

@@ -9,6 +9,7 @@ static int plain_open(hyp_io *io, hyp_err *err) {
     return HYP_OK;
 }
 
+/* Everything is read before submit returns, so that the queue is empty again and no piece of another thread exists. */
 static void plain_wake(hyp_io *io) {
     hyp_io_piece *piece;
     while ((piece = hyp_io_take(io, NULL)) != NULL)

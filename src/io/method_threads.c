@@ -1,8 +1,8 @@
 /* method_threads.c - as many threads as reads may be in flight, each making one blocking read at a time.
  *
- * A thread without work adds itself to n_sleepers and waits on a semaphore; whoever finds work for one (submit, or a
- * thread that took a piece and sees another) takes it off again and posts. So a post always meets a sleeper, and nobody
- * is woken for nothing. */
+ * A thread without work adds itself to n_sleepers and waits on a semaphore; the one that finds work for it (submit, or
+ * a thread that took a piece and sees another) takes it off again and posts. So a post always meets a sleeper, and no
+ * thread is woken for nothing. */
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/thread.h"
@@ -23,7 +23,9 @@ static void threads_wake(hyp_io *io) {
 static bool sleep_until_woken(hyp_io *io) {
     pool *p = io->method_data;
     pthread_mutex_lock(&io->lock);
-    bool stop = io->stop, ready = hyp_io_can_start(io); /* what was queued since the look that found nothing */
+    /* Looked at again, under the lock in which it is counted as asleep: what was queued since the last look sent no
+     * wake-up, because nobody slept. */
+    bool stop = io->stop, ready = hyp_io_can_start(io);
     if (!stop && !ready) io->n_sleepers++;
     pthread_mutex_unlock(&io->lock);
     if (stop || ready) return !stop;
@@ -57,11 +59,11 @@ static void threads_close(hyp_io *io) {
 
 static int threads_open(hyp_io *io, hyp_err *err) {
     pool *p = calloc(1, sizeof *p + io->depth * sizeof *p->threads);
-    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
+    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading threads");
     p->work = hyp_semaphore_new();
     if (p->work == NULL) {
         free(p);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for reading threads");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for reading threads");
     }
     io->method_data = p;
     int sys = 0;

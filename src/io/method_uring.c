@@ -184,7 +184,7 @@ static int refuse(hyp_err *err, int sys) {
 
 static int uring_open(hyp_io *io, hyp_err *err) {
     loop *l = calloc(1, sizeof *l + io->depth * sizeof *l->delays);
-    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for io_uring");
+    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for io_uring");
     sem_init(&l->opened, 0, 0);
     io->method_data = l;
     l->wake_fd = eventfd(0, EFD_CLOEXEC);

@@ -6,6 +6,7 @@
  * A piece is a chunk of one request, or up to HYP_IO_MAX_SEGMENTS whole small requests that are neighbours in the file
  * and in the queue. When a read of several segments fails, they are read again one at a time, so that only the one that
  * cannot be read fails. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/text.h"
@@ -53,7 +54,8 @@ static hyp_io_request *next_request(const hyp_io *io) {
     if (io->stop || io->free_pieces == NULL) return NULL;
     if (io->queues[HYP_IO_DEMAND].head != NULL) return io->queues[HYP_IO_DEMAND].head;
     if (io->prefetch_bytes_in_flight >= (uint64_t)io->prefetch_depth * io->chunk_bytes) return NULL;
-    if (io->in_flight[HYP_IO_PREFETCH] >= io->prefetch_places) return NULL;
+    if (io->in_flight[HYP_IO_PREFETCH] >= io->prefetch_places)
+        return NULL; /* small ones, few in bytes, many in number */
     return io->queues[HYP_IO_PREFETCH].head;
 }
 
@@ -159,6 +161,8 @@ static void enter_source(hyp_io *io, hyp_io_piece *piece, uint32_t candidates, u
     piece->source_bytes = 0;
     piece->announced_bytes = bytes;
     hyp_balance_start(&io->balance, piece->source, bytes, now_s);
+    piece->entered_s = now_s;
+    piece->expected_s = HYP_LOG_ON(IO, WARN) ? hyp_balance_expected_s(&io->balance, piece->source) : 0;
 }
 
 static void leave_source(hyp_io *io, hyp_io_piece *piece, double now_s) {
@@ -194,7 +198,7 @@ hyp_io_piece *hyp_io_take(hyp_io *io, bool *ret_more) {
         io->n_sleepers--;
         *ret_more = true;
     }
-    pthread_mutex_unlock(&io->lock);
+    pthread_mutex_unlock(&io->lock); /* from here on the piece is this thread's alone */
     piece->first = 0;
     piece->last = piece->n_segments - 1;
     describe_read(io, piece);
@@ -235,10 +239,12 @@ static void drop_cached(const hyp_io_piece *piece) {
 }
 
 static void complete(hyp_io *io, hyp_io_piece *piece) {
-    drop_cached(piece);
+    drop_cached(piece); /* a system call: before the lock is taken */
     pthread_mutex_lock(&io->lock);
     double now_s = hyp_text_now_s();
     leave_source(io, piece, now_s);
+    hyp_io_slow slow;
+    bool report = HYP_LOG_ON(IO, WARN) && hyp_io_slow_note(io, piece, now_s, &slow);
     for (uint32_t i = 0; i < piece->n_segments; i++)
         credit(io, &piece->segments[i]);
     if (piece->cls == HYP_IO_DEMAND)
@@ -254,9 +260,10 @@ static void complete(hyp_io *io, hyp_io_piece *piece) {
     piece->next = io->free_pieces;
     io->free_pieces = piece;
     bool wake = io->owner_waits && io->done_head != NULL;
-    if (wake) io->owner_waits = false;
+    if (wake) io->owner_waits = false; /* the others that finish before it runs need not signal again */
     pthread_mutex_unlock(&io->lock);
     if (wake) pthread_cond_signal(&io->done);
+    if (report) hyp_io_slow_report(&slow);
 }
 
 /* Leave the window behind and enter the next one. False when there is none. */
@@ -276,6 +283,8 @@ static bool change_source(hyp_io *io, hyp_io_piece *piece, int sys_errno) {
     /* A file without copies says nothing of what else its disk holds. */
     if ((holders & (holders - 1)) == 0) return false;
     piece->tried |= 1u << piece->source;
+    /* Dropped sources are among these: hyp_balance_choose() takes one when no other is left, for the block that failed
+     * here may be good there. */
     uint32_t left = holders & ~piece->tried;
     pthread_mutex_lock(&io->lock);
     hyp_io_drop(io, piece->source, sys_errno);
@@ -308,6 +317,7 @@ typedef enum verdict { READ_AGAIN, WINDOW_READ, WINDOW_FAILED } verdict;
 static verdict judge(hyp_io_piece *piece, int64_t result, int *ret_errno) {
     if (result < 0) {
         *ret_errno = (int)-result;
+        /* Not counted as retries: each step down the ladder of modes happens once. */
         if (*ret_errno == EINVAL || *ret_errno == EOPNOTSUPP)
             return hyp_io_file_degrade(piece->file, piece->read.mode) ? READ_AGAIN : WINDOW_FAILED;
         bool passing = *ret_errno == EINTR || *ret_errno == EAGAIN;

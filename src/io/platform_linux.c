@@ -13,7 +13,7 @@ int hyp_io_platform_open_direct(const char *path) {
     return open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
 }
 
-/* A kernel before 6.1 does not tell: then a page of 4 KiB, which every common file system and drive accepts. */
+/* A kernel before 6.1 does not report it: then a page of 4 KiB, which every common file system and drive accepts. */
 uint32_t hyp_io_platform_direct_alignment(int fd) {
 #if defined(HYP_HAVE_DIOALIGN)
     struct statx stx;

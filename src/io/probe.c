@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/platform.h"
 #include "base/text.h"
+#include "io/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,7 +103,9 @@ static void add_rest(probe *p) {
 /* --- measuring one point --- */
 
 static uint64_t draw(probe *p, uint64_t below) { /* xorshift64*: any spread of places will do */
-    p->random ^= p->random >> 12, p->random ^= p->random << 25, p->random ^= p->random >> 27;
+    p->random ^= p->random >> 12;
+    p->random ^= p->random << 25;
+    p->random ^= p->random >> 27;
     return (p->random * 0x2545f4914f6cdd1du >> 20) % below;
 }
 
@@ -170,6 +173,7 @@ static int warm_up(probe *p, hyp_err *err) {
 }
 
 static int measure(probe *p, hyp_probe_point *point, hyp_err *err) {
+    /* Direct reads need no dropping: they neither use nor fill the page cache. */
     if (point->cache == HYP_PROBE_COLD) hyp_platform_drop_cached(p->fd, 0, 0);
     if (point->cache == HYP_PROBE_WARM) {
         int r = warm_up(p, err);
@@ -261,7 +265,7 @@ void hyp_probe_recommend(hyp_probe_result *result) {
 
 /* --- the whole --- */
 
-static bool tell(const probe *p, size_t done, size_t total, const hyp_probe_point *point) {
+static bool report(const probe *p, size_t done, size_t total, const hyp_probe_point *point) {
     return p->config->progress == NULL || p->config->progress(done, total, point, p->config->user);
 }
 
@@ -272,7 +276,7 @@ static int run_points(probe *p, size_t first, size_t n_later, hyp_err *err) {
     for (size_t i = first; i < first + N_PASSES * (n - first); i++) {
         hyp_probe_point *point = &p->result->points[first + (i - first) % (n - first)], now = *point;
         size_t done = N_PASSES * first + (i - first);
-        if (!tell(p, done, total, point)) return hyp_err_set(err, HYP_ECANCELED, "the measurement was cancelled");
+        if (!report(p, done, total, point)) return hyp_err_set(err, HYP_ECANCELED, "the measurement was cancelled");
         int r = measure(p, &now, err);
         if (r != HYP_OK) return r;
         if (now.bytes_per_s > point->bytes_per_s) *point = now;
@@ -299,14 +303,14 @@ static int prepare(probe *p, hyp_err *err) {
     p->random = (uint64_t)(hyp_text_now_s() * 1e9) | 1; /* other places than in the run before */
     /* Written to once, so that every page is there before anything is timed. */
     void *memory = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return hyp_err_set_sys(err, HYP_ENOMEM, errno, "no memory to read into");
+    if (memory == MAP_FAILED) return hyp_err_set_sys(err, HYP_ENOMEM, errno, "out of memory for the read buffer");
     p->buffer = memory;
     memset(memory, 1, BUFFER_BYTES);
     p->result->points = calloc(MAX_POINTS, sizeof *p->result->points);
-    return p->result->points != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for the results");
+    return p->result->points != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for the results");
 }
 
-/* io_uring where it works, else threads. */
+/* What AUTO stands for here. */
 static int best_backend(const char *path, hyp_io_backend *ret, hyp_err *err) {
     hyp_io *io = NULL;
     int r = hyp_io_open(&path, 1, &(hyp_io_config){0}, &io, err);
@@ -335,12 +339,12 @@ static int probe_all(probe *p, hyp_err *err) {
     size_t n = p->result->n_points;
     r = run_points(p, 0, count_rest(p), err);
     if (r != HYP_OK) return r;
-    hyp_probe_recommend(p->result);
+    hyp_probe_recommend(p->result); /* for now: the rest is measured at the settings that it chooses */
     add_rest(p);
     r = run_points(p, n, 0, err);
     if (r != HYP_OK) return r;
     hyp_probe_recommend(p->result);
-    tell(p, N_PASSES * p->result->n_points, N_PASSES * p->result->n_points, NULL);
+    report(p, N_PASSES * p->result->n_points, N_PASSES * p->result->n_points, NULL);
     return HYP_OK;
 }
 
@@ -350,7 +354,7 @@ int hyp_disk_probe(const char *path, const hyp_probe_config *config, hyp_probe_r
     if (c.bytes_per_point == 0) c.bytes_per_point = 1u << 30;
     hyp_probe_result result = {0};
     probe *p = calloc(1, sizeof *p);
-    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for measuring");
+    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for measuring");
     *p = (probe){.path = path, .config = &c, .result = &result, .fd = -1};
     int r = probe_all(p, err);
     if (p->buffer != NULL) munmap(p->buffer, BUFFER_BYTES);

@@ -8,7 +8,8 @@
  * was read before; points read at places drawn anew for each run, and a file much larger than that cache is the cure.
  * Holes of a sparse file are not on the drive: `hole_bytes` tells. */
 #pragma once
-#include "io/io.h"
+#include "base/err.h"
+#include "io/types.h"
 
 typedef enum hyp_probe_cache {
     HYP_PROBE_DIRECT, /* O_DIRECT: past the page cache; buffered where the file system refuses it */

@@ -146,9 +146,18 @@ static spec parse_spec(hj_ctx *c, hj_val f) {
         s.align = f.s[0];
         i = 1;
     }
-    if (i < f.len && f.s[i] == '+') s.sign = true, i++;
-    if (i < f.len && f.s[i] == '#') s.alternate = true, i++;
-    if (i < f.len && f.s[i] == '0') s.zero = true, i++;
+    if (i < f.len && f.s[i] == '+') {
+        s.sign = true;
+        i++;
+    }
+    if (i < f.len && f.s[i] == '#') {
+        s.alternate = true;
+        i++;
+    }
+    if (i < f.len && f.s[i] == '0') {
+        s.zero = true;
+        i++;
+    }
     s.width = take_number(c, f, &i);
     if (i < f.len && f.s[i] == '.') {
         i++;

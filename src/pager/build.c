@@ -66,7 +66,7 @@ static int make_spans(hyp_pager *p, const item *items, size_t n, hyp_err *err) {
             return hyp_err_set(err, HYP_EINVAL, "extents %u and %u overlap", items[i - 1].index, items[i].index);
         uint64_t first = e->offset / p->page, last = (e->offset + e->bytes - 1) / p->page;
         pager_span *s = p->n_spans > 0 ? &p->spans[p->n_spans - 1] : NULL;
-        if (s != NULL && joins(p, s, &items[i])) {
+        if (s != NULL && joins(p, s, &items[i])) { /* `last` cannot shrink: extents ascend and do not overlap */
             s->last = last;
         } else {
             s = &p->spans[p->n_spans++];
@@ -98,7 +98,7 @@ int tables_build(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     p->span_of = malloc((c->n_extents + 1) * sizeof *p->span_of);
     p->n_away = calloc(p->n_layers, sizeof *p->n_away);
     if (items == NULL || p->n_away == NULL || p->units == NULL || p->spans == NULL || p->span_of == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu extents", c->n_extents);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu extents", c->n_extents);
     memset(p->span_of, 0xff, (c->n_extents + 1) * sizeof *p->span_of);
     size_t n = 0;
     int r = collect(p, c, items, &n, err);

@@ -1,4 +1,4 @@
-/* frames.c - see frames.h. */
+/* frames.c - see frames_priv.h. */
 #include "pager/frames_priv.h"
 
 #include "base/mem.h"
@@ -20,7 +20,7 @@ int hyp_frames_init(hyp_frames *frames, hyp_frame_class *classes, size_t n, uint
         c->free = calloc(c->n_slots + 1, sizeof *c->free);
         c->holes = calloc(c->n_slots + 1, sizeof *c->holes);
         if (c->free == NULL || c->holes == NULL)
-            return hyp_err_set(err, HYP_ENOMEM, "no memory for the table of %u frames", c->n_slots);
+            return hyp_err_set(err, HYP_ENOMEM, "out of memory for the table of %u frames", c->n_slots);
     }
     *ret_end = base;
     return HYP_OK;
@@ -49,7 +49,7 @@ static bool punch_one(hyp_frames *f, hyp_frame_class *c) {
     bool unused = c->n_granted > c->n_used;
     uint32_t slot = unused ? c->n_granted - 1 : c->free[c->n_free - 1];
     uint64_t at = c->base + slot * c->bytes;
-    hyp_preparer_withdraw(f->preparer, at, c->bytes);
+    hyp_preparer_withdraw(f->preparer, at, c->bytes); /* or it would give the hole its memory back */
     if (!hyp_arena_punch(f->arena, at, c->bytes)) return false;
     if (unused) {
         c->n_granted--;
@@ -63,7 +63,7 @@ static bool punch_one(hyp_frames *f, hyp_frame_class *c) {
 
 /* Make room for `bytes` out of free slots of classes other than `cls`, those with the most free memory first. */
 static bool make_room(hyp_frames *f, uint32_t cls, uint64_t bytes) {
-    uint64_t reach = room(f);
+    uint64_t reach = room(f); /* looked at first: punching costs, and half the room is no use */
     for (size_t i = 0; i < f->n_classes; i++)
         if (i != cls) reach += spare_slots(&f->classes[i]) * f->classes[i].bytes;
     if (reach < bytes) return false;
@@ -127,6 +127,7 @@ bool hyp_frames_take(hyp_frames *f, uint32_t cls, uint64_t *ret_offset) {
         else
             return false;
     }
+    /* The frame given back last: its pages exist, and are the likeliest to be in the processor's cache. */
     uint32_t slot = c->n_free > 0 ? c->free[--c->n_free] : first_use(f, c);
     *ret_offset = c->base + slot * c->bytes;
     f->taken_bytes += c->bytes;

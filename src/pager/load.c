@@ -1,6 +1,8 @@
 /* load.c - the `always` units: read once, in large parallel reads, shown until the pager is closed. */
 #include "pager/pager_priv.h"
 
+#include "io/io.h"
+
 /* Requests of this size, cut at its multiples in the arena so that large pages stay whole, so many at a time: the reads
  * of several are in flight while the memory of the next is being prepared. */
 enum { CHUNK_BYTES = 16 << 20, WINDOW = 8 };
@@ -55,7 +57,7 @@ static bool submit_next(load *l) {
     if (l->next_offset == 0) span_set_state(p, (uint32_t)l->next_span, SPAN_READING);
     l->chunks_left[l->next_span]++;
     l->next_offset += end - at;
-    hyp_arena_prepare(&p->arena, at, end - at);
+    hyp_arena_prepare(&p->arena, at, end - at); /* while the chunks before it are being read */
     hyp_io_submit(p->io, &l->requests[r]);
     return true;
 }
@@ -67,6 +69,7 @@ static void finish(load *l, hyp_io_request *request, hyp_err *err) {
     l->done += request->bytes;
     l->chunks_left[s]--;
     if (request->result != HYP_OK && l->result == HYP_OK) l->result = hyp_io_describe(p->io, request, err);
+    /* Chunks finish in any order: the run is there when all of it was submitted and none is left. */
     bool whole = s < l->next_span || l->next_offset == span_bytes(p, &p->spans[s]);
     if (l->chunks_left[s] > 0 || !whole || l->result != HYP_OK) return;
     span_set_state(p, s, SPAN_ARRIVED);
@@ -75,11 +78,12 @@ static void finish(load *l, hyp_io_request *request, hyp_err *err) {
 
 int hyp_pager_load_always(hyp_pager *p, bool (*progress)(uint64_t done, uint64_t total, void *user), void *user,
                           hyp_err *err) {
+    /* The loop below reaps whatever finishes, and takes it for one of its own requests. */
     while (p->n_reading > 0)
         reads_collect(p, true);
     load l = {.pager = p};
     HYP_AUTOFREE uint32_t *chunks_left = calloc(p->n_spans + 1, sizeof *chunks_left);
-    if (chunks_left == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for loading");
+    if (chunks_left == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for loading");
     l.chunks_left = chunks_left;
     while (l.n_free < WINDOW) {
         l.free[l.n_free] = l.n_free;

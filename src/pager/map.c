@@ -3,8 +3,9 @@
  * Spans are rounded outward to pages, so a page can belong to several: two neighbours, or many when they are smaller
  * than a page. Each resident frame holds the file's bytes of all its pages, so that any of them may stand on a shared
  * page; exactly one does, and it alone has the `owns` flag of that page. The rule that keeps foreign bytes out: a frame
- * is given up only after every page it owns shows something else, a resident neighbour's copy or the file. */
+ * is given back only after every page it owns shows something else, a resident neighbour's copy or the file. */
 #include "base/text.h"
+#include "io/io.h"
 #include "pager/pager_priv.h"
 
 #include <assert.h>
@@ -56,6 +57,8 @@ static int show_file(const hyp_pager *p, const pager_span *s, uint64_t first, ui
 
 double hyp_pager_measure_faults(const hyp_pager *p, uint64_t max_bytes, double max_s) {
     enum { SAMPLES = 64, LEAST_PAGES = 256 }; /* less than 1 MiB says nothing */
+    /* A stride over all spans, then the same one further on: at any moment the samples lie all over the model, for what
+     * lies together may happen to be in the page cache. */
     size_t step = HYP_MAX(p->n_spans / SAMPLES, (size_t)1);
     uint64_t pages = 0;
     double start_s = hyp_text_now_s(), now_s = start_s;
@@ -74,7 +77,7 @@ done:
 
 /* --- another file under the mapping --- */
 
-/* Refused: the pages stay as they are, and whoever guards the mapping helps them one by one. */
+/* Refused: the pages stay as they are, and the mapping's fault guard (src/host) replaces them one by one. */
 static void show_pages(const hyp_pager *p, const mapped_file *f, uint64_t first, uint64_t end) {
     if (first < end)
         (void)hyp_platform_map_file(f->fd, first * p->page, (end - first) * p->page, f->base + first * p->page);
@@ -102,9 +105,9 @@ void hyp_pager_leave_primary(hyp_pager *p, int sys_errno) {
         struct stat now, old;
         if (fd < 0 || fstat(fd, &now) != 0 || fstat(f->fd, &old) != 0) return;
         if (now.st_dev == old.st_dev && now.st_ino == old.st_ino) return; /* there is no other */
-        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);                               /* the io layer closes its own */
         if (fd < 0) return;
-        close(f->fd);
+        close(f->fd); /* mappings of the old file hold it open until each is replaced */
         f->fd = fd;
         for (size_t k = 0; k < f->n_stretches; k++)
             show_file_around(p, (uint32_t)i, f->stretches[k].first / p->page,
@@ -121,7 +124,7 @@ bool span_map(hyp_pager *p, uint32_t index, bool populate) {
     bool own_first = resident_neighbour(p, index, s->first) == NONE;
     bool own_last = s->first == s->last ? own_first : resident_neighbour(p, index, s->last) == NONE;
     uint64_t a = own_first ? s->first : s->first + 1, b = own_last ? s->last + 1 : s->last;
-    if (a < b && show_frame(p, s, a, b - 1, populate) != 0) {
+    if (a < b && show_frame(p, s, a, b - 1, populate) != 0) { /* too many mappings: these bytes fault from the file */
         span_set_state(p, index, SPAN_ON_DISK);
         return false;
     }
@@ -137,6 +140,7 @@ static bool hand_over(hyp_pager *p, uint32_t index, uint64_t page) {
     if (!shows(s, page)) return true;
     uint32_t heir = resident_neighbour(p, index, page);
     if (heir == NONE) return true;
+    /* Populated: one page costs less than the fault that the next computing thread would take on it. */
     if (show_frame(p, &p->spans[heir], page, page, true) != 0) return false;
     set_shows(s, page, false);
     set_shows(&p->spans[heir], page, true);
@@ -146,6 +150,9 @@ static bool hand_over(hyp_pager *p, uint32_t index, uint64_t page) {
 bool span_unmap(hyp_pager *p, uint32_t index) {
     pager_span *s = &p->spans[index];
     assert(s->state == SPAN_RESIDENT);
+    /* Shared pages first, then the file over what is still owned, and only then is the frame given back: at no moment
+     * does the mapping show a frame that can be read into again. A refusal half-way needs no undoing, since a page that
+     * was handed over shows the same bytes. */
     if (!hand_over(p, index, s->first) || !hand_over(p, index, s->last)) return false;
     uint64_t a = s->owns_first ? s->first : s->first + 1, b = s->owns_last ? s->last + 1 : s->last;
     if (a < b && show_file(p, s, a, b - 1) != 0) return false;

@@ -1,6 +1,9 @@
 /* open.c - opening and closing a pager: files, frame classes, policy and io. */
 #include "pager/pager_priv.h"
 
+#include "io/io.h"
+#include "pager/policy.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,8 +21,8 @@ static int compare_sizes(const void *a, const void *b) { /* falling */
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Equal tensors whose offsets differ are one page apart after rounding: they share a class, lest frames of the one be
- * useless for the other. */
+/* Equal tensors whose offsets differ are one page apart after rounding: they share a class, or frames of the one would
+ * be useless for the other. */
 static bool same_class(const hyp_pager *p, uint64_t class_bytes, uint64_t bytes) {
     return class_bytes == bytes || (class_bytes - bytes == p->page && class_bytes >= MERGE_PAGES * p->page);
 }
@@ -55,7 +58,7 @@ static int assign_classes(hyp_pager *p, hyp_frame_class **ret, size_t *ret_n, hy
     hyp_frame_class *classes = calloc(n + 1, sizeof *classes);
     if (sizes == NULL || classes == NULL) {
         free(classes);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu extents", p->n_extents);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu extents", p->n_extents);
     }
     for (size_t i = 0; i < n; i++)
         classes[i].bytes = sizes[i];
@@ -119,7 +122,7 @@ static int make_frames(hyp_pager *p, hyp_err *err) {
     always_place(p, &base);
     r = hyp_frames_init(&p->frames, classes, n, base, budget, &end, err);
     if (r == HYP_OK) r = hyp_arena_open(HYP_MAX(end, (uint64_t)p->page), &p->arena, err);
-    p->frames.arena = &p->arena;
+    p->frames.arena = &p->arena; /* on failure too: hyp_pager_close() takes both apart */
     if (r == HYP_OK) hyp_frames_prepare_ahead(&p->frames);
     return r;
 }
@@ -130,7 +133,7 @@ static int make_frames(hyp_pager *p, hyp_err *err) {
  * what lies there may have been replaced meanwhile. */
 static int compare_page(const hyp_pager *p, const mapped_file *f, uint64_t page, hyp_err *err) {
     HYP_AUTOFREE uint8_t *buf = malloc(p->page);
-    if (buf == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a page");
+    if (buf == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a page");
     uint64_t offset = page * p->page;
     size_t want = (size_t)HYP_MIN((uint64_t)p->page, f->bytes - offset), got = 0;
     while (got < want) {
@@ -145,6 +148,7 @@ static int compare_page(const hyp_pager *p, const mapped_file *f, uint64_t page,
     return HYP_EIO;
 }
 
+/* Of each file the first and the last page that is paged: all of it would mean reading the model twice. */
 static int check_files(hyp_pager *p, hyp_err *err) {
     for (size_t i = 0; i < p->n_spans; i++) {
         const pager_span *s = &p->spans[i];
@@ -166,12 +170,13 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
     f->base = from->base;
     f->bytes = from->bytes;
     f->path = strdup(from->path);
-    if (f->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a path");
+    if (f->path == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a path");
     f->fd = open(from->path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", from->path);
     struct stat st;
     hyp_io_file_info info;
     hyp_io_get_file(io, index, &info);
+    /* The path was opened three times: by libllama, by the io layer and here. All three must be one file. */
     if (fstat(f->fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", from->path);
     if ((uint64_t)st.st_size == from->bytes && info.bytes == from->bytes && info.ino == (uint64_t)st.st_ino &&
         info.dev == (uint64_t)st.st_dev)
@@ -181,7 +186,8 @@ static int open_file(mapped_file *f, const hyp_pager_file *from, const hyp_io *i
     return HYP_EIO;
 }
 
-/* The packed file has no copies. */
+/* The packed file is one more file of the primary, and no mirror has it. Failures go to packed_failure: the pager works
+ * without. */
 static int open_io_with_packed(hyp_pager *p, const hyp_pager_config *c, const char *const *paths) {
     hyp_io_mirror mirrors[HYP_IO_MAX_SOURCES] = {0};
     const char **lists[HYP_IO_MAX_SOURCES] = {0};
@@ -191,7 +197,7 @@ static int open_io_with_packed(hyp_pager *p, const hyp_pager_config *c, const ch
     for (uint32_t i = 0; i < HYP_MIN(config.n_mirrors, (uint32_t)HYP_IO_MAX_SOURCES); i++) {
         mirrors[i].paths = lists[i] = calloc(c->n_files + 1, sizeof *lists[i]);
         if (lists[i] == NULL)
-            r = hyp_err_set(&p->packed_failure, HYP_ENOMEM, "no memory for %zu paths", c->n_files);
+            r = hyp_err_set(&p->packed_failure, HYP_ENOMEM, "out of memory for %zu paths", c->n_files);
         else
             memcpy(lists[i], c->io.mirrors[i].paths, c->n_files * sizeof *lists[i]);
     }
@@ -216,7 +222,8 @@ static int open_io(hyp_pager *p, const hyp_pager_config *c, const char **paths, 
 static int open_files(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     HYP_AUTOFREE const char **paths = calloc(c->n_files + 1, sizeof *paths);
     p->files = calloc(c->n_files, sizeof *p->files);
-    if (paths == NULL || p->files == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", c->n_files);
+    if (paths == NULL || p->files == NULL)
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", c->n_files);
     for (size_t i = 0; i < c->n_files; i++) {
         paths[i] = c->files[i].path;
         p->files[i].fd = -1;
@@ -232,7 +239,7 @@ static int open_files(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
 
 static int make_policy(hyp_pager *p, hyp_policy_kind kind, hyp_err *err) {
     HYP_AUTOFREE hyp_policy_unit *units = calloc(p->n_units, sizeof *units);
-    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the eviction policy");
+    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the eviction policy");
     for (size_t i = 0; i < p->n_units; i++) {
         const pager_unit *u = &p->units[i];
         units[i] = (hyp_policy_unit){.layer = u->always ? 0 : u->layer, .bytes = u->always ? 0 : u->frame_bytes};
@@ -247,7 +254,7 @@ static int make_lists(hyp_pager *p, hyp_err *err) {
     p->arrived = calloc(p->n_spans + 1, sizeof *p->arrived);
     p->pinned = calloc(p->n_units + 1, sizeof *p->pinned);
     if (p->requests == NULL || p->reading == NULL || p->starved == NULL || p->arrived == NULL || p->pinned == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu extents", p->n_extents);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu extents", p->n_extents);
     return HYP_OK;
 }
 
@@ -298,7 +305,7 @@ static void limit_mappings(hyp_pager *p) {
 
 int hyp_pager_open(const hyp_pager_config *config, hyp_pager **ret, hyp_err *err) {
     hyp_pager *p = calloc(1, sizeof *p);
-    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the pager");
+    if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the pager");
     int r = tables_build(p, config, err);
     if (r == HYP_OK) r = open_files(p, config, err);
     if (r == HYP_OK) r = make_frames(p, err);
@@ -310,13 +317,15 @@ int hyp_pager_open(const hyp_pager_config *config, hyp_pager **ret, hyp_err *err
         return r;
     }
     p->opened = true;
-    limit_mappings(p);
+    limit_mappings(p); /* after the take-over, which has joined mappings: what is used now is what stays used */
     *ret = p;
     return HYP_OK;
 }
 
 void hyp_pager_close(hyp_pager *p) {
     if (p == NULL) return;
+    /* The order: no read may write into a frame (io), no page may show one (show_files), nobody may prepare one
+     * (hyp_frames_done ends the thread), and only then may their memory go. */
     for (size_t i = 0; i < p->n_reading; i++)
         hyp_io_cancel(p->io, &p->requests[p->reading[i]]);
     while (p->io != NULL && hyp_io_reap(p->io, true) != NULL)

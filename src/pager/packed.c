@@ -8,6 +8,7 @@
 #include "pager/pager_priv.h"
 
 #include "base/hash.h"
+#include "io/io.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,7 +32,7 @@ int packed_attach(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
             return hyp_err_set(err, HYP_EINVAL, "the runs of %s are out of order", packed->path);
     p->packed_order = calloc(p->n_units, sizeof *p->packed_order);
     if (p->packed_order == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the places of %zu units", p->n_units);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the places of %zu units", p->n_units);
     for (size_t i = 0; i < c->n_extents; i++) {
         if (p->span_of[i] == NONE || p->spans[p->span_of[i]].unit == NONE) continue;
         const hyp_packed_run *run =

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "io/io.h"
+#include "pager/policy.h"
 
 #include <assert.h>
 
@@ -14,7 +16,7 @@ typedef enum take_mode {
     TAKE_ANY,   /* evict what the policy names */
 } take_mode;
 
-/* Give up every part of `u` that is not being read. False when nothing came free. */
+/* Evict every part of `u` that is not being read. False when nothing came free. */
 static bool evict_unit(hyp_pager *p, uint32_t u) {
     bool any = false;
     for (uint32_t part = 0; part < p->units[u].n_extents; part++) {
@@ -34,13 +36,15 @@ static bool evict_unit(hyp_pager *p, uint32_t u) {
 
 static bool take_frame(hyp_pager *p, uint32_t s, take_mode mode) {
     pager_span *span = &p->spans[s];
+    /* Each round takes a frame, evicts a unit, or marks one as stuck, which the policy does not name again: it ends. A
+     * victim of another class helps too, for hyp_frames_take() punches free frames of other classes. */
     for (;;) {
         if (p->n_held < p->max_held && hyp_frames_take(&p->frames, span->cls, &span->frame)) return true;
         if (mode == TAKE_FREE) return false;
         uint32_t victim = hyp_policy_victim(p->policy);
         if (victim == UINT32_MAX) return false;
         if (mode == TAKE_WORTH && !hyp_policy_worth(p->policy, span->unit, victim)) return false;
-        HYP_LOG(PAGER, DEBUG, "unit %u gives its frames up for unit %u", victim, span->unit);
+        HYP_LOG(PAGER, DEBUG, "unit %u is evicted for unit %u", victim, span->unit);
         if (!evict_unit(p, victim) && !p->units[victim].stuck) return false;
     }
 }
@@ -53,7 +57,8 @@ static void starve(hyp_pager *p, uint32_t s) {
     p->starved[p->n_starved++] = s;
 }
 
-/* Start what waits for a frame, as far as there are any, in the order of demand. */
+/* Start what waits for a frame, as far as there are any, in the order of demand: the first that finds none stops all
+ * behind it, or small parts would take, frame by frame, the room that a large one waits for. */
 static void serve_starved(hyp_pager *p) {
     size_t kept = 0;
     bool full = false;
@@ -80,7 +85,7 @@ static int report_failure(hyp_pager *p, uint32_t s, hyp_err *err) {
     return hyp_io_describe(p->io, &p->requests[s], err);
 }
 
-/* Tell of one failure and forget the others: they have one cause. */
+/* Report one failure and forget the others: they have one cause. */
 static int report_any_failure(hyp_pager *p, hyp_err *err) {
     int r = HYP_OK;
     for (uint32_t s = 0; s < p->n_spans && p->n_failed > 0; s++) {
@@ -115,7 +120,7 @@ static void count_demand(hyp_pager *p, const pager_unit *u) {
     p->stats.n_prefetch_hits += prefetched;
 }
 
-/* See that a part of a pinned unit comes. */
+/* Make sure that a part of a pinned unit will be resident: read it, or put it in line for a frame. */
 static void fetch(hyp_pager *p, uint32_t s) {
     pager_span *span = &p->spans[s];
     switch ((span_state)span->state) {
@@ -123,6 +128,8 @@ static void fetch(hyp_pager *p, uint32_t s) {
         if (p->n_starved == 0 && take_frame(p, s, TAKE_ANY)) {
             read_start(p, s, HYP_IO_DEMAND);
         } else {
+            /* The first to starve calls off the prefetches: their frames are the only ones that can still come free
+             * while everything else is pinned. Whoever follows waits behind it. */
             if (p->n_starved == 0) hyp_pager_cancel_prefetches(p);
             starve(p, s);
         }
@@ -161,6 +168,8 @@ int hyp_pager_demand(hyp_pager *p, uint32_t layer, const uint32_t *units, const 
         if (units[i] >= p->n_units) return hyp_err_set(err, HYP_EINVAL, "no unit %u", units[i]);
     reads_collect(p, false);
     if (p->n_failed > 0) return report_any_failure(p, err);
+    /* All are pinned and touched before any is fetched: fetching evicts, and must evict neither what this demand names
+     * nor by a history that does not know of it yet. */
     p->epoch++;
     hyp_policy_enter_layer(p->policy, layer);
     for (size_t i = 0; i < n; i++) {
@@ -180,6 +189,7 @@ int hyp_pager_demand(hyp_pager *p, uint32_t layer, const uint32_t *units, const 
     return HYP_OK;
 }
 
+/* Released since it arrived: it stays as it is, one mmap cheaper should nobody want it again. */
 static void map_arrived(hyp_pager *p, bool populate) {
     while (p->n_arrived > 0) {
         uint32_t s = p->arrived[--p->n_arrived];
@@ -211,7 +221,7 @@ static missing look(hyp_pager *p, const pager_unit *u, uint8_t mask) {
 int hyp_pager_wait(hyp_pager *p, uint32_t index, uint8_t mask, hyp_err *err) {
     if (index >= p->n_units) return hyp_err_set(err, HYP_EINVAL, "no unit %u", index);
     const pager_unit *u = &p->units[index];
-    double since = 0;
+    double since = 0; /* no clock is read where nothing has to be waited for */
     int r = HYP_OK;
     for (bool any = reads_collect(p, false);;) {
         if (any || p->n_starved > 0) serve_starved(p);
@@ -276,7 +286,7 @@ static void drop_span(hyp_pager *p, uint32_t s) {
     span->starved = false;
     switch ((span_state)span->state) {
     case SPAN_ON_DISK: break;
-    case SPAN_READING:
+    case SPAN_READING: /* the disk may be writing into the frame: it comes back when the read is reaped */
         span->doomed = true;
         hyp_io_cancel(p->io, &p->requests[s]);
         break;
@@ -315,6 +325,7 @@ static bool prefetch_part(hyp_pager *p, uint32_t s, take_mode mode) {
     pager_span *span = &p->spans[s];
     if (span->state == SPAN_READING) span->doomed = false;
     if (span->state != SPAN_ON_DISK) return true;
+    /* While a demand waits for a frame no guess gets one. */
     if (p->n_starved > 0 || !take_frame(p, s, mode)) return false;
     read_start(p, s, HYP_IO_PREFETCH);
     return true;
@@ -343,7 +354,7 @@ uint8_t hyp_pager_prefetch_free(hyp_pager *p, uint32_t index, uint8_t mask) {
 
 void hyp_pager_cancel_prefetches(hyp_pager *p) {
     if (p->n_reading_loose == 0) return;
-    for (size_t i = 0; i < p->n_reading; i++) {
+    for (size_t i = 0; i < p->n_reading; i++) { /* cancelling reaps nothing, so the list holds still */
         uint32_t s = p->reading[i];
         if (!p->units[p->spans[s].unit].pinned) hyp_io_cancel(p->io, &p->requests[s]);
     }

@@ -4,7 +4,7 @@
  * in memory of our own. Frames are page runs of one memfd, seen twice: through the pager's own view, where reads put
  * the bytes, and, once complete, through the model's mapping, where mmap(MAP_FIXED) of the memfd replaces the file's
  * pages. Eviction maps the file over them again. Both replacements are atomic for a thread that reads the mapping, so
- * there is never a hole and never a foreign byte; a miss that nobody foresaw is a page fault that the kernel serves
+ * there is never a hole and never a foreign byte; a miss that nobody predicted is a page fault that the kernel serves
  * from the file.
  *
  * A unit is what is used together (an expert's gate, up and down; a layer's FFN): the policy thinks in units. An extent
@@ -15,23 +15,12 @@
  * Threads: one thread, the one that computes, owns a pager. Only the reads run elsewhere (io/). Every function that
  * evicts is called while no node of the graph computes. */
 #pragma once
-#include "io/io.h"
-#include "pager/policy.h"
+#include "base/err.h"
+#include "io/types.h"
+#include "pager/extent.h"
+#include "pager/policy_kind.h"
 
 typedef struct hyp_pager hyp_pager;
-
-typedef struct hyp_extent {
-    uint32_t file;
-    uint64_t offset, bytes; /* in the file, before rounding */
-} hyp_extent;
-
-typedef struct hyp_unit {
-    uint32_t first_extent, n_extents; /* at most 8 extents */
-    uint32_t layer;                   /* position in the cycle of streamed layers */
-    bool always;                      /* pinned from start to end, outside the policy */
-} hyp_unit;
-
-enum { HYP_UNIT_MAX_EXTENTS = 8, HYP_PART_ALL = 0xff };
 
 typedef struct hyp_pager_file {
     const char *path;
@@ -39,15 +28,7 @@ typedef struct hyp_pager_file {
     uint64_t bytes;
 } hyp_pager_file;
 
-/* A copy of extents' pages in one more file, the packed one, where the parts of a unit stand one after the other: one
- * vectored read brings them all. What an extent's outward rounding takes in of its neighbours stands there too. An
- * extent that is in no run is read from its own file. */
-typedef struct hyp_packed_run {
-    hyp_extent extent;
-    uint64_t at;       /* of its first page in the packed file; a multiple of the page */
-    uint64_t checksum; /* hyp_hash_pages() of its pages */
-} hyp_packed_run;
-
+/* The packed file. An extent that is in no run is read from its own file. */
 typedef struct hyp_pager_packed {
     const char *path;
     const hyp_packed_run *runs; /* ascending by the extents' file and offset; used only by hyp_pager_open() */
@@ -101,7 +82,7 @@ HYP_NODISCARD int hyp_pager_load_always(hyp_pager *pager, bool (*progress)(uint6
  * reading what is missing (evicting as the policy says), all first extents first, and returns at once. When the budget
  * cannot hold them all, those that do not fit stay unread and fault from the file: slow, never wrong; they are read
  * after all if a frame becomes free while they are pinned. A pin is not counted: demanding again changes nothing.
- * Errors: HYP_EIO (an earlier read of a unit that is still pinned failed and nobody was told; nothing was pinned),
+ * Errors: HYP_EIO (an earlier read of a unit that is still pinned failed and was not reported yet; nothing was pinned),
  * HYP_EINVAL (no such unit or layer). */
 HYP_NODISCARD int hyp_pager_demand(hyp_pager *pager, uint32_t layer, const uint32_t *units, const uint32_t *n_tokens,
                                    size_t n, hyp_err *err);
@@ -160,7 +141,7 @@ void hyp_pager_leave_primary(hyp_pager *pager, int sys_errno);
  * cannot be read. */
 double hyp_pager_measure_faults(const hyp_pager *pager, uint64_t max_bytes, double max_s);
 
-/* Does every unit of the layer hold its frames (or is being read into them)? Then nothing of it need be foretold. */
+/* Does every unit of the layer hold its frames (or is being read into them)? Then nothing of it need be predicted. */
 bool hyp_pager_layer_held(const hyp_pager *pager, uint32_t layer);
 
 /* What earlier runs know of `unit` (a number of the config's `units`): `weight` >= 0 is its expected uses a pass over

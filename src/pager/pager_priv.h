@@ -6,7 +6,7 @@
  *
  *   build.c  from the caller's extents to units and spans
  *   open.c   files, classes, frames, policy and io; close
- *   state.c  the state of spans, pins of units, what the policy is told, finished reads
+ *   state.c  the state of spans, pins of units, what is reported to the policy, finished reads
  *   map.c    which pages of the mapping show a frame; shared edges
  *   load.c   the `always` units
  *   packed.c reading from the packed file
@@ -16,6 +16,10 @@
 #include "base/mem.h"
 #include "pager/frames_priv.h"
 #include "pager/pager.h"
+
+typedef struct hyp_io hyp_io;                 /* io/io.h */
+typedef struct hyp_io_request hyp_io_request; /* io/io.h */
+typedef struct hyp_policy hyp_policy;         /* pager/policy.h */
 
 enum { NONE = UINT32_MAX, MAX_STRETCHES = 16, MAX_BATCH = 64 };
 #define NOT_PACKED UINT64_MAX
@@ -51,7 +55,7 @@ typedef struct pager_span {
     bool in_arrived : 1;  /* listed in pager->arrived */
     bool from_packed : 1; /* while reading: out of the packed file */
     bool proven : 1;      /* the packed file's bytes have been checked once */
-    bool failed : 1;      /* a demanded read failed and nobody was told */
+    bool failed : 1;      /* a demanded read failed, which was not reported yet */
 } pager_span;
 
 typedef struct pager_unit {
@@ -135,7 +139,7 @@ static inline uint32_t unit_span(const hyp_pager *p, const pager_unit *u, uint32
 /* --- state.c --- */
 
 /* The one place where a span changes its state: checks that the change is allowed, frees the frame of what goes back to
- * disk, keeps the counts, and tells the policy. */
+ * disk, keeps the counts, and updates the policy. */
 void span_set_state(hyp_pager *p, uint32_t s, span_state state);
 
 void unit_set_pinned(hyp_pager *p, uint32_t u, bool pinned);

@@ -75,6 +75,8 @@ size_t hyp_platform_find_stretches(const uint8_t *base, uint64_t bytes, const ui
         if (m.start <= at && at < m.end) file = m;
     rewind(f);
     while (file.end != 0 && next_mapping(f, &line, &size, &m)) {
+        /* In the range of the file's mapping, at its own place in it, and of the same file: anything else was mapped
+         * there after libllama had unmapped a piece. */
         if (m.start < from || m.start >= to || m.start - from != m.offset) continue;
         if (m.inode == 0 || m.inode != file.inode || strcmp(m.device, file.device) != 0) continue;
         uint64_t first = m.start - from, end = HYP_MIN(m.end, to) - from;
@@ -143,7 +145,7 @@ int hyp_arena_open(uint64_t bytes, hyp_arena *ret, hyp_err *err) {
         close(arena.fd);
         return HYP_ENOMEM;
     }
-    madvise(arena.view, bytes, MADV_DONTDUMP);
+    madvise(arena.view, bytes, MADV_DONTDUMP); /* gigabytes of weights, which the model's file holds, in no core dump */
     forbid_unasked_huge_pages(&arena);
     mlock2(arena.view, bytes, MLOCK_ONFAULT); /* refused beyond RLIMIT_MEMLOCK: then swapping is the system's choice */
     *ret = arena;
@@ -170,6 +172,8 @@ void hyp_arena_prepare(hyp_arena *arena, uint64_t offset, uint64_t bytes) {
      * allocated. */
     for (uint64_t at = a; at < b; at += HYP_ARENA_ALIGN)
         (void)madvise(arena->view + at, hyp_platform_page_bytes(), MADV_POPULATE_READ);
+    /* EINVAL: this kernel has no such advice, or its large pages have another size; that will not change. Any other
+     * failure is memory too fragmented for the moment: after HUGE_GIVE_UP in a row nothing is tried any more. */
     if (madvise(arena->view + a, b - a, MADV_COLLAPSE) == 0)
         atomic_store(&arena->huge_failures, 0);
     else

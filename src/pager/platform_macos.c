@@ -2,7 +2,7 @@
  * it.
  *
  * Pages are replaced by mmap(MAP_FIXED), which the kernel does under the lock of the address space. Memory of punched
- * pages is handed back by telling the kernel that their content is of no use (MADV_FREE_REUSABLE on the view). */
+ * pages is handed back by advising the kernel that their content is of no use (MADV_FREE_REUSABLE on the view). */
 #include "pager/platform_priv.h"
 
 #include <errno.h>
@@ -79,6 +79,6 @@ bool hyp_arena_punch(const hyp_arena *arena, uint64_t offset, uint64_t bytes) {
 }
 
 uint64_t hyp_arena_allocated_bytes(const hyp_arena *arena) {
-    (void)arena; /* not told for a shared memory object */
+    (void)arena; /* not reported for a shared memory object */
     return 0;
 }

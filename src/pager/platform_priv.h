@@ -31,11 +31,11 @@ typedef struct hyp_stretch {
 
 /* Where between `base` and `base + bytes` the file that is mapped at `known` (an address in between) is mapped, byte i
  * at base + i: the stretches that nobody has unmapped or covered with something else. Writes at most `max` of them and
- * returns their number; 0 where the system does not tell. */
+ * returns their number; 0 where the system does not report them. */
 size_t hyp_platform_find_stretches(const uint8_t *base, uint64_t bytes, const uint8_t *known, hyp_stretch *ret,
                                    size_t max);
 
-/* Replace the pages at `at` by those of the file, read-only. Atomic for whoever reads them meanwhile.
+/* Replace the pages at `at` by those of the file, read-only. Atomic for a thread that reads them at that moment.
  * Returns 0 or an errno, when nothing has changed. */
 int hyp_platform_map_file(int fd, uint64_t offset, uint64_t bytes, void *at);
 

@@ -29,7 +29,7 @@ int hyp_policy_new(hyp_policy_kind kind, const hyp_policy_unit *units, size_t n,
     void *state = policy != NULL ? kinds[kind]->new (units, n, n_layers) : NULL;
     if (state == NULL) {
         free(policy);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the eviction policy of %zu units", n);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the eviction policy of %zu units", n);
     }
     policy->ops = kinds[kind];
     policy->state = state;
@@ -60,6 +60,7 @@ static void set_flag(hyp_policy *policy, uint32_t unit, uint8_t flag, bool on) {
     uint8_t old = policy->flags[unit], new = on ? old | flag : old &(uint8_t)~flag;
     if (old == new) return;
     policy->flags[unit] = new;
+    /* First arrived, then evictable: it must have its rank before it can be named as a victim. */
     if (flag == UNIT_RESIDENT && on) policy->ops->arrived(policy->state, unit);
     bool was = old == UNIT_RESIDENT, is = new == UNIT_RESIDENT;
     if (was != is) policy->ops->set_evictable(policy->state, unit, is);

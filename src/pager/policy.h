@@ -1,4 +1,4 @@
-/* policy.h - which resident unit to give up: pure bookkeeping, no memory, no I/O, no clock; used by the pager and
+/* policy.h - which resident unit to evict: pure bookkeeping, no memory, no I/O, no clock; used by the pager, and
  * replayed over recorded traces on its own.
  *
  * A unit (an expert of a layer) is known by its number; units of one layer are visited once a pass over the layers.
@@ -6,16 +6,9 @@
  * is needed last. Thread rule: one owner. */
 #pragma once
 #include "base/err.h"
+#include "pager/policy_kind.h"
 
 typedef struct hyp_policy hyp_policy;
-
-typedef enum hyp_policy_kind {
-    HYP_POLICY_HYPURA, /* decayed frequency, recency and distance in the layer cycle, with a fixed subset below one
-                          cycle */
-    HYP_POLICY_LRU,
-    HYP_POLICY_LFU,
-    HYP_N_POLICIES,
-} hyp_policy_kind;
 
 typedef struct hyp_policy_unit {
     uint32_t layer; /* position in the cycle, 0-based, dense over the streamed layers */
@@ -35,18 +28,15 @@ void hyp_policy_enter_layer(hyp_policy *policy, uint32_t layer);
  * units before asking for a victim: the layer's other units are judged by what it did not use. */
 void hyp_policy_touch(hyp_policy *policy, uint32_t unit, uint32_t n_tokens);
 
-/* `unit` became or ceased to be resident. `evictable` changes while it is pinned. */
+/* `unit` became or ceased to be resident, or pinned. A victim is always resident and not pinned. */
 void hyp_policy_set_resident(hyp_policy *policy, uint32_t unit, bool resident);
 void hyp_policy_set_pinned(hyp_policy *policy, uint32_t unit, bool pinned);
 
 /* Seed the history before the first pass: `weight` >= 0 is the unit's expected uses a pass. */
 void hyp_policy_prime(hyp_policy *policy, uint32_t unit, float weight);
 
-/* The resident unpinned unit to give up, or UINT32_MAX when there is none. */
+/* The resident unpinned unit to evict, or UINT32_MAX when there is none. */
 uint32_t hyp_policy_victim(hyp_policy *policy);
 
 /* Whether a prefetch of `unit` may take the place of `victim`: false when `victim` is needed sooner. */
 bool hyp_policy_worth(const hyp_policy *policy, uint32_t unit, uint32_t victim);
-
-/* "hypura", "lru", "lfu". */
-const char *hyp_policy_name(hyp_policy_kind kind);

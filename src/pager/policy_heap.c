@@ -89,6 +89,7 @@ static void heap_touch(void *state, uint32_t unit, uint32_t n_tokens) {
 static void heap_arrived(void *state, uint32_t unit) {
     heap_state *s = state;
     if (s->ranks[unit].last > s->visit_clock) return; /* demanded, and so touched already */
+    /* Prefetched: as if used now, or it would be the oldest and leave again before its layer comes. */
     s->ranks[unit].last = ++s->clock;
 }
 

@@ -8,8 +8,8 @@
  * with p alone, and p changes only when the layer is visited. So each layer keeps its evictable units sorted by p, with
  * a bitmap of those that have ceased to be; a victim is the least of the layers' first ones.
  *
- * With uniform routing all p are nearly alike, and d decides: the layer just computed gives up what it has just read,
- * and the rest stays: below one cycle, a fixed subset is resident, where LRU hits nothing. */
+ * With uniform routing all p are nearly alike, and d decides: what the layer just computed has just read is evicted
+ * first, and the rest stays: below one cycle, a fixed subset is resident, where LRU hits nothing. */
 #include "pager/policy_priv.h"
 #include "pager/reuse.h"
 
@@ -18,8 +18,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A prefetched unit is somebody's guess for the visit to come: it is held as if that guess were right as often as those
- * before it were. That is not the precision of the predictions, for what is easy to foretell is resident already: with
+/* A prefetched unit is a guess for the visit to come: it is kept as if that guess were right as often as those before
+ * it were. That is not the precision of the predictions, for what is easy to predict is resident already: with
  * predictions right to 0.68 it was 0.45 in a large cache and 0.8 in a small one (docs/policies.md). */
 static const float first_guess_p = 0.5f, guess_rate = 0.02f;
 
@@ -162,8 +162,10 @@ static void sort_order(hypura_state *s, uint32_t *order, uint32_t n) {
     if (n <= SORT_FEW) {
         for (uint32_t i = 0; i < n; i++) {
             uint32_t slot = order[i], key = sort_key(s->p[slot]), at = i;
-            for (; at > 0 && keys[at - 1] > key; at--)
-                order[at] = order[at - 1], keys[at] = keys[at - 1];
+            for (; at > 0 && keys[at - 1] > key; at--) {
+                order[at] = order[at - 1];
+                keys[at] = keys[at - 1];
+            }
             order[at] = slot;
             keys[at] = key;
         }

@@ -1,4 +1,4 @@
-/* prepare.c - see prepare.h. */
+/* prepare.c - see prepare_priv.h. */
 #include "pager/prepare_priv.h"
 
 #include "base/mem.h"
@@ -48,6 +48,7 @@ static bool take_piece(hyp_preparer *p, range *ret) {
     return true;
 }
 
+/* Of this thread alone: on a busy machine the wall clock would count the others' work. */
 static double thread_time_s(void) {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -87,7 +88,7 @@ static void *prepare(void *arg) {
             pthread_cond_wait(&p->change, &p->lock);
             continue;
         }
-        range piece = p->busy;
+        range piece = p->busy; /* hyp_preparer_withdraw() waits while it overlaps what is taken back */
         pthread_mutex_unlock(&p->lock);
         prepare_piece(p, piece);
         pthread_mutex_lock(&p->lock);
@@ -135,7 +136,8 @@ void hyp_preparer_add(hyp_preparer *p, uint64_t offset, uint64_t bytes) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Take [at, end) out of a range: what is named lies at its front or its back, or what is behind it is given up too. */
+/* Take [at, end) out of a range. Where it lies in the middle, what is behind it is lost too: that part is then prepared
+ * by its first use. */
 static void trim(range *r, uint64_t at, uint64_t end) {
     if (r->at >= end || at >= r->end) return;
     if (at <= r->at)

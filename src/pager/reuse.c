@@ -157,14 +157,18 @@ bool reuse_finish_visit(reuse *r, uint32_t layer, float *ret_p) {
     uint32_t from = r->first[layer], n = r->first[layer + 1] - from, *counts = r->counts + from;
     uint64_t sum = 0;
     uint32_t most = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += counts[i], most = HYP_MAX(most, counts[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        sum += counts[i];
+        most = HYP_MAX(most, counts[i]);
+    }
     if (sum == 0) return false;
     if (r->n_used[layer] == 0 || sum < r->n_used[layer]) r->n_used[layer] = (uint32_t)HYP_MIN(sum, UINT32_MAX);
     /* Nobody says how many tokens the batch has: what one token uses is the smallest visit seen. */
     float tokens = HYP_MAX((float)most, (float)sum / (float)r->n_used[layer]), mean = (float)sum / tokens / (float)n;
     for (uint32_t i = 0; i < n; i++)
         r->x[i] = (float)counts[i] / tokens;
+    /* Learned from single tokens alone: in a batch nearly every unit is used, and which token used which is not known.
+     */
     if (tokens <= 1 && n > 1 && r->n_finished++ % r->sample_every == 0) {
         estimate(r, from, n, mean);
         learn(r, from, n, mean);

@@ -44,7 +44,7 @@ bool hyp_ring_fit(const uint64_t *bytes, uint32_t n, uint64_t budget, uint32_t n
 
 uint32_t hyp_ring_enter(hyp_ring_window *w, uint32_t at) {
     uint32_t ahead = (at + w->n - w->head) % w->n;
-    uint32_t give_up = w->held;
+    uint32_t give_up = w->held; /* a jump to what is not held */
     if (w->held == w->n)
         give_up = 0;
     else if (ahead < w->held)
@@ -70,7 +70,7 @@ int hyp_ring_new(hyp_pager *pager, const uint32_t *units, uint32_t n, hyp_ring *
         if (units[i] >= pager->n_units || pager->units[units[i]].always)
             return hyp_err_set(err, HYP_EINVAL, "unit %u cannot be streamed", units[i]);
     hyp_ring *ring = calloc(1, sizeof *ring + n * sizeof *units);
-    if (ring == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the ring");
+    if (ring == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the ring");
     ring->pager = pager;
     ring->window.n = n;
     memcpy(ring->units, units, n * sizeof *units);
@@ -112,6 +112,8 @@ int hyp_ring_step(hyp_ring *ring, uint32_t at, uint32_t n_tokens, hyp_err *err) 
     bool jump = (at + n - old) % n >= held;
     uint32_t give_up = hyp_ring_enter(w, at);
     if (jump) give_up = held;
+    /* Released, then dropped, then demanded, then read ahead: a pinned unit cannot be dropped, the demand takes the
+     * frames that come free, and only what it leaves is for the units to come. */
     for (uint32_t place = old; give_up > 0; give_up--) {
         if (place != at) hyp_pager_drop(p, ring->units[place]);
         place = place + 1 < n ? place + 1 : 0;

@@ -24,8 +24,8 @@ typedef struct hyp_ring_window {
     uint32_t n, head, held;
 } hyp_ring_window;
 
-/* The computation enters place `at`. Returns how many places, from the old head on, are to be given up; the new head is
- * `at` and is held. A window that holds the whole cycle gives nothing up; one that does not hold `at` gives up all. */
+/* The computation enters place `at`. Returns how many places, from the old head on, are to be dropped; the new head is
+ * `at` and is held. A window that holds the whole cycle drops nothing; one that does not hold `at` drops all. */
 uint32_t hyp_ring_enter(hyp_ring_window *window, uint32_t at);
 
 typedef struct hyp_ring hyp_ring;
@@ -38,7 +38,7 @@ void hyp_ring_free(hyp_ring *ring);
 /* Start reading the first units of the cycle before anything computes. */
 void hyp_ring_start(hyp_ring *ring);
 
-/* The unit at place `at` is about to be used by `n_tokens` tokens: give the former ones up, demand this one, and read
+/* The unit at place `at` is about to be used by `n_tokens` tokens: drop the former ones, demand this one, and read
  * ahead. The caller then waits for its parts with hyp_pager_wait(). Any place may follow any other; the next one in the
  * cycle is the one that is ready. Errors: HYP_EIO (as hyp_pager_demand()), HYP_EINVAL. */
 HYP_NODISCARD int hyp_ring_step(hyp_ring *ring, uint32_t at, uint32_t n_tokens, hyp_err *err);

@@ -1,13 +1,15 @@
-/* state.c - the state of spans, the pins of units, what the policy hears of both, and finished reads. */
+/* state.c - the state of spans, the pins of units, what is reported to the policy of both, and finished reads. */
 #include "pager/pager_priv.h"
 
 #include "base/log.h"
+#include "io/io.h"
+#include "pager/policy.h"
 
 #include <assert.h>
 
 /* The policy sees a unit as resident while any part of it holds a frame, and may name it as a victim once no read into
- * its frames is under way. */
-static void tell_policy(hyp_pager *p, uint32_t u) {
+ * its frames is under way: the io layer writes there until the read is reaped. */
+static void update_policy(hyp_pager *p, uint32_t u) {
     const pager_unit *unit = &p->units[u];
     hyp_policy_set_pinned(p->policy, u, unit->pinned || unit->n_reading > 0 || unit->stuck);
     hyp_policy_set_resident(p->policy, u, unit->n_held > 0);
@@ -26,6 +28,7 @@ static void enter_reading(hyp_pager *p, uint32_t s) {
 
 static void leave_reading(hyp_pager *p, uint32_t s) {
     pager_unit *u = &p->units[p->spans[s].unit];
+    /* The list has no order: the last one moves into the gap, so that leaving costs the same however many are read. */
     uint32_t at = p->spans[s].reading_at, moved = p->reading[--p->n_reading];
     p->reading[at] = moved;
     p->spans[moved].reading_at = at;
@@ -39,6 +42,7 @@ static void leave_frame(hyp_pager *p, uint32_t s) {
     p->units[span->unit].n_held--;
     p->n_away[p->units[span->unit].layer]++;
     p->n_held--;
+    /* Still a guess: it leaves without ever having been demanded. */
     if (span->guessed) p->stats.prefetch_wasted_bytes += span->file_bytes;
     span->guessed = span->doomed = false;
 }
@@ -57,6 +61,8 @@ const char *span_state_name(span_state state) {
 void span_set_state(hyp_pager *p, uint32_t s, span_state state) {
     pager_span *span = &p->spans[s];
     span_state old = span->state;
+    /* One step forward, or back to disk from any state: nothing is shown that was not read, nothing read without a
+     * frame. */
     assert(state == SPAN_ON_DISK ? old != SPAN_ON_DISK : state == (unsigned)old + 1);
     span->state = (uint8_t)state;
     HYP_LOG(PAGER, TRACE, "span %u of unit %d: %s -> %s", s, span->unit == NONE ? -1 : (int)span->unit,
@@ -67,7 +73,8 @@ void span_set_state(hyp_pager *p, uint32_t s, span_state state) {
     if (state == SPAN_READING) enter_reading(p, s);
     if (state == SPAN_ON_DISK) leave_frame(p, s);
     if (state == SPAN_ARRIVED && p->units[span->unit].pinned) span_list_arrived(p, s);
-    tell_policy(p, span->unit);
+    /* Last, for the policy may be asked for a victim next: it must know the counts as they are after the change. */
+    update_policy(p, span->unit);
 }
 
 void unit_set_pinned(hyp_pager *p, uint32_t index, bool pinned) {
@@ -84,12 +91,12 @@ void unit_set_pinned(hyp_pager *p, uint32_t index, bool pinned) {
         p->units[moved].pinned_at = u->pinned_at;
         p->n_reading_loose += u->n_reading;
     }
-    if (!u->always) tell_policy(p, index);
+    if (!u->always) update_policy(p, index);
 }
 
 void unit_set_stuck(hyp_pager *p, uint32_t u, bool stuck) {
     p->units[u].stuck = stuck;
-    tell_policy(p, u);
+    update_policy(p, u);
 }
 
 void span_forget_failure(hyp_pager *p, uint32_t s) {
@@ -101,6 +108,7 @@ void span_forget_failure(hyp_pager *p, uint32_t s) {
 void read_start(hyp_pager *p, uint32_t s, hyp_io_class cls) {
     pager_span *span = &p->spans[s];
     hyp_io_request *request = &p->requests[s];
+    /* The span is on disk, so no read of it is under way, and its request is free to be filled anew. */
     *request = (hyp_io_request){.file = span->file,
                                 .offset = span->first * p->page,
                                 .bytes = span_bytes(p, span),
@@ -128,7 +136,8 @@ static void read_failed(hyp_pager *p, uint32_t s, hyp_io_request *request) {
     pager_span *span = &p->spans[s];
     bool wanted = p->units[span->unit].pinned && !span->doomed;
     if (wanted && (request->cls == HYP_IO_PREFETCH || request->result == HYP_ECANCELED)) {
-        /* It was only advice when it was sent or called off; now a token waits for it: it gets a demand's chance. */
+        /* It was only advice when it was sent or called off; since then it was demanded, and a token waits for it. A
+         * demand's read fails for good only when a demand's read failed. */
         request->cls = HYP_IO_DEMAND;
         hyp_io_submit(p->io, request);
         return;
@@ -147,6 +156,7 @@ static void read_done(hyp_pager *p, hyp_io_request *request) {
     uint32_t s = (uint32_t)(request - p->requests);
     pager_span *span = &p->spans[s];
     assert(span->state == SPAN_READING);
+    /* A cancelled read says nothing about the copy. What is doomed is not read again: nobody wants the bytes. */
     if (span->from_packed && request->result != HYP_ECANCELED && !packed_check(p, s, request) && !span->doomed)
         read_original(p, s, request);
     else if (request->result != HYP_OK)
@@ -157,7 +167,7 @@ static void read_done(hyp_pager *p, hyp_io_request *request) {
 
 bool reads_collect(hyp_pager *p, bool wait) {
     bool any = false;
-    packed_flush(p);
+    packed_flush(p); /* or the wait below might be for a request that was never submitted */
     for (;;) {
         hyp_io_request *request = hyp_io_reap(p->io, wait && !any);
         if (request == NULL) return any;

@@ -154,7 +154,7 @@ static int cut_all(const hyp_model *model, const hyp_plan_request *request, hyp_
     uint32_t n = model->n_experts;
     if (request->expert_uses == NULL || n == 0) return HYP_OK;
     HYP_AUTOFREE float *uses = malloc(n * sizeof *uses);
-    if (uses == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the planner");
+    if (uses == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the planner");
     for (size_t l = 0; l < model->n_layers; l++) {
         if (!cost->layers[l].divisible || cost->layers[l].bulk_bytes < n) continue;
         memcpy(uses, request->expert_uses + l * n, n * sizeof *uses);
@@ -197,7 +197,7 @@ int hyp_cost_make(const hyp_model *model, const hyp_hardware *hardware, const hy
     HYP_AUTOFREE uint32_t *readers = calloc(n, sizeof *readers);
     if (cost.layers == NULL || cost.wide == NULL || sums == NULL || kv == NULL || readers == NULL) {
         hyp_cost_free(&cost);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the planner");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the planner");
     }
     rates r = rates_of(model, hardware, mode == HYP_MODE_RESIDENT && !request->no_repack);
     for (size_t i = 0; i < model->n_tensors; i++) {

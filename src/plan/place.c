@@ -10,7 +10,7 @@ int hyp_placement_new(size_t n, hyp_placement *ret, hyp_err *err) {
         .site = calloc(n, 1), .bulk_site = calloc(n, 1), .bulk_ram = calloc(n, sizeof *p.bulk_ram), .n_layers = n};
     if (p.site == NULL || p.bulk_site == NULL || p.bulk_ram == NULL) {
         hyp_placement_free(&p);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory to place %zu layers", n);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory placing %zu layers", n);
     }
     *ret = p;
     return HYP_OK;
@@ -24,7 +24,9 @@ int hyp_placement_copy(const hyp_placement *from, hyp_placement *ret, hyp_err *e
     memcpy(p.bulk_site, from->bulk_site, from->n_layers);
     memcpy(p.bulk_ram, from->bulk_ram, from->n_layers * sizeof *p.bulk_ram);
     *ret = *from;
-    ret->site = p.site, ret->bulk_site = p.bulk_site, ret->bulk_ram = p.bulk_ram;
+    ret->site = p.site;
+    ret->bulk_site = p.bulk_site;
+    ret->bulk_ram = p.bulk_ram;
     return HYP_OK;
 }
 

@@ -56,7 +56,8 @@ static size_t best_piece(const hyp_place_problem *problem, const hyp_placement *
             density = s < layer->n_segments ? layer->segments[s].saved_bytes / (double)layer->segments[s].bytes : 0;
         }
         if (best != SIZE_MAX && density <= best_density) continue;
-        best = i, best_density = density;
+        best = i;
+        best_density = density;
         *ret_bytes = HYP_MIN(piece, left);
     }
     return best;

@@ -110,12 +110,16 @@ static bool count(program *g) {
     if (g->first_y == NULL || g->first_b == NULL || g->first_r == NULL) return false;
     int column = 0, segments = 0;
     for (int l = 0; l < g->n_layers; l++) {
-        g->first_y[l] = column, column += g->n_devices;
-        g->first_b[l] = column, column += bulky(g, l) ? g->n_devices : 0;
-        g->first_r[l] = column, column += n_segments(g, l);
+        g->first_y[l] = column;
+        column += g->n_devices;
+        g->first_b[l] = column;
+        column += bulky(g, l) ? g->n_devices : 0;
+        g->first_r[l] = column;
+        column += n_segments(g, l);
         segments += n_segments(g, l);
     }
-    g->first_u = column, column += g->n_devices;
+    g->first_u = column;
+    column += g->n_devices;
     g->z = column++;
     g->t = column++;
     g->n_columns = column;
@@ -139,8 +143,10 @@ static bool count(program *g) {
 }
 
 static void bound_columns(program *g) {
-    for (int c = 0; c < g->n_columns; c++)
-        g->upper[c] = 1, g->integer[c] = kHighsVarTypeInteger;
+    for (int c = 0; c < g->n_columns; c++) {
+        g->upper[c] = 1;
+        g->integer[c] = kHighsVarTypeInteger;
+    }
     for (int l = 0; l < g->n_layers; l++)
         for (int s = 0; s < n_segments(g, l); s++)
             if (layer_of(g, l)->divisible) g->integer[g->first_r[l] + s] = 0;

@@ -271,7 +271,7 @@ static int write_plan(draft *d, hyp_plan **ret, hyp_err *err) {
     if (plan == NULL || plan->tensor_tier == NULL || plan->layer_site == NULL || plan->bulk_site == NULL ||
         plan->bulk_resident == NULL || (known && plan->expert_uses == NULL)) {
         hyp_plan_free(plan);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the plan");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the plan");
     }
     plan->n_tensors = d->model->n_tensors;
     plan->n_layers = d->model->n_layers;

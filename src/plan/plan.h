@@ -92,8 +92,8 @@ typedef struct hyp_plan {
 enum { HYP_PLAN_PAGE_TABLE_SHARE = 256 };
 
 /* Plan `model` on `hardware`. `*ret` is freed with hyp_plan_free(); it refers to neither input. Thread-safe.
- * Errors: HYP_ENOMEM (the budget is too small: the hint names the least; or no memory), HYP_EUNSUPPORTED (the forced
- * mode has nothing to stream in this model). */
+ * Errors: HYP_ENOMEM (the budget is too small: the hint names the least; or out of memory), HYP_EUNSUPPORTED (the
+ * forced mode has nothing to stream in this model). */
 HYP_NODISCARD int hyp_plan_make(const hyp_model *model, const hyp_hardware *hardware, const hyp_plan_request *request,
                                 hyp_plan **ret, hyp_err *err);
 void hyp_plan_free(hyp_plan *plan);

@@ -27,8 +27,10 @@ void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *ha
     if (streams) *ret_wait = HYP_MIN(map_s_per_byte * hardware->disk_bytes_per_s, 1.0);
     if (mode == HYP_MODE_FFN) *ret_idle = ring_idle_share;
     if (mode != HYP_MODE_EXPERTS || cost->n_parts == 0) return;
-    for (size_t l = 0; l < cost->n_layers; l++)
-        base += cost->layers[l].base_s[0], bulk += cost->layers[l].bulk_s[0];
+    for (size_t l = 0; l < cost->n_layers; l++) {
+        base += cost->layers[l].base_s[0];
+        bulk += cost->layers[l].bulk_s[0];
+    }
     if (base + bulk <= 0) return;
     /* What was not read ahead: the computation waits for the first matrix of the experts; the disk waits while
      * attention and the router compute, and while the last matrix does. */

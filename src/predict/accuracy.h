@@ -1,15 +1,15 @@
-/* accuracy.h - how right predictions are: precision (of what was foretold, how much was used) and recall (of what was
- * used, how much had been foretold). One owner. */
+/* accuracy.h - how right predictions are: precision (of what was predicted, how much was used) and recall (of what was
+ * used, how much had been predicted). One owner. */
 #pragma once
 #include "base/err.h"
 
 typedef struct hyp_accuracy {
-    uint64_t n_foretold, n_used, n_right;
+    uint64_t n_predicted, n_used, n_right;
 } hyp_accuracy;
 
-/* Count one visit: `foretold` and `used` are distinct experts, in any order. A visit for which nothing was foretold
+/* Count one visit: `predicted` and `used` are distinct experts, in any order. A visit for which nothing was predicted
  * counts against recall. */
-void hyp_accuracy_add(hyp_accuracy *accuracy, const uint32_t *foretold, size_t n_foretold, const uint32_t *used,
+void hyp_accuracy_add(hyp_accuracy *accuracy, const uint32_t *predicted, size_t n_predicted, const uint32_t *used,
                       size_t n_used);
 
 /* Within [0, 1]; 0 while there is nothing to divide by. */

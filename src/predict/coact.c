@@ -64,7 +64,8 @@ int hyp_coact_new(const hyp_coact_shape *shape, hyp_coact **ret, hyp_err *err) {
         return HYP_OK;
     }
     hyp_coact_free(c);
-    if (r == HYP_ENOMEM) return hyp_err_set(err, r, "no memory for routing statistics of %u layers", shape->n_layers);
+    if (r == HYP_ENOMEM)
+        return hyp_err_set(err, r, "out of memory for routing statistics of %u layers", shape->n_layers);
     return hyp_err_set(err, r, "routing statistics cannot describe so many experts");
 }
 
@@ -82,6 +83,7 @@ static void count_pair(coact_row *row, int from, int to, uint32_t other) {
         }
         if (row->count[i] < row->count[least]) least = i;
     }
+    /* So pairs that come by chance wear each other out, and one that comes again and again stays. */
     if (row->count[least] > 0 && --row->count[least] > 0) return;
     row->who[least] = (uint16_t)other;
     row->count[least] = 1;
@@ -104,6 +106,8 @@ static void count_pairs(hyp_coact *c, uint32_t layer, const uint32_t *experts, s
         for (size_t j = 0; j < n; j++)
             if (i != j) count_pair(&rows[experts[i]], 0, COACT_N_PARTNERS, experts[j]);
     }
+    /* Followers only where the layer before belongs to the same token: not across a batch, nor where one was left out.
+     */
     if (layer == 0 || c->last_layer != layer - 1) return;
     rows = c->rows + c->first[layer - 1];
     for (uint32_t i = 0; i < c->n_last; i++)
@@ -130,7 +134,7 @@ void hyp_coact_observe(hyp_coact *c, uint32_t layer, uint32_t n_tokens, const ui
         if (experts[i] >= n_experts(c, layer)) return;
     count_frequencies(c, layer, (float)n_tokens, experts, counts, n);
     uint8_t *before = c->used_before + c->first[layer];
-    if (n_tokens > 1) {
+    if (n_tokens > 1) { /* which expert of a batch went with which cannot be seen: only the frequencies learn */
         c->last_layer = UINT32_MAX;
         memset(before, 0, n_experts(c, layer));
         return;
@@ -139,6 +143,7 @@ void hyp_coact_observe(hyp_coact *c, uint32_t layer, uint32_t n_tokens, const ui
     uint32_t n_again = 0;
     for (size_t i = 0; i < n; i++)
         n_again += before[experts[i]];
+    /* Nothing is marked after a batch and at the start: then there is no last token to compare with. */
     if (memchr(before, 1, n_experts(c, layer)) != NULL)
         c->again[layer] += fmaxf(0.01f, 1 / c->tokens[layer]) * ((float)n_again / (float)n - c->again[layer]);
     memset(before, 0, n_experts(c, layer));
@@ -205,15 +210,6 @@ uint32_t hyp_coact_partners(hyp_coact *c, uint32_t layer, const uint32_t *known,
     score_by_counters(c, layer, layer, known, n, 0, COACT_N_PARTNERS);
     for (size_t i = 0; i < n; i++)
         if (known[i] < n_experts(c, layer)) c->scores[known[i]] = 0;
-    return best_scores(c, layer, m, ret_experts, ret_scores);
-}
-
-uint32_t hyp_coact_again(hyp_coact *c, uint32_t layer, const uint32_t *last, size_t n, uint32_t m,
-                         uint32_t *ret_experts, float *ret_scores) {
-    if (layer >= c->n_layers) return 0;
-    memcpy(c->scores, c->frequency + c->first[layer], n_experts(c, layer) * sizeof *c->scores);
-    for (size_t i = 0; i < n; i++)
-        if (last[i] < n_experts(c, layer)) c->scores[last[i]] += c->again[layer];
     return best_scores(c, layer, m, ret_experts, ret_scores);
 }
 

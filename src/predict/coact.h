@@ -46,15 +46,11 @@ float hyp_coact_frequency(const hyp_coact *coact, uint32_t layer, uint32_t exper
 /* Predictions: the `m` likeliest experts, the likeliest first, with scores that compare within one answer (`ret_scores`
  * may be NULL). Return how many were written.
  * _followers: of `layer`, when the layer before used `before[0..n)`.
- * _partners:  of `layer`, beside `known[0..n)` of the same layer, which are left out.
- * _again:     of `layer`, for the next token, when the last one used `last[0..n)`. Only tests ask: the file's format
- *             keeps what it needs. */
+ * _partners:  of `layer`, beside `known[0..n)` of the same layer, which are left out. */
 uint32_t hyp_coact_followers(hyp_coact *coact, uint32_t layer, const uint32_t *before, size_t n, uint32_t m,
                              uint32_t *ret_experts, float *ret_scores);
 uint32_t hyp_coact_partners(hyp_coact *coact, uint32_t layer, const uint32_t *known, size_t n, uint32_t m,
                             uint32_t *ret_experts, float *ret_scores);
-uint32_t hyp_coact_again(hyp_coact *coact, uint32_t layer, const uint32_t *last, size_t n, uint32_t m,
-                         uint32_t *ret_experts, float *ret_scores);
 
 typedef struct hyp_coact_unit {
     uint32_t layer, expert;

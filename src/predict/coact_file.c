@@ -40,7 +40,7 @@ int hyp_coact_path(const char *digest, char *ret_path, size_t size, hyp_err *err
 }
 
 int hyp_coact_save(const hyp_coact *c, const char *path, hyp_err *err) {
-    __attribute__((cleanup(hyp_str_free))) hyp_str s = {0};
+    HYP_CLEANUP(hyp_str_free) hyp_str s = {0};
     hyp_str_append(&s, COACT_MAGIC, 8);
     wire_put(&s, COACT_VERSION, 4);
     hyp_str_append(&s, c->digest, 64);
@@ -60,7 +60,7 @@ int hyp_coact_save(const hyp_coact *c, const char *path, hyp_err *err) {
         }
     }
     wire_put(&s, wire_hash(WIRE_HASH, s.data, s.length), 8);
-    if (s.failed) return hyp_err_set(err, HYP_ENOMEM, "no memory to save routing statistics");
+    if (s.failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory saving routing statistics");
     return hyp_paths_write_atomic(path, s.data, s.length, err);
 }
 
@@ -70,6 +70,7 @@ static bool read_row(wire_reader *in, coact_row *row, uint32_t n_here, uint32_t 
         row->who[i] = (uint16_t)wire_get(in, 2);
         row->count[i] = (uint8_t)wire_get(in, 1);
         uint32_t n = i < COACT_N_PARTNERS ? n_here : n_next;
+        /* Used as an index later on: a partner must be of this layer, a follower of the next. */
         if (row->count[i] > 0 ? row->who[i] >= n : row->who[i] != COACT_NOBODY) return false;
     }
     return row->n_uses <= UINT8_MAX;
@@ -85,6 +86,7 @@ static const char *read_all(hyp_coact *c, wire_reader in, const uint8_t *start) 
     wire_get_bytes(&in, digest, 64);
     if (strcmp(digest, c->digest) != 0) return "it belongs to another model";
     if (wire_get(&in, 4) != c->n_layers || (size_t)(in.end - start) != file_bytes(c)) return "its size is not right";
+    /* The size is right, so that the checksum lies where it must; before it holds, nothing further is believed. */
     wire_reader hash = {.at = in.end - HASH_BYTES, .end = in.end};
     if (wire_get(&hash, 8) != wire_hash(WIRE_HASH, start, file_bytes(c) - HASH_BYTES)) return "its checksum is wrong";
     for (uint32_t l = 0; l < c->n_layers; l++) {
@@ -120,7 +122,7 @@ int hyp_coact_load(const char *path, const hyp_coact_shape *shape, hyp_coact **r
     if (why != NULL) {
         hyp_err_set(note, HYP_EFORMAT, "the routing statistics %s are ignored: %s", path, why);
         hyp_err_hint(note, "nothing need be done: they are learned and written anew");
-        hyp_coact_free(c);
+        hyp_coact_free(c); /* it may have been filled half-way */
         if ((r = hyp_coact_new(shape, &c, err)) != HYP_OK) return r;
     }
     *ret = c;

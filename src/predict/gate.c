@@ -56,6 +56,7 @@ static void finish_trial(hyp_gate *gate) {
         n_better += gains[i] > 0;
     }
     gate->gain = median(gains, HYP_GATE_PAIRS);
+    /* A median above 0 that only half of the pairs share may be chance. */
     gate->verdict = gate->gain >= least_gain && n_better > HYP_GATE_PAIRS / 2;
     gate->n_trials++;
     gate->trying = false;

@@ -1,9 +1,9 @@
 /* gate.h - the governor of prefetching, and of reading experts whole: whether it pays, found out by trying.
  *
  * A right prediction is not a gain by itself: prefetches take disk and memory from demand reads. So tokens are timed in
- * short episodes with and without, in turns, and the medians of neighbouring episodes compared. Without a clear gain
- * prefetching stays off (it costs reads) and is tried again after a pause that doubles each time; with one it stays on
- * and is tried anew after a fixed pause. Pure logic on reported times: no clock, no allocation. One owner. */
+ * short alternating episodes with and without it, and the medians of neighbouring episodes compared. Without a clear
+ * gain prefetching stays off (it costs reads) and is tried again after a pause that doubles each time; with one it
+ * stays on and is tried anew after a fixed pause. Pure logic on reported times: no clock, no allocation. One owner. */
 #pragma once
 #include "base/err.h"
 

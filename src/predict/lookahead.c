@@ -68,7 +68,7 @@ __attribute__((target("avx2,fma"))) static void multiply_avx2(const float *weigh
 
 int hyp_lookahead_new(uint32_t n_layers, hyp_lookahead **ret, hyp_err *err) {
     hyp_lookahead *l = calloc(1, sizeof *l + n_layers * sizeof l->routers[0]);
-    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the routers of %u layers", n_layers);
+    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the routers of %u layers", n_layers);
     l->n_layers = n_layers;
     l->multiply = multiply_any;
 #ifdef __x86_64__
@@ -124,8 +124,9 @@ int hyp_lookahead_set_router(hyp_lookahead *l, uint32_t layer, const hyp_router 
     r.selection_bias = copied(from->selection_bias, r.n_experts, &ok);
     if (!ok) {
         router_free(&r);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the router of layer %u", layer);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the router of layer %u", layer);
     }
+    /* Once, here: W (x * ratio) = (W * ratio) x, and the input then needs no pass of its own at each token. */
     for (size_t e = 0; e < r.n_experts && from->norm_ratio != NULL; e++)
         for (size_t i = 0; i < r.n_embd; i++)
             r.weights[e * r.n_embd + i] *= from->norm_ratio[i];
@@ -138,6 +139,7 @@ bool hyp_lookahead_has(const hyp_lookahead *l, uint32_t layer) {
     return layer < l->n_layers && l->routers[layer].weights != NULL;
 }
 
+/* From logits to what the model compares. Without a selection bias the logits do: the gating keeps their order. */
 static void select_scores(const router *r, float *scores) {
     if (r->bias != NULL)
         for (uint32_t e = 0; e < r->n_experts; e++)
@@ -177,7 +179,7 @@ uint32_t hyp_lookahead_predict(hyp_lookahead *l, uint32_t layer, const float *x,
         l->multiply(r->weights, x + t * stride, r->n_embd, r->n_experts, l->scores);
         select_scores(r, l->scores);
         for (uint32_t e = 0; e < r->n_experts; e++) {
-            if (!(l->scores[e] > -INFINITY)) l->scores[e] = -INFINITY; /* not a number neither */
+            if (!(l->scores[e] > -INFINITY)) l->scores[e] = -INFINITY; /* NaN too, which cannot be sorted */
             l->best[e] = t == 0 ? l->scores[e] : HYP_MAX(l->best[e], l->scores[e]);
         }
     }

@@ -1,4 +1,4 @@
-/* trace.h - a record of routing: which experts every layer of every pass used, and which had been foretold.
+/* trace.h - a record of routing: which experts every layer of every pass used, and which had been predicted.
  *
  * A pass is one evaluation of the model over a batch: one token in decoding, many in prefill. Layers are the streamed
  * ones, numbered densely in the order of computation. The file is compact (about one byte an expert used), versioned,
@@ -35,9 +35,9 @@ HYP_NODISCARD int hyp_trace_create(const char *path, const hyp_trace_info *info,
 void hyp_trace_used(hyp_trace_writer *writer, uint32_t layer, uint32_t n_tokens, const uint32_t *experts,
                     const uint32_t *counts, size_t n);
 
-/* Before `layer` was reached, `experts[0..n)` had been foretold for it, the surest first. Call before hyp_trace_used()
+/* Before `layer` was reached, `experts[0..n)` had been predicted for it, the surest first. Call before hyp_trace_used()
  * of that layer; of several calls for a visit the last holds. */
-void hyp_trace_foretold(hyp_trace_writer *writer, uint32_t layer, const uint32_t *experts, size_t n);
+void hyp_trace_predicted(hyp_trace_writer *writer, uint32_t layer, const uint32_t *experts, size_t n);
 
 /* Write what is left and the end mark, and free. NULL is fine. Errors: HYP_EIO, also of earlier writes. */
 HYP_NODISCARD int hyp_trace_close(hyp_trace_writer *writer, hyp_err *err);
@@ -45,9 +45,9 @@ HYP_NODISCARD int hyp_trace_close(hyp_trace_writer *writer, hyp_err *err);
 /* --- reading --- */
 typedef struct hyp_trace_visit {
     uint32_t pass, layer, n_tokens;
-    uint32_t n_used, n_foretold;
-    size_t used;     /* index of the first one in hyp_trace.experts and .counts: ascending experts */
-    size_t foretold; /* index in hyp_trace.experts: the surest first */
+    uint32_t n_used, n_predicted;
+    size_t used;      /* index of the first one in hyp_trace.experts and .counts: ascending experts */
+    size_t predicted; /* index in hyp_trace.experts: the surest first */
 } hyp_trace_visit;
 
 typedef struct hyp_trace {
@@ -57,7 +57,7 @@ typedef struct hyp_trace {
     hyp_trace_visit *visits; /* in the order of computation */
     size_t n_visits;
     uint16_t *experts;
-    uint32_t *counts; /* tokens that used experts[i], 1..n_tokens; 0 where experts[i] was foretold */
+    uint32_t *counts; /* tokens that used experts[i], 1..n_tokens; 0 where experts[i] was predicted */
     size_t n_experts;
 } hyp_trace;
 

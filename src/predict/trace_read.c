@@ -53,7 +53,7 @@ static int parse_header(parser *p, hyp_err *err) {
         info->always_bytes > TRACE_MAX_BYTES)
         return malformed(p, "its header is out of range", err);
     info->layers = calloc(info->n_layers, sizeof *info->layers);
-    if (info->layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", p->what);
+    if (info->layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", p->what);
     for (uint32_t l = 0; l < info->n_layers; l++) {
         hyp_trace_layer *layer = &info->layers[l];
         layer->model_layer = (uint32_t)wire_get(&p->in, 4);
@@ -109,11 +109,11 @@ static void parse_visit(parser *p) {
         t->counts[at] = count;
         next = expert + 1;
     }
-    uint32_t n_foretold = wire_get_varint(&p->in, n_experts);
-    if (n_foretold > (size_t)(p->in.end - p->in.at)) wire_cut(&p->in);
+    uint32_t n_predicted = wire_get_varint(&p->in, n_experts);
+    if (n_predicted > (size_t)(p->in.end - p->in.at)) wire_cut(&p->in);
     if (p->in.bad) return;
-    if (!reserve(p, (size_t)n_used + n_foretold)) goto no_memory;
-    for (uint32_t i = 0; i < n_foretold; i++, at++) {
+    if (!reserve(p, (size_t)n_used + n_predicted)) goto no_memory;
+    for (uint32_t i = 0; i < n_predicted; i++, at++) {
         t->experts[at] = (uint16_t)wire_get_varint(&p->in, n_experts - 1);
         t->counts[at] = 0;
         if (p->in.bad) return;
@@ -122,9 +122,9 @@ static void parse_visit(parser *p) {
                                                  .layer = layer,
                                                  .n_tokens = p->n_tokens,
                                                  .n_used = n_used,
-                                                 .n_foretold = n_foretold,
+                                                 .n_predicted = n_predicted,
                                                  .used = first,
-                                                 .foretold = first + n_used};
+                                                 .predicted = first + n_used};
     t->n_experts = at;
     p->next_layer = layer + 1;
     return;
@@ -137,7 +137,7 @@ static int parse_end(parser *p, hyp_err *err) {
     uint32_t n_passes = (uint32_t)wire_get(&p->in, 4);
     uint64_t hash = wire_hash(WIRE_HASH, p->start, (size_t)(p->in.at - p->start));
     uint64_t recorded = wire_get(&p->in, 8);
-    if (p->in.bad) return HYP_OK; /* cut short within the end mark */
+    if (p->in.bad) return HYP_OK; /* cut short within the end mark: the visits before it are whole */
     if (n_passes != p->trace->n_passes || hash != recorded || p->in.at != p->in.end)
         return malformed(p, "its checksum does not match", err);
     p->trace->complete = true;
@@ -158,7 +158,7 @@ static int parse_records(parser *p, hyp_err *err) {
         }
         if (tag != TRACE_TAG_VISIT) return malformed(p, "it holds a record of an unknown kind", err);
         parse_visit(p);
-        if (p->no_memory) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", p->what);
+        if (p->no_memory) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", p->what);
         if (p->in.bad && !p->in.cut) return malformed(p, "a number is out of range", err);
     }
     return HYP_OK;
@@ -168,7 +168,7 @@ int hyp_trace_parse(const void *data, size_t n, const char *what, hyp_trace **re
     const uint8_t *bytes = data;
     parser p = {.in = {.at = bytes, .end = bytes + n}, .start = bytes, .what = what};
     p.trace = calloc(1, sizeof *p.trace);
-    if (p.trace == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to read %s", what);
+    if (p.trace == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory reading %s", what);
     int r = parse_header(&p, err);
     if (r == HYP_OK) r = parse_records(&p, err);
     if (r == HYP_OK && p.trace->n_visits == 0) r = malformed(&p, "it records nothing", err);
@@ -176,6 +176,7 @@ int hyp_trace_parse(const void *data, size_t n, const char *what, hyp_trace **re
         hyp_trace_free(p.trace);
         return r;
     }
+    /* A pass that was announced and has no visit, because the writer died, does not count. */
     p.trace->n_passes = p.trace->visits[p.trace->n_visits - 1].pass + 1;
     *ret = p.trace;
     return HYP_OK;

@@ -20,8 +20,8 @@ struct hyp_trace_writer {
     uint64_t hash;
     uint32_t *sorted; /* room for the experts of a visit, expert and count side by side */
     uint32_t *n_experts;
-    uint32_t foretold_layer, n_foretold;
-    uint32_t *foretold;
+    uint32_t predicted_layer, n_predicted;
+    uint32_t *predicted;
 };
 
 static void write_out(hyp_trace_writer *w) {
@@ -43,7 +43,7 @@ static void writer_free(hyp_trace_writer *w) {
     free(w->path);
     free(w->sorted);
     free(w->n_experts);
-    free(w->foretold);
+    free(w->predicted);
     free(w);
 }
 
@@ -85,22 +85,22 @@ static int allocate(hyp_trace_writer *w, const char *path, const hyp_trace_info 
         most = HYP_MAX(most, info->layers[l].n_experts);
     }
     w->sorted = calloc(2 * (size_t)most, sizeof *w->sorted);
-    w->foretold = calloc(most, sizeof *w->foretold);
+    w->predicted = calloc(most, sizeof *w->predicted);
     w->path = strdup(path);
     put_header(&w->buffer, info);
-    return w->sorted == NULL || w->foretold == NULL || w->path == NULL || w->buffer.failed ? HYP_ENOMEM : HYP_OK;
+    return w->sorted == NULL || w->predicted == NULL || w->path == NULL || w->buffer.failed ? HYP_ENOMEM : HYP_OK;
 }
 
 int hyp_trace_create(const char *path, const hyp_trace_info *info, hyp_trace_writer **ret, hyp_err *err) {
     if (!info_fits(info)) return hyp_err_set(err, HYP_EINVAL, "a trace cannot describe a model of this shape");
     hyp_trace_writer *w = calloc(1, sizeof *w);
-    if (w == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the trace %s", path);
+    if (w == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the trace %s", path);
     w->fd = -1;
     w->hash = WIRE_HASH;
-    w->last_layer = w->foretold_layer = UINT32_MAX;
+    w->last_layer = w->predicted_layer = UINT32_MAX;
     if (allocate(w, path, info) != HYP_OK) {
         writer_free(w);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the trace %s", path);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the trace %s", path);
     }
     w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (w->fd < 0) {
@@ -153,21 +153,21 @@ void hyp_trace_used(hyp_trace_writer *w, uint32_t layer, uint32_t n_tokens, cons
         next = w->sorted[2 * i] + 1;
         if (w->pass_tokens > 1) wire_put_varint(&w->buffer, w->sorted[2 * i + 1]);
     }
-    uint32_t n_foretold = w->foretold_layer == layer ? w->n_foretold : 0;
-    wire_put_varint(&w->buffer, n_foretold);
-    for (uint32_t i = 0; i < n_foretold; i++)
-        wire_put_varint(&w->buffer, w->foretold[i]);
-    w->foretold_layer = UINT32_MAX;
+    uint32_t n_predicted = w->predicted_layer == layer ? w->n_predicted : 0;
+    wire_put_varint(&w->buffer, n_predicted);
+    for (uint32_t i = 0; i < n_predicted; i++)
+        wire_put_varint(&w->buffer, w->predicted[i]);
+    w->predicted_layer = UINT32_MAX;
     w->no_memory |= w->buffer.failed;
-    if (w->buffer.length >= FLUSH_BYTES) write_out(w);
+    if (w->buffer.length >= FLUSH_BYTES) write_out(w); /* not a system call for every token */
 }
 
-void hyp_trace_foretold(hyp_trace_writer *w, uint32_t layer, const uint32_t *experts, size_t n) {
+void hyp_trace_predicted(hyp_trace_writer *w, uint32_t layer, const uint32_t *experts, size_t n) {
     if (layer >= w->n_layers) return;
-    w->foretold_layer = layer;
-    w->n_foretold = 0;
-    for (size_t i = 0; i < n && w->n_foretold < w->n_experts[layer]; i++)
-        if (experts[i] < w->n_experts[layer]) w->foretold[w->n_foretold++] = experts[i];
+    w->predicted_layer = layer;
+    w->n_predicted = 0;
+    for (size_t i = 0; i < n && w->n_predicted < w->n_experts[layer]; i++)
+        if (experts[i] < w->n_experts[layer]) w->predicted[w->n_predicted++] = experts[i];
 }
 
 int hyp_trace_close(hyp_trace_writer *w, hyp_err *err) {
@@ -175,7 +175,7 @@ int hyp_trace_close(hyp_trace_writer *w, hyp_err *err) {
     int r = HYP_OK;
     wire_put(&w->buffer, TRACE_TAG_END, 1);
     wire_put(&w->buffer, w->n_passes, 4);
-    write_out(w);
+    write_out(w); /* hashes what it writes: now the hash is that of all before it */
     wire_put(&w->buffer, w->hash, 8);
     w->no_memory |= w->buffer.failed;
     write_out(w);
@@ -184,7 +184,7 @@ int hyp_trace_close(hyp_trace_writer *w, hyp_err *err) {
     if (w->sys != 0)
         r = hyp_err_set_sys(err, HYP_EIO, w->sys, "cannot write the trace %s", w->path);
     else if (w->no_memory)
-        r = hyp_err_set(err, HYP_ENOMEM, "the trace %s has gaps: no memory", w->path);
+        r = hyp_err_set(err, HYP_ENOMEM, "the trace %s has gaps: out of memory", w->path);
     writer_free(w);
     return r;
 }

@@ -34,7 +34,7 @@ static inline uint64_t wire_get(wire_reader *r, size_t n_bytes) {
 /* Seven bits a byte, the lowest first, the high bit set on all but the last; at most `max`. */
 static inline uint32_t wire_get_varint(wire_reader *r, uint32_t max) {
     uint64_t value = 0;
-    for (int shift = 0; shift < 35 && r->at < r->end; shift += 7) {
+    for (int shift = 0; shift < 35 && r->at < r->end; shift += 7) { /* five bytes hold 32 bits; more are malformed */
         uint8_t byte = *r->at++;
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (byte >= 0x80) continue;

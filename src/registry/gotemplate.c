@@ -80,7 +80,10 @@ int hyp_gotemplate_render(const char *text, const hyp_gotemplate_values *values,
         const char *from = open + 2 + trim_before, *close = strstr(from, "}}");
         if (close == NULL) return hyp_err_set(err, HYP_EFORMAT, "template: an action is not closed");
         const char *to = close;
-        if (to - from >= 2 && to[-1] == '-' && strchr(blanks, to[-2]) != NULL) trim = true, to--;
+        if (to - from >= 2 && to[-1] == '-' && strchr(blanks, to[-2]) != NULL) {
+            trim = true;
+            to--;
+        }
         while (from < to && strchr(blanks, *from) != NULL)
             from++;
         while (to > from && strchr(blanks, to[-1]) != NULL)

@@ -5,8 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum kind { INTEGER, NUMBER, STRINGS, BOOLEAN, IGNORED_INTEGER } kind;
+typedef enum kind { INTEGER, STRINGS, BOOLEAN, IGNORED_INTEGER } kind;
 
+/* What is not base/sampling.h's. */
 static const struct row {
     const char *name;
     kind kind;
@@ -15,16 +16,6 @@ static const struct row {
 } rows[] = {
     {"num_ctx", INTEGER, offsetof(hyp_params, num_ctx), 0, 0, 1 << 30},
     {"num_predict", INTEGER, offsetof(hyp_params, num_predict), -1, -2, INT32_MAX},
-    {"temperature", NUMBER, offsetof(hyp_params, temperature), 0.8, 0, 100},
-    {"top_k", INTEGER, offsetof(hyp_params, top_k), 40, 0, INT32_MAX},
-    {"top_p", NUMBER, offsetof(hyp_params, top_p), 0.9, 0, 1},
-    {"min_p", NUMBER, offsetof(hyp_params, min_p), 0, 0, 1},
-    {"typical_p", NUMBER, offsetof(hyp_params, typical_p), 1, 0, 1},
-    {"repeat_penalty", NUMBER, offsetof(hyp_params, repeat_penalty), 1, 0.01, 100},
-    {"repeat_last_n", INTEGER, offsetof(hyp_params, repeat_last_n), 64, -1, INT32_MAX},
-    {"presence_penalty", NUMBER, offsetof(hyp_params, presence_penalty), 0, -100, 100},
-    {"frequency_penalty", NUMBER, offsetof(hyp_params, frequency_penalty), 0, -100, 100},
-    {"seed", INTEGER, offsetof(hyp_params, seed), -1, -1, 9e15},
     {"num_keep", INTEGER, offsetof(hyp_params, num_keep), 4, -1, INT32_MAX},
     {"num_batch", INTEGER, offsetof(hyp_params, num_batch), 512, 0, INT32_MAX},
     {"stop", STRINGS, 0, 0, 0, 0},
@@ -34,16 +25,13 @@ static const struct row {
     {"draft_num_predict", IGNORED_INTEGER, 0, 0, 0, 0},
     {"use_mmap", BOOLEAN, 0, 0, 0, 0},
 };
+enum { CONTEXT_ROW, FIRST_BEHIND_SAMPLING = 2 }; /* the sampling parameters are told of before this row */
 
 void hyp_params_init(hyp_params *params) {
     *params = (hyp_params){0};
-    for (size_t i = 0; i < HYP_ARRAY_LEN(rows); i++) {
-        void *field = (char *)params + rows[i].offset;
-        if (rows[i].kind == INTEGER)
-            *(int64_t *)field = (int64_t)rows[i].initial;
-        else if (rows[i].kind == NUMBER)
-            *(double *)field = rows[i].initial;
-    }
+    hyp_sampling_set_defaults(&params->sampling, HYP_SAMPLING_OLLAMA);
+    for (size_t i = 0; i < HYP_ARRAY_LEN(rows); i++)
+        if (rows[i].kind == INTEGER) *(int64_t *)((char *)params + rows[i].offset) = (int64_t)rows[i].initial;
 }
 
 static void clear_stops(hyp_params *params) {
@@ -93,39 +81,58 @@ int hyp_params_set_stop(hyp_params *params, yyjson_val *stop, hyp_err *err) {
     return HYP_OK;
 }
 
+/* Errors: HYP_EFORMAT when `value` is no number, or not a whole one where that is needed. */
+static int read_number(const char *name, bool whole, yyjson_val *value, double *ret, hyp_err *err) {
+    *ret = yyjson_get_num(value);
+    if (yyjson_is_num(value) && (!whole || *ret == floor(*ret))) return HYP_OK;
+    return hyp_err_set(err, HYP_EFORMAT, "option \"%s\" must be of type %s", name, whole ? "integer" : "float32");
+}
+
 static int apply_row(hyp_params *params, const struct row *row, yyjson_val *value, hyp_err *err) {
-    double number = yyjson_get_num(value);
-    bool integer = yyjson_is_num(value) && number == floor(number);
-    void *field = (char *)params + row->offset;
+    double number = 0;
+    int r = HYP_OK;
     switch (row->kind) {
     case STRINGS: return hyp_params_set_stop(params, value, err);
     case BOOLEAN:
         return yyjson_is_bool(value)
                    ? HYP_OK
                    : hyp_err_set(err, HYP_EFORMAT, "option \"%s\" must be of type boolean", row->name);
-    case IGNORED_INTEGER:
+    case IGNORED_INTEGER: return read_number(row->name, true, value, &number, err);
     case INTEGER:
-        if (!integer) return hyp_err_set(err, HYP_EFORMAT, "option \"%s\" must be of type integer", row->name);
-        if (row->kind == INTEGER) *(int64_t *)field = (int64_t)fmin(fmax(number, row->min), row->max);
-        return HYP_OK;
-    case NUMBER:
-        if (!yyjson_is_num(value))
-            return hyp_err_set(err, HYP_EFORMAT, "option \"%s\" must be of type float32", row->name);
-        *(double *)field = fmin(fmax(number, row->min), row->max);
-        return HYP_OK;
+        r = read_number(row->name, true, value, &number, err);
+        if (r == HYP_OK) *(int64_t *)((char *)params + row->offset) = (int64_t)fmin(fmax(number, row->min), row->max);
+        return r;
     }
-    return HYP_OK;
+    return r;
+}
+
+/* The option `name`, or NULL where it is not there or null. */
+static yyjson_val *find_option(yyjson_val *options, const char *name) {
+    yyjson_val *value = yyjson_obj_get(options, name);
+    return yyjson_is_null(value) ? NULL : value;
+}
+
+static int apply_sampling(hyp_sampling_params *params, yyjson_val *options, hyp_err *err) {
+    int r = HYP_OK;
+    for (size_t i = 0; r == HYP_OK && i < hyp_sampling_n_rows; i++) {
+        const hyp_sampling_row *row = &hyp_sampling_rows[i];
+        yyjson_val *value = find_option(options, row->name);
+        double number = 0;
+        if (value == NULL) continue;
+        r = read_number(row->name, row->kind != HYP_SAMPLING_REAL, value, &number, err);
+        if (r == HYP_OK) hyp_sampling_set(params, row, fmin(fmax(number, row->least), row->request_most));
+    }
+    return r;
 }
 
 int hyp_params_apply(hyp_params *params, yyjson_val *options, hyp_err *err) {
-    if (options == NULL || yyjson_is_null(options)) return HYP_OK;
-    for (size_t i = 0; i < HYP_ARRAY_LEN(rows); i++) {
-        yyjson_val *value = yyjson_obj_get(options, rows[i].name);
-        if (value == NULL || yyjson_is_null(value)) continue;
-        int r = apply_row(params, &rows[i], value, err);
-        if (r != HYP_OK) return r;
+    int r = HYP_OK;
+    for (size_t i = 0; r == HYP_OK && i < HYP_ARRAY_LEN(rows); i++) {
+        yyjson_val *value = find_option(options, rows[i].name);
+        if (i == FIRST_BEHIND_SAMPLING) r = apply_sampling(&params->sampling, options, err);
+        if (r == HYP_OK && value != NULL) r = apply_row(params, &rows[i], value, err);
     }
-    return HYP_OK;
+    return r;
 }
 
 static void put_quoted(hyp_str *out, const char *text) {
@@ -133,14 +140,29 @@ static void put_quoted(hyp_str *out, const char *text) {
     hyp_json_str(&j, text);
 }
 
+static void describe_row(const hyp_params *params, const struct row *row, hyp_str *out) {
+    int64_t value = row->kind == INTEGER ? *(const int64_t *)((const char *)params + row->offset) : 0;
+    if (row->kind == INTEGER && value != (int64_t)row->initial)
+        hyp_str_printf(out, "\n%-30s %lld", row->name, (long long)value);
+}
+
+static void describe_sampling(const hyp_sampling_params *params, hyp_str *out) {
+    for (size_t i = 0; i < hyp_sampling_n_rows; i++) {
+        const hyp_sampling_row *row = &hyp_sampling_rows[i];
+        double value = hyp_sampling_get(params, row);
+        if (value == row->defaults[HYP_SAMPLING_OLLAMA]) continue;
+        if (row->kind == HYP_SAMPLING_REAL)
+            hyp_str_printf(out, "\n%-30s %g", row->name, value);
+        else
+            hyp_str_printf(out, "\n%-30s %lld", row->name, (long long)value);
+    }
+}
+
 void hyp_params_describe(const hyp_params *params, int64_t num_ctx, hyp_str *out) {
-    hyp_str_printf(out, "%-30s %lld", "num_ctx", (long long)num_ctx);
-    for (size_t i = 1; i < HYP_ARRAY_LEN(rows); i++) {
-        const void *field = (const char *)params + rows[i].offset;
-        if (rows[i].kind == INTEGER && *(const int64_t *)field != (int64_t)rows[i].initial)
-            hyp_str_printf(out, "\n%-30s %lld", rows[i].name, (long long)*(const int64_t *)field);
-        if (rows[i].kind == NUMBER && *(const double *)field != rows[i].initial)
-            hyp_str_printf(out, "\n%-30s %g", rows[i].name, *(const double *)field);
+    hyp_str_printf(out, "%-30s %lld", rows[CONTEXT_ROW].name, (long long)num_ctx);
+    for (size_t i = CONTEXT_ROW + 1; i < HYP_ARRAY_LEN(rows); i++) {
+        if (i == FIRST_BEHIND_SAMPLING) describe_sampling(&params->sampling, out);
+        describe_row(params, &rows[i], out);
     }
     for (size_t i = 0; i < params->n_stop; i++) {
         hyp_str_printf(out, "\n%-30s ", "stop");

@@ -1,15 +1,16 @@
-/* params.h - a request's generation options: one table of names, types and fields, from which parsing and errors come.
- */
+/* params.h - a request's generation options: one table of names, types and fields, from which parsing and errors come;
+ * the sampling parameters are base/sampling.h's. */
 #pragma once
 #include "base/json.h"
+#include "base/sampling.h"
 
 enum { HYP_PARAMS_MAX_STOPS = 64 };
 
 typedef struct hyp_params {
     int64_t num_ctx;     /* 0: the server's */
     int64_t num_predict; /* < 0: until the context is full */
-    double temperature, top_p, min_p, typical_p, repeat_penalty, presence_penalty, frequency_penalty;
-    int64_t top_k, repeat_last_n, seed, num_keep, num_batch;
+    int64_t num_keep, num_batch;
+    hyp_sampling_params sampling;
     char *stop[HYP_PARAMS_MAX_STOPS]; /* owned */
     size_t n_stop;
 } hyp_params;

@@ -1,5 +1,6 @@
 #include "registry/registry.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/text.h"
@@ -115,6 +116,7 @@ static bool is_folder(const char *path) {
 /* Read the disk. The last failure to open a model is left in `err`; others are merely left out of the list. */
 static void scan(hyp_registry *registry, entries *ret, hyp_err *err) {
     candidates found = {0};
+    double begin_s = hyp_text_now_s();
     if (registry->root == NULL)
         scan_machine(&found);
     else if (is_folder(registry->root))
@@ -125,12 +127,16 @@ static void scan(hyp_registry *registry, entries *ret, hyp_err *err) {
         hyp_model_summary summary;
         hyp_err why = HYP_ERR_NONE;
         if (summary_get(registry->cache, &found.items[i], &summary, &why) != HYP_OK) {
+            HYP_LOG(SESSION, DEBUG, "left out %s: %s", found.items[i].path, why.message);
             *err = why;
             continue;
         }
         hyp_entry *entry = entry_of(&found.items[i], &summary);
         if (entry != NULL) entries_add(ret, entry);
     }
+    HYP_LOG(SESSION, DEBUG, "looked for models in %s: %zu of %zu files in %.3f s",
+            registry->root != NULL ? registry->root : "this machine's stores", ret->n, found.n,
+            hyp_text_now_s() - begin_s);
     candidates_free(&found);
     if (ret->n > 1) qsort(ret->items, ret->n, sizeof *ret->items, by_name);
     summary_cache_save(registry->cache);
@@ -176,7 +182,7 @@ int hyp_registry_open(const char *path, hyp_registry **ret, hyp_err *err) {
     if (registry != NULL) registry->cache = summary_cache_open();
     if (registry == NULL || registry->cache == NULL || (path != NULL && root == NULL)) {
         free(registry);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the list of models");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the list of models");
     }
     registry->root = HYP_TAKE(root);
     pthread_mutex_init(&registry->lock, NULL);
@@ -260,7 +266,10 @@ static hyp_entry *find_known(hyp_registry *registry, const hyp_name *want) {
             hyp_entry *entry = both(registry, w)->items[i];
             int score =
                 entry->alias ? (hyp_name_equal(&entry->name, want) ? 101 : 0) : match(&entry->name, entry->path, want);
-            if (score > best_score) best = entry, best_score = score;
+            if (score > best_score) {
+                best = entry;
+                best_score = score;
+            }
         }
     if (best != NULL) hyp_entry_ref(best);
     pthread_mutex_unlock(&registry->lock);
@@ -327,8 +336,10 @@ int hyp_registry_add_alias(hyp_registry *registry, const hyp_alias *alias, hyp_e
         if (hyp_name_equal(&registry->files.items[i]->name, &name))
             r = hyp_err_set(err, HYP_EINVAL, "\"%s\" is the name of a file", alias->name);
     for (size_t i = 0; r == HYP_OK && i < registry->aliases.n && old == NULL; i++)
-        if (hyp_name_equal(&registry->aliases.items[i]->name, &name))
-            old = registry->aliases.items[i], registry->aliases.items[i] = entry;
+        if (hyp_name_equal(&registry->aliases.items[i]->name, &name)) {
+            old = registry->aliases.items[i];
+            registry->aliases.items[i] = entry;
+        }
     if (r == HYP_OK && old == NULL && !entries_add(&registry->aliases, entry))
         r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     else if (r != HYP_OK)
@@ -393,7 +404,10 @@ int hyp_registry_resolve(const char *text, char **ret_path, hyp_err *err) {
     if (hyp_name_parse(text, &want, &ignored) == HYP_OK)
         for (size_t i = 0; i < found.n; i++) {
             int score = match(&found.items[i].name, found.items[i].path, &want);
-            if (score > best_score) best = &found.items[i], best_score = score;
+            if (score > best_score) {
+                best = &found.items[i];
+                best_score = score;
+            }
         }
     int r = HYP_OK;
     if (best == NULL)

@@ -73,14 +73,15 @@ static void on_call(void *arg, const hyp_tool_call *call) {
     hyp_job_push(a->job, event);
 }
 
-int answer_open(answer *a, hyp_job *job, answer_plan *plan, hyp_err *err) {
+int answer_open(answer *a, hyp_job *job, hyp_prompt *prompt, hyp_err *err) {
     *a = (answer){.job = job};
     for (size_t i = 0; i < job->params.n_stop; i++)
         a->max_stop = HYP_MAX(a->max_stop, strlen(job->params.stop[i]));
-    if (plan->format.tools == HYP_TOOLS_NONE && plan->format.think == HYP_THINK_NONE) return HYP_OK;
-    a->tools = HYP_TAKE(plan->tools);
+    bool plain = prompt->format.tools == HYP_TOOLS_NONE && prompt->format.think == HYP_THINK_NONE;
+    if (plain || job->verbatim) return HYP_OK;
+    a->tools = HYP_TAKE(prompt->tools);
     hyp_output_sink sink = {a, on_content, on_thinking, on_call};
-    return hyp_output_new(plan->format, plan->tail, yyjson_doc_get_root(a->tools), sink, &a->output, err);
+    return hyp_output_new(prompt->format, prompt->tail, yyjson_doc_get_root(a->tools), sink, &a->output, err);
 }
 
 /* Hand out the first `n` held bytes. */

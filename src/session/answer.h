@@ -19,8 +19,8 @@ typedef struct answer {
     int64_t n_fed, n_told, n_reasoning; /* tokens; those that came out as something, and of them as reasoning */
 } answer;
 
-/* Begin the answer to `job` as `plan` says, whose tools are taken. `a` must stay where it is. Errors: HYP_ENOMEM. */
-HYP_NODISCARD int answer_open(answer *a, hyp_job *job, answer_plan *plan, hyp_err *err);
+/* Begin the answer to `job` as `prompt` says, whose tools are taken. `a` must stay where it is. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int answer_open(answer *a, hyp_job *job, hyp_prompt *prompt, hyp_err *err);
 
 /* The next token's bytes, with its logprob (moved out of, or NULL). Returns true once a stop string has ended the
  * answer. */

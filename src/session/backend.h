@@ -3,10 +3,12 @@
  * backend_engine.c fills it with the real engine; the wire tests fill it with a scripted one, so that every route,
  * error and race of the server can be tried without a model. Types are the engine's own.
  *
- * Threads: everything is called from the compute thread alone, but for `interrupt` and `get_stats`. */
+ * Threads: everything is called from the compute thread alone, but for `interrupt`, `get_stats`, and what deals with
+ * text: `tokenize`, `piece`, `is_end`, `builtin_template`, which any thread may call. */
 #pragma once
+#include "chat/template.h"
 #include "engine/engine.h"
-#include "engine/sampler.h"
+#include "engine/sampling.h"
 
 typedef struct hyp_backend_open {
     const char *path;        /* a GGUF file, or the first of a split one */
@@ -45,6 +47,7 @@ typedef struct hyp_backend_ops {
                     size_t *ret_n, hyp_err *err);
     int (*piece)(void *model, hyp_token token, bool special, char *buf, size_t size);
     bool (*is_end)(void *model, hyp_token token);
+    hyp_builtin_template_fn builtin_template; /* its argument is the model; NULL: there are none */
 
     int (*decode)(void *model, const hyp_input *inputs, size_t n, hyp_err *err);
     const float *(*logits)(void *model, int32_t index);

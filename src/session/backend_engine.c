@@ -1,6 +1,8 @@
 #include "session/backend_engine.h"
 
 #include "base/mem.h"
+#include "engine/sampler.h"
+#include "plan/plan.h"
 #include "registry/registry.h"
 
 #include <stdlib.h>
@@ -10,15 +12,16 @@
 enum { MAX_EMBED_BATCH = 8192 };
 
 typedef struct loaded {
-    hyp_model *model;
+    hyp_model *model; /* NULL, as is `setup`, of an engine that is somebody else's */
     hyp_setup setup;
     hyp_engine *engine;
+    bool borrowed;
 } loaded;
 
 static void close_loaded(void *model) {
     loaded *l = model;
     if (l == NULL) return;
-    hyp_engine_close(l->engine);
+    if (!l->borrowed) hyp_engine_close(l->engine);
     hyp_setup_clear(&l->setup);
     hyp_model_free(l->model);
     free(l);
@@ -33,17 +36,18 @@ static bool is_recurrent(const hyp_model *model) {
 static void fill_info(const loaded *l, hyp_backend_info *ret) {
     const hyp_plan *plan = hyp_engine_plan(l->engine);
     const hyp_engine_info *info = hyp_engine_get_info(l->engine);
+    const hyp_model *model = hyp_engine_model(l->engine);
     *ret = (hyp_backend_info){.context_tokens = info->context_tokens,
                               .n_parallel = info->n_parallel,
                               .max_batch = (uint32_t)hyp_engine_max_batch(l->engine),
                               .n_vocab = info->n_vocab,
                               .n_embd = info->n_embd,
                               .needs_checkpoints = hyp_engine_needs_checkpoints(l->engine),
-                              .recurrent = is_recurrent(l->model),
+                              .recurrent = is_recurrent(model),
                               .chat_template = hyp_engine_chat_template(l->engine),
-                              .tool_template = hyp_model_meta_str(l->model, HYP_TOOL_TEMPLATE_KEY, NULL),
+                              .tool_template = hyp_model_meta_str(model, HYP_TOOL_TEMPLATE_KEY, NULL),
                               .mode = info->mode,
-                              .size_bytes = l->model->tensor_bytes,
+                              .size_bytes = model->tensor_bytes,
                               .vram_bytes = hyp_plan_device_weights(plan, false) + hyp_plan_device_weights(plan, true)};
     hyp_engine_get_special(l->engine, &ret->special);
 }
@@ -85,6 +89,15 @@ static int open_engine(void *self, const hyp_backend_open *request, void **ret_m
     return HYP_OK;
 }
 
+int hyp_backend_engine_borrow(hyp_engine *engine, void **ret_model, hyp_backend_info *ret_info, hyp_err *err) {
+    loaded *l = calloc(1, sizeof *l);
+    if (l == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    *l = (loaded){.engine = engine, .borrowed = true};
+    fill_info(l, ret_info);
+    *ret_model = l;
+    return HYP_OK;
+}
+
 static int tokenize(void *model, const char *text, size_t n, bool add_special, bool parse_special, hyp_token **ret,
                     size_t *ret_n, hyp_err *err) {
     return hyp_engine_tokenize(((loaded *)model)->engine, text, n, add_special, parse_special, ret, ret_n, err);
@@ -96,6 +109,25 @@ static int piece(void *model, hyp_token token, bool special, char *buf, size_t s
 
 static bool is_end(void *model, hyp_token token) {
     return hyp_engine_is_eog(((loaded *)model)->engine, token);
+}
+
+/* libllama's own form of a template that src/chat does not understand. It always opens the assistant's turn. */
+static int builtin_template(void *model, const char *text, const char *const *roles, const char *const *contents,
+                            size_t n, bool add_generation_prompt, hyp_str *out) {
+    (void)add_generation_prompt;
+    HYP_AUTOFREE hyp_chat_turn *turns = calloc(n + 1, sizeof *turns);
+    HYP_AUTOFREE char *rendered = NULL;
+    bool fallback = false;
+    hyp_err ignored = HYP_ERR_NONE;
+    for (size_t i = 0; turns != NULL && i < n; i++)
+        turns[i] = (hyp_chat_turn){roles[i], contents[i]};
+    const hyp_engine *engine = ((loaded *)model)->engine;
+    if (turns == NULL ||
+        hyp_engine_apply_builtin_template(engine, text, turns, n, &rendered, &fallback, &ignored) != HYP_OK)
+        return -1;
+    if (fallback) return -1;
+    hyp_str_puts(out, rendered);
+    return out->failed ? -1 : 0;
 }
 
 static int decode(void *model, const hyp_input *inputs, size_t n, hyp_err *err) {
@@ -161,7 +193,7 @@ static void get_stats(void *model, hyp_engine_stats *ret, hyp_backend_placement 
     const hyp_plan *plan = hyp_engine_plan(l->engine);
     hyp_backend_placement p = {.gpu_bytes = hyp_plan_device_weights(plan, false),
                                .remote_bytes = hyp_plan_device_weights(plan, true)};
-    uint64_t host = l->model->tensor_bytes - p.gpu_bytes - p.remote_bytes;
+    uint64_t host = hyp_engine_model(l->engine)->tensor_bytes - p.gpu_bytes - p.remote_bytes;
     hyp_engine_get_stats(l->engine, ret);
     hyp_mode mode = hyp_engine_get_info(l->engine)->mode;
     if (mode == HYP_MODE_RESIDENT)
@@ -181,6 +213,7 @@ const hyp_backend_ops hyp_backend_engine_ops = {.open = open_engine,
                                                 .tokenize = tokenize,
                                                 .piece = piece,
                                                 .is_end = is_end,
+                                                .builtin_template = builtin_template,
                                                 .decode = decode,
                                                 .logits = logits,
                                                 .embedding = embedding,

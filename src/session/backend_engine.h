@@ -1,4 +1,4 @@
-/* backend_engine.h - the server's backend over the real engine. */
+/* backend_engine.h - the backend over the real engine. */
 #pragma once
 #include "engine/setup.h"
 #include "session/backend.h"
@@ -16,3 +16,8 @@ extern const hyp_backend_ops hyp_backend_engine_ops;
 static inline hyp_backend hyp_backend_engine(const hyp_backend_base *base) {
     return (hyp_backend){&hyp_backend_engine_ops, (void *)(uintptr_t)base};
 }
+
+/* An engine that the caller has opened, as a model of hyp_backend_engine_ops: `*ret_model` ends with close(), which
+ * leaves the engine open. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_backend_engine_borrow(hyp_engine *engine, void **ret_model, hyp_backend_info *ret_info,
+                                            hyp_err *err);

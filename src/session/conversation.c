@@ -1,6 +1,7 @@
 #include "session/conversation.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "chat/grammar.h"
 
 #include <string.h>
@@ -41,6 +42,13 @@ static int no_memory(hyp_err *err) {
     return hyp_err_set(err, HYP_ENOMEM, "out of memory");
 }
 
+static char *valid_text(const char *text) {
+    hyp_str valid = {0};
+    hyp_utf8_repair(&valid, text, strlen(text));
+    if (valid.failed) hyp_str_free(&valid);
+    return valid.data != NULL || text[0] != '\0' ? valid.data : strdup("");
+}
+
 /* A new last message, zeroed but for role and content. NULL without memory. */
 static hyp_message *append(hyp_conversation *c, const char *role, const char *content) {
     if (c->n == c->capacity) {
@@ -51,7 +59,7 @@ static hyp_message *append(hyp_conversation *c, const char *role, const char *co
         c->capacity = capacity;
     }
     hyp_message *m = &c->messages[c->n];
-    *m = (hyp_message){.role = strdup(role), .content = strdup(content)};
+    *m = (hyp_message){.role = strdup(role), .content = valid_text(content)};
     if (m->role == NULL || m->content == NULL) {
         message_clear(m);
         return NULL;
@@ -70,6 +78,33 @@ int hyp_conversation_add_first(hyp_conversation *c, const char *role, const char
     memmove(c->messages + 1, c->messages, (c->n - 1) * sizeof first);
     c->messages[0] = first;
     return HYP_OK;
+}
+
+int hyp_conversation_add_answer(hyp_conversation *c, const char *content, const char *thinking, hyp_err *err) {
+    hyp_message *m = append(c, "assistant", content);
+    if (m == NULL || (thinking != NULL && (m->thinking = valid_text(thinking)) == NULL)) return no_memory(err);
+    return HYP_OK;
+}
+
+const char *hyp_conversation_system(const hyp_conversation *c) {
+    return c->n > 0 && strcmp(c->messages[0].role, "system") == 0 ? c->messages[0].content : NULL;
+}
+
+int hyp_conversation_set_system(hyp_conversation *c, const char *text, hyp_err *err) {
+    bool had = hyp_conversation_system(c) != NULL;
+    if (text != NULL && text[0] != '\0' && hyp_conversation_add_first(c, "system", text, err) != HYP_OK)
+        return HYP_ENOMEM;
+    size_t old = text != NULL && text[0] != '\0';
+    if (!had) return HYP_OK;
+    message_clear(&c->messages[old]);
+    memmove(&c->messages[old], &c->messages[old + 1], (c->n - old - 1) * sizeof *c->messages);
+    c->n--;
+    return HYP_OK;
+}
+
+void hyp_conversation_cut(hyp_conversation *c, size_t n) {
+    while (c->n > n)
+        message_clear(&c->messages[--c->n]);
 }
 
 static char *write_value(yyjson_val *value) {

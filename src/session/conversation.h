@@ -30,12 +30,24 @@ typedef struct hyp_conversation {
 hyp_conversation *hyp_conversation_new(void);
 void hyp_conversation_free(hyp_conversation *c); /* accepts NULL */
 
-/* Append a message; strings are copied. Errors: HYP_ENOMEM. */
+/* Append a message; strings are copied, bytes that are not UTF-8 become U+FFFD. Errors: HYP_ENOMEM. */
 HYP_NODISCARD HYP_NONNULL(4) int hyp_conversation_add(hyp_conversation *c, const char *role, const char *content,
                                                       hyp_err *err);
 /* The same before all others. */
 HYP_NODISCARD HYP_NONNULL(4) int hyp_conversation_add_first(hyp_conversation *c, const char *role, const char *content,
                                                             hyp_err *err);
+
+/* Append an answer; `thinking` may be NULL. */
+HYP_NODISCARD HYP_NONNULL(4) int hyp_conversation_add_answer(hyp_conversation *c, const char *content,
+                                                             const char *thinking, hyp_err *err);
+
+/* Make the first message the system message `text`; NULL or "" removes it. Errors: HYP_ENOMEM. */
+HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_system(hyp_conversation *c, const char *text, hyp_err *err);
+/* The text of a system message that comes first, or NULL. The conversation's. */
+const char *hyp_conversation_system(const hyp_conversation *c);
+
+/* Forget the messages from index `n` on. */
+void hyp_conversation_cut(hyp_conversation *c, size_t n);
 
 /* Append Ollama's messages: missing content, ids and arguments are accepted, arguments are objects. Errors:
  * HYP_EFORMAT. */

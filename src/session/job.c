@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/times.h"
+#include "session/prepare.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -40,6 +41,7 @@ void hyp_event_free(hyp_event *event) {
     free(event->embedding);
     free(event->context);
     free(event->message);
+    free(event->error);
     free(event);
 }
 
@@ -55,7 +57,7 @@ hyp_job *hyp_job_new(hyp_job_kind kind, hyp_entry *entry, const char *model) {
     }
     pthread_mutex_init(&queue->lock, NULL);
     job->kind = kind;
-    job->entry = hyp_entry_ref(entry);
+    job->entry = entry != NULL ? hyp_entry_ref(entry) : NULL;
     job->model = name;
     job->queue = queue;
     job->truncate = job->shift = true;
@@ -80,6 +82,7 @@ void hyp_job_unref(hyp_job *job) {
     }
     pthread_mutex_destroy(&job->queue->lock);
     free(job->queue);
+    hyp_preparation_free(job->preparation);
     hyp_entry_unref(job->entry);
     hyp_params_free(&job->params);
     hyp_conversation_free(job->conversation);
@@ -131,6 +134,10 @@ static void append(struct hyp_job_queue *queue, hyp_event *event) {
     if (queue->bytes > QUEUE_MAX_BYTES) queue->full = true;
     queue->ended = event->kind == HYP_EVENT_DONE || event->kind == HYP_EVENT_ERROR;
     bool due = queue->notify_each || queue->ended || queue->bytes > QUEUE_MAX_BYTES / 4;
+    /* Under the lock on purpose: hyp_job_set_notify() takes it too, so that nobody is in here any more when that
+     * returned, and the request behind `notify_arg` may be freed. No deadlock: hyp_request_wake() takes the request's
+     * lock and libmicrohttpd's, which come after this one (src/api/README.md) and under which no function of a job is
+     * called. */
     if (due && queue->notify != NULL) queue->notify(queue->notify_arg);
 }
 
@@ -147,12 +154,7 @@ void hyp_job_push(hyp_job *job, hyp_event *event) {
     if (!taken) hyp_event_free(event);
 }
 
-void hyp_job_fail(hyp_job *job, int status, const char *format, ...) {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
+static void push_error(hyp_job *job, int status, const char *text, const hyp_err *why) {
     hyp_event *event = calloc(1, sizeof *event);
     if (event == NULL) { /* without even this much memory the job is ended by cutting the client off */
         atomic_store(&job->cancelled, true);
@@ -161,7 +163,23 @@ void hyp_job_fail(hyp_job *job, int status, const char *format, ...) {
     event->kind = HYP_EVENT_ERROR;
     event->status = status;
     event->message = strdup(text);
+    if (why != NULL && (event->error = malloc(sizeof *event->error)) != NULL) *event->error = *why;
     hyp_job_push(job, event);
+}
+
+void hyp_job_fail(hyp_job *job, int status, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    push_error(job, status, text, NULL);
+}
+
+void hyp_job_fail_with(hyp_job *job, int status, const hyp_err *why, bool tell_hint) {
+    char text[sizeof why->message + sizeof why->hint + 4];
+    snprintf(text, sizeof text, tell_hint && why->hint[0] != '\0' ? "%s (%s)" : "%s", why->message, why->hint);
+    push_error(job, status, text, why);
 }
 
 hyp_event *hyp_job_take(hyp_job *job) {
@@ -176,6 +194,7 @@ hyp_event *hyp_job_take(hyp_job *job) {
     }
     bool resume = queue->full && queue->bytes <= QUEUE_MAX_BYTES / 2;
     if (resume) queue->full = false;
+    /* Under the lock as `notify` is; no deadlock, since the scheduler's lock that poke() takes is a leaf. */
     if (resume && queue->resume != NULL) queue->resume(queue->resume_arg);
     pthread_mutex_unlock(&queue->lock);
     return event;

@@ -23,8 +23,20 @@ bool lane_holds(const lane *l, const hyp_job *job) {
     return l->model != NULL && strcmp(l->entry->path, job->entry->path) == 0;
 }
 
+size_t lane_active(const lane *l) {
+    return (l->embedding != NULL) + (l->session != NULL ? hyp_session_busy(l->session) : 0);
+}
+
 bool lane_busy(const lane *l) {
-    return l->embedding != NULL || slots_busy(&l->slots) > 0;
+    return lane_active(l) > 0 || l->n_prepared > 0;
+}
+
+void lane_abort(lane *l, int status, const char *message) {
+    if (l->session != NULL) hyp_session_abort(l->session, status, message);
+    if (l->embedding == NULL) return;
+    hyp_job_fail(l->embedding, status, "%s", message);
+    hyp_job_unref(l->embedding);
+    l->embedding = NULL;
 }
 
 void lane_unload(hyp_scheduler *s, lane *l) {
@@ -35,22 +47,28 @@ void lane_unload(hyp_scheduler *s, lane *l) {
     l->entry = NULL;
     pthread_mutex_unlock(&s->loaded_lock);
     if (model != NULL) HYP_LOG(SESSION, INFO, "unloading %s", entry->path);
-    slots_close(&l->slots);
-    hyp_template_free(l->template);
-    hyp_template_free(l->tool_template);
-    l->template = l->tool_template = NULL;
+    hyp_session_close(HYP_TAKE(l->session));
+    free(HYP_TAKE(l->batch));
     if (model != NULL) s->config.backend.ops->close(model);
     hyp_entry_unref(entry);
 }
 
-/* The batch that all lanes fill, one after the other. */
-static int grow_batch(hyp_scheduler *s, size_t n, hyp_err *err) {
-    if (n <= s->batch_capacity) return HYP_OK;
-    hyp_input *batch = realloc(s->batch, n * sizeof *batch);
-    if (batch == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    s->batch = batch;
-    s->batch_capacity = n;
-    return HYP_OK;
+/* A slot of the session has let its job go. */
+static void on_ended(void *user, hyp_job *job) {
+    hyp_scheduler *s = user;
+    lane_touch(s, &s->lanes[TEXT_LANE], job);
+}
+
+static int open_session(hyp_scheduler *s, lane *l, void *model, const hyp_backend_info *info, hyp_err *err) {
+    hyp_session_config config = {.ops = s->config.backend.ops,
+                                 .model = model,
+                                 .info = info,
+                                 .counters = &s->counters,
+                                 .ended = on_ended,
+                                 .user = s};
+    if (!l->embeddings) return hyp_session_open(&config, &l->session, err);
+    l->batch = malloc(info->max_batch * sizeof *l->batch);
+    return l->batch != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory");
 }
 
 int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
@@ -71,19 +89,8 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
         HYP_LOG(SESSION, ERROR, "cannot load %s: %s", job->entry->path, err->message);
         return r;
     }
-    r = grow_batch(s, info.max_batch, err);
-    if (r == HYP_OK && !l->embeddings) {
-        r = slots_open(&l->slots, ops, model, info.n_parallel, info.needs_checkpoints, err);
-        if (r == HYP_OK) r = hyp_template_open(info.chat_template, NULL, NULL, &l->template, NULL, err);
-        if (r == HYP_OK && info.tool_template != NULL) {
-            hyp_err ignored = HYP_ERR_NONE; /* what is not understood: the other one serves for all */
-            if (hyp_template_compile(info.tool_template, strlen(info.tool_template), NULL, &l->tool_template,
-                                     &ignored) == HYP_ENOMEM)
-                r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
-        }
-    }
+    r = open_session(s, l, model, &info, err);
     if (r != HYP_OK) {
-        slots_close(&l->slots);
         ops->close(model);
         return r;
     }
@@ -100,7 +107,7 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     return HYP_OK;
 }
 
-void lane_touch(hyp_scheduler *s, lane *l, hyp_job *job) {
+void lane_touch(hyp_scheduler *s, lane *l, const hyp_job *job) {
     if (!lane_holds(l, job)) return;
     int64_t now = hyp_mono_ns();
     pthread_mutex_lock(&s->loaded_lock);

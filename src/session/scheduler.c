@@ -78,7 +78,7 @@ static void leave_queue(hyp_scheduler *s, hyp_job *before, hyp_job *job) {
     atomic_fetch_sub(&s->n_waiting, 1);
 }
 
-static void finish_simple(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats) {
+void scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats) {
     hyp_event *event = calloc(1, sizeof *event);
     if (event != NULL) {
         event->kind = HYP_EVENT_DONE;
@@ -91,48 +91,57 @@ static void finish_simple(hyp_scheduler *s, lane *l, hyp_job *job, const char *r
     hyp_job_unref(job);
 }
 
-static void fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err) {
-    atomic_fetch_add(&s->failed, 1);
-    if (err->hint[0] != '\0')
-        hyp_job_fail(job, status, "%s (%s)", err->message, err->hint);
-    else
-        hyp_job_fail(job, status, "%s", err->message);
+void scheduler_fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err, bool tell_hint) {
+    atomic_fetch_add(&s->counters.failed, 1);
+    hyp_job_fail_with(job, status, err, tell_hint);
     hyp_job_unref(job);
 }
 
-typedef enum verdict { KEEP_WAITING, TAKEN } verdict;
+/* Let the job be prepared, unless so many are that it could not begin soon anyway: what is prepared takes memory. */
+static verdict prepare(hyp_scheduler *s, lane *l, hyp_job *job) {
+    hyp_err err = HYP_ERR_NONE;
+    if (l->n_prepared >= (size_t)l->info.n_parallel + HYP_N_PREPARERS) return KEEP_WAITING;
+    if (hyp_preparers_give(s->preparers, l, job, &err) != HYP_OK) {
+        scheduler_fail(s, job, 500, &err, false);
+        return TAKEN;
+    }
+    l->n_prepared++;
+    return KEEP_WAITING;
+}
 
-/* An unload never waits: what still runs ends first, then the model goes. */
-static verdict consider_unload(hyp_scheduler *s, hyp_job *job) {
-    for (size_t i = 0; i < N_LANES; i++)
-        if (lane_holds(&s->lanes[i], job)) lane_touch(s, &s->lanes[i], job);
-    finish_simple(s, &s->lanes[TEXT_LANE], job, "unload", (hyp_stats){0});
+static verdict drop_ended(hyp_scheduler *s, lane *l, hyp_job *job) {
+    if (job->preparation != NULL) l->n_prepared--;
+    atomic_fetch_add(&s->counters.cancelled, 1);
+    hyp_job_unref(job);
     return TAKEN;
 }
 
-/* Takes no slot: it waits for no answer but those before it in the queue. */
-static void count(hyp_scheduler *s, lane *l, hyp_job *job) {
-    answer_plan p = {0};
-    hyp_err err = HYP_ERR_NONE;
-    int status = 500;
-    if (step_plan(s, l, job, &p, &status, &err) == HYP_OK)
-        finish_simple(s, l, job, "stop", (hyp_stats){.n_prompt = (int64_t)p.n});
-    else {
+static verdict take(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns, bool *blocked) {
+    hyp_preparation *p = job->preparation;
+    if (p != NULL && p->code != HYP_OK) {
+        l->n_prepared--;
         lane_touch(s, l, job);
-        fail(s, job, status, &err);
-    }
-    prompt_free(&p);
-}
-
-static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
-    if (hyp_job_has_ended(job)) {
-        atomic_fetch_add(&s->cancelled, 1);
-        hyp_job_unref(job);
+        scheduler_fail(s, job, p->status, &p->err, false);
         return TAKEN;
     }
+    verdict v = job_kind_of(job)->take(s, l, job, load_ns);
+    if (v == KEEP_WAITING)
+        *blocked = true;
+    else if (p != NULL)
+        l->n_prepared--;
+    return v;
+}
+
+/* One job's next move towards being taken up. One that is in preparation lets those behind it pass: it blocks no slot.
+ */
+static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
+    const job_kind_ops *kind = job_kind_of(job);
     int which =
         job->kind == HYP_JOB_EMBED || (job->entry->summary.capabilities & HYP_CAN_EMBED) != 0 ? EMBED_LANE : TEXT_LANE;
     lane *l = &s->lanes[which];
+    if (job->preparation != NULL && !hyp_preparation_is_ready(job->preparation)) return KEEP_WAITING;
+    if (hyp_job_has_ended(job)) return drop_ended(s, l, job);
+    if (!kind->needs_model) return take(s, &s->lanes[TEXT_LANE], job, 0, &blocked[which]);
     if (blocked[which]) return KEEP_WAITING;
     int64_t load_ns = 0;
     if (!lane_holds(l, job)) {
@@ -142,35 +151,13 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
         }
         hyp_err err = HYP_ERR_NONE;
         if (lane_load(s, l, job, &err) != HYP_OK) {
-            fail(s, job, err.code == HYP_ECANCELED ? 499 : 500, &err);
+            scheduler_fail(s, job, err.code == HYP_ECANCELED ? 499 : 500, &err, true);
             return TAKEN;
         }
         load_ns = l->load_ns;
     }
-    if (job->kind == HYP_JOB_LOAD) {
-        finish_simple(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)});
-        return TAKEN;
-    }
-    if (job->kind == HYP_JOB_COUNT) {
-        count(s, l, job);
-        return TAKEN;
-    }
-    if (job->kind == HYP_JOB_EMBED) {
-        if (l->embedding != NULL) {
-            blocked[which] = true;
-            return KEEP_WAITING;
-        }
-        l->embedding = job;
-        l->n_embedded = 0;
-        l->embed_stats = (hyp_stats){.load_ns = load_ns};
-        return TAKEN;
-    }
-    if (slots_busy(&l->slots) == l->slots.n) {
-        blocked[which] = true;
-        return KEEP_WAITING;
-    }
-    if (!step_begin(s, l, job)) lane_touch(s, l, job);
-    return TAKEN;
+    if (kind->prepare != NULL && job->preparation == NULL) return prepare(s, l, job);
+    return take(s, l, job, load_ns, &blocked[which]);
 }
 
 /* Take up what can be taken up, in order; a lane whose first job cannot begin keeps all behind it waiting. */
@@ -180,8 +167,7 @@ static void admit(hyp_scheduler *s) {
     for (hyp_job *job = s->waiting; job != NULL; job = next) {
         next = job->next;
         hyp_job *keep = hyp_job_ref(job); /* its link is needed after it was let go */
-        verdict v = job->kind == HYP_JOB_UNLOAD ? consider_unload(s, job) : consider(s, job, blocked);
-        if (v == TAKEN)
+        if (consider(s, job, blocked) == TAKEN)
             leave_queue(s, before, job);
         else
             before = job;
@@ -214,7 +200,7 @@ static void wait_for_work(hyp_scheduler *s, int64_t at_most_ns) {
 
 static void fail_everything(hyp_scheduler *s, int status, const char *message) {
     for (size_t i = 0; i < N_LANES; i++)
-        step_abort_all(s, &s->lanes[i], status, message);
+        lane_abort(&s->lanes[i], status, message);
     take_incoming(s);
     while (s->waiting != NULL) {
         hyp_job *job = s->waiting;
@@ -224,18 +210,26 @@ static void fail_everything(hyp_scheduler *s, int status, const char *message) {
     }
 }
 
+/* False when there was nothing to do. An interrupted decode means that the scheduler is being closed: whoever closes it
+ * tells everyone. */
+static bool step_text(lane *l) {
+    bool worked = false;
+    hyp_err ignored = HYP_ERR_NONE;
+    return l->session != NULL && (hyp_session_step(l->session, &worked, &ignored) != HYP_OK || worked);
+}
+
 static void *compute(void *arg) {
     hyp_scheduler *s = arg;
     while (!atomic_load(&s->closed)) {
         take_incoming(s);
         admit(s);
         int64_t next = expire(s);
-        bool worked = step_text(s, &s->lanes[TEXT_LANE]);
+        bool worked = step_text(&s->lanes[TEXT_LANE]);
         worked |= step_embed(s, &s->lanes[EMBED_LANE]);
-        atomic_store(&s->n_active,
-                     (unsigned)slots_busy(&s->lanes[TEXT_LANE].slots) + (s->lanes[EMBED_LANE].embedding != NULL));
+        atomic_store(&s->n_active, (unsigned)(lane_active(&s->lanes[TEXT_LANE]) + lane_active(&s->lanes[EMBED_LANE])));
         if (!worked) wait_for_work(s, next);
     }
+    hyp_preparers_stop(HYP_TAKE(s->preparers)); /* no thread looks at a job or a model after this */
     fail_everything(s, s->last_status, s->last_words);
     atomic_store(&s->ended, true);
     for (size_t i = 0; i < N_LANES; i++)
@@ -262,16 +256,23 @@ void hyp_scheduler_fail_all(hyp_scheduler *s, int status, const char *message) {
 
 int hyp_scheduler_start(const hyp_scheduler_config *config, hyp_scheduler **ret, hyp_err *err) {
     hyp_scheduler *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the scheduler");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the scheduler");
     s->config = *config;
     s->last_status = 503;
     snprintf(s->last_words, sizeof s->last_words, "the server is shutting down");
     s->lanes[EMBED_LANE].embeddings = true;
+    for (size_t i = 0; i < N_LANES; i++)
+        s->lanes[i].ops = config->backend.ops;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->loaded_lock, NULL);
     hyp_platform_cond_init(&s->wake);
+    if (hyp_preparers_start(poke, s, &s->preparers, err) != HYP_OK) {
+        hyp_scheduler_stop(s);
+        return err->code;
+    }
     int r = pthread_create(&s->thread, NULL, compute, s);
     if (r != 0) {
+        hyp_preparers_stop(s->preparers);
         hyp_scheduler_stop(s);
         return hyp_err_set_sys(err, HYP_EIO, r, "cannot start the compute thread");
     }
@@ -299,7 +300,6 @@ void hyp_scheduler_stop(hyp_scheduler *s) {
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->loaded_lock);
-    free(s->batch);
     free(s);
 }
 
@@ -329,17 +329,17 @@ size_t hyp_scheduler_loaded(hyp_scheduler *s, hyp_loaded ret[HYP_LOADED_MAX]) {
 
 void hyp_scheduler_get_stats(hyp_scheduler *s, hyp_scheduler_stats *ret) {
     *ret = (hyp_scheduler_stats){.jobs = atomic_load(&s->jobs),
-                                 .failed = atomic_load(&s->failed),
-                                 .cancelled = atomic_load(&s->cancelled),
+                                 .failed = atomic_load(&s->counters.failed),
+                                 .cancelled = atomic_load(&s->counters.cancelled),
                                  .refused = atomic_load(&s->refused),
-                                 .prompt_tokens = atomic_load(&s->prompt_tokens),
-                                 .cached_tokens = atomic_load(&s->cached_tokens),
-                                 .output_tokens = atomic_load(&s->output_tokens),
-                                 .decodes = atomic_load(&s->decodes),
-                                 .decoded_tokens = atomic_load(&s->decoded_tokens),
+                                 .prompt_tokens = atomic_load(&s->counters.prompt_tokens),
+                                 .cached_tokens = atomic_load(&s->counters.cached_tokens),
+                                 .output_tokens = atomic_load(&s->counters.output_tokens),
+                                 .decodes = atomic_load(&s->counters.decodes),
+                                 .decoded_tokens = atomic_load(&s->counters.decoded_tokens),
                                  .loads = atomic_load(&s->loads),
-                                 .prompt_s = (double)atomic_load(&s->prompt_ns) * 1e-9,
-                                 .decode_s = (double)atomic_load(&s->decode_ns) * 1e-9,
+                                 .prompt_s = (double)atomic_load(&s->counters.prompt_ns) * 1e-9,
+                                 .decode_s = (double)atomic_load(&s->counters.decode_ns) * 1e-9,
                                  .waiting = atomic_load(&s->n_waiting),
                                  .active = atomic_load(&s->n_active),
                                  .n_parallel = s->config.n_parallel};

@@ -1,27 +1,28 @@
-/* scheduler_priv.h - shared by scheduler.c, lane.c and step.c. Private to them.
+/* scheduler_priv.h - shared by scheduler.c, kinds.c, lane.c, prepare.c and step_embed.c. Private to them.
  *
  * Everything without a note belongs to the compute thread. */
 #pragma once
+#include "session/prepare.h"
 #include "session/scheduler.h"
-#include "session/slot.h"
+#include "session/session.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A loaded model with its slots. */
+/* A loaded model with what works on it. */
 typedef struct lane {
+    const hyp_backend_ops *ops;
     bool embeddings;
     void *model; /* NULL: nothing loaded. Written with s->loaded_lock held */
     hyp_backend_info info;
     hyp_entry *entry;   /* the last one asked for; s->loaded_lock */
     int64_t expires_ns; /* monotonic; s->loaded_lock */
     int64_t keep_alive_ns;
-    int64_t load_ns;             /* how long loading took, charged to the job that caused it */
-    slots slots;                 /* of a text lane */
-    hyp_template *template;      /* the model's chat template, of a text lane */
-    hyp_template *tool_template; /* where it has one of its own for conversations with tools, else NULL */
-    size_t next_turn;            /* the slot to be served next, where each batch is one slot's */
-    hyp_job *embedding;          /* the job that an embedding lane works on, a reference */
+    int64_t load_ns;      /* how long loading took, charged to the job that caused it */
+    size_t n_prepared;    /* waiting jobs whose preparation has begun; the model stays for them */
+    hyp_session *session; /* of a text lane */
+    hyp_input *batch;     /* of an embedding lane: info.max_batch */
+    hyp_job *embedding;   /* the job that an embedding lane works on, a reference */
     size_t n_embedded;
     hyp_stats embed_stats;
 } lane;
@@ -32,6 +33,7 @@ struct hyp_scheduler {
     hyp_scheduler_config config;
     pthread_t thread;
     bool running;
+    hyp_preparers *preparers;
 
     pthread_mutex_t lock; /* innermost: no other lock is taken under it */
     pthread_cond_t wake;
@@ -46,26 +48,42 @@ struct hyp_scheduler {
 
     pthread_mutex_t loaded_lock; /* held only to read or swap what is loaded */
     lane lanes[N_LANES];
-    hyp_input *batch;
-    size_t batch_capacity;
 
-    atomic_uint_fast64_t jobs, failed, cancelled, refused, prompt_tokens, cached_tokens, output_tokens, decodes,
-        decoded_tokens, loads, prompt_ns, decode_ns;
+    atomic_uint_fast64_t jobs, refused, loads;
+    hyp_session_counters counters;
 };
+
+typedef enum verdict { KEEP_WAITING, TAKEN } verdict;
+
+/* What a kind of work needs, in the order in which it happens. */
+typedef struct job_kind_ops {
+    bool needs_model; /* loaded, before anything else */
+    /* Any thread: fill `p`. NULL: nothing is to be prepared. */
+    void (*prepare)(const lane *l, const hyp_job *job, hyp_preparation *p);
+    /* Take up a job that is prepared; `load_ns` is how long loading took, when this job caused it. KEEP_WAITING: the
+     * lane has no room, and those behind it wait, too. */
+    verdict (*take)(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns);
+} job_kind_ops;
+
+/* kinds.c */
+const job_kind_ops *job_kind_of(const hyp_job *job);
+
+/* scheduler.c: the two ends of a job that takes no slot. Both take the queue's reference. */
+void scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats);
+void scheduler_fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err, bool tell_hint);
 
 /* lane.c */
 HYP_NODISCARD int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err);
 void lane_unload(hyp_scheduler *s, lane *l);
 bool lane_holds(const lane *l, const hyp_job *job);
 bool lane_busy(const lane *l);
-void lane_touch(hyp_scheduler *s, lane *l, hyp_job *job); /* a request for it ended: when does it expire? */
+size_t lane_active(const lane *l); /* jobs at work */
+/* A request for what the lane holds ended: when does it expire? */
+void lane_touch(hyp_scheduler *s, lane *l, const hyp_job *job);
+/* Fail all jobs at work. */
+void lane_abort(lane *l, int status, const char *message);
 
-/* step.c, step_embed.c: one round of work. False when there was nothing to do. */
-bool step_text(hyp_scheduler *s, lane *l);
+/* step_embed.c: one round of embeddings. False when there was nothing to do. */
 bool step_embed(hyp_scheduler *s, lane *l);
-/* Render and tokenise what a job asks (prompt_build()). */
-HYP_NODISCARD int step_plan(hyp_scheduler *s, lane *l, const hyp_job *job, answer_plan *ret, int *ret_status,
-                            hyp_err *err);
-/* Put a job into a slot. False when it had to be failed. */
-bool step_begin(hyp_scheduler *s, lane *l, hyp_job *job);
-void step_abort_all(hyp_scheduler *s, lane *l, int status, const char *message);
+/* Tokenise the inputs of an EMBED job. Any thread. */
+void step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *p);

@@ -27,6 +27,7 @@ void slots_close(slots *s) {
         for (size_t c = 0; c < s->items[i].n_checkpoints; c++)
             free(s->items[i].checkpoints[c].data);
         free(s->items[i].tokens);
+        free(s->items[i].draft);
     }
     free(s->items);
     *s = (slots){0};
@@ -34,7 +35,7 @@ void slots_close(slots *s) {
 
 void slots_forget(slots *s, slot *which) {
     s->ops->truncate(s->model, which->seq, 0);
-    which->n_tokens = 0;
+    which->n_tokens = which->n_ahead = 0;
     while (which->n_checkpoints > 0)
         free(which->checkpoints[--which->n_checkpoints].data);
 }
@@ -94,6 +95,18 @@ static bool evaluate_anew(slots *s, slot *which, size_t n_keep, size_t n) {
     which->next = -1;
     rewind_to(s, which, n_keep);
     return true;
+}
+
+void slots_drop_ahead(slots *s, slot *which) {
+    if (which->n_ahead == 0) return;
+    which->n_ahead = 0;
+    if (!s->ops->truncate(s->model, which->seq, (int32_t)which->n_tokens)) slots_forget(s, which);
+}
+
+void slots_recover(slots *s, slot *which) {
+    which->n_ahead = 0;
+    if (s->needs_checkpoints || !s->ops->truncate(s->model, which->seq, (int32_t)which->n_tokens))
+        slots_forget(s, which);
 }
 
 bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n) {
@@ -171,6 +184,7 @@ slot *slots_take(slots *s, const hyp_token *prompt, size_t n) {
 }
 
 void slot_release(slots *s, slot *which) {
+    slots_drop_ahead(s, which);
     rewind_to(s, which, which->n_exact);
     which->n_exact = SIZE_MAX;
     if (which->sampler != NULL) s->ops->sampler_free(which->sampler);
@@ -180,7 +194,7 @@ void slot_release(slots *s, slot *which) {
     which->sampler = NULL;
     which->prompt = NULL;
     which->job = NULL;
-    which->n_prompt = which->n_stable = which->n_batched = 0;
+    which->n_prompt = which->n_stable = which->n_batched = which->n_draft = 0;
     which->next = which->logits = -1;
     which->used_ns = hyp_mono_ns();
 }

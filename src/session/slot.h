@@ -33,8 +33,14 @@ typedef struct slot {
     void *sampler;
     answer answer;
     hyp_token next;           /* sampled, not yet evaluated; -1 while the prompt is */
-    int32_t logits;           /* index of the output in the batch just decoded, -1: none */
+    hyp_token *draft;         /* proposed to follow it, HYP_MAX_DRAFT at most; owned */
+    size_t n_draft;           /* of them in the batch just built */
+    size_t n_ahead;           /* evaluated beyond `tokens`: drafts that are not verified, or were refused */
+    int32_t logits;           /* index of the first output in the batch just decoded, -1: none */
     size_t n_batched;         /* inputs of the batch just built */
+    int64_t n_decoded;        /* of the answer's tokens, those evaluated */
+    uint64_t digest;          /* of the logits that tokens were chosen from */
+    size_t n_dropped;         /* messages left out of the prompt */
     int64_t n_eval, max_eval; /* max_eval < 0: no limit but the context */
     size_t n_ctx;             /* the request's context */
     int64_t start_ns, prompt_done_ns, load_ns;
@@ -59,6 +65,9 @@ void slots_close(slots *s);
  * one gets a copy of the shared part. At least one token is left to evaluate. */
 slot *slots_take(slots *s, const hyp_token *prompt, size_t n);
 
+/* Forget what was evaluated beyond `tokens`. */
+void slots_drop_ahead(slots *s, slot *which);
+
 /* The slot's memory was extended by `token`. */
 bool slot_remember(slot *s, hyp_token token);
 
@@ -69,6 +78,9 @@ void slots_checkpoint(slots *s, slot *which);
  * move up the rest. Where the model cannot do that, what is kept and the token that is next become the slot's prompt,
  * to be evaluated anew. n_keep + n < n_tokens. False without memory: the slot's own is then empty. */
 HYP_NODISCARD bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n);
+
+/* A decode ended amid the slot's inputs: cut its memory to `tokens` again, or empty it where it cannot be cut. */
+void slots_recover(slots *s, slot *which);
 
 /* Empty a slot's memory, whatever is in it. */
 void slots_forget(slots *s, slot *which);

@@ -11,12 +11,13 @@
 enum { ROUND_TOKENS = 512 };
 
 /* The tokens of one input, cut to what the model can take. The caller frees `*ret`. */
-static int read_input(hyp_scheduler *s, lane *l, const char *text, hyp_token **ret, size_t *ret_n, hyp_err *err) {
+static int read_input(const lane *l, const hyp_job *job, const char *text, hyp_token **ret, size_t *ret_n,
+                      hyp_err *err) {
     size_t n = 0, limit = HYP_MIN(l->info.context_tokens, l->info.max_batch);
     hyp_token *tokens = NULL;
-    int r = s->config.backend.ops->tokenize(l->model, text, strlen(text), true, false, &tokens, &n, err);
+    int r = l->ops->tokenize(l->model, text, strlen(text), true, false, &tokens, &n, err);
     if (r != HYP_OK) return r;
-    if (n == 0 || (n > limit && !l->embedding->truncate)) {
+    if (n == 0 || (n > limit && !job->truncate)) {
         free(tokens);
         return hyp_err_set(err, HYP_EINVAL,
                            n == 0 ? "the input is empty" : "the input length exceeds the context length");
@@ -31,28 +32,32 @@ static int read_input(hyp_scheduler *s, lane *l, const char *text, hyp_token **r
     return HYP_OK;
 }
 
-/* Add inputs to the batch from the job's next one on. `*ret_inputs` of them were taken, `*ret_n` tokens in all. */
-static int gather(hyp_scheduler *s, lane *l, size_t *ret_inputs, size_t *ret_n, hyp_err *err) {
-    const hyp_job *job = l->embedding;
+void step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *p) {
+    p->inputs = calloc(job->n_inputs + 1, sizeof *p->inputs);
+    p->n_input_tokens = calloc(job->n_inputs + 1, sizeof *p->n_input_tokens);
+    p->code =
+        p->inputs != NULL && p->n_input_tokens != NULL ? HYP_OK : hyp_err_set(&p->err, HYP_ENOMEM, "out of memory");
+    for (; p->code == HYP_OK && p->n_inputs < job->n_inputs && !atomic_load(&job->cancelled); p->n_inputs++) {
+        p->code = read_input(l, job, job->inputs[p->n_inputs], &p->inputs[p->n_inputs], &p->n_input_tokens[p->n_inputs],
+                             &p->err);
+        if (p->code == HYP_EINVAL) p->status = 400;
+    }
+}
+
+/* Add inputs to the batch from the job's next one on. Returns how many were taken; `*ret_n` tokens in all. */
+static size_t gather(const lane *l, size_t *ret_n) {
+    const hyp_preparation *p = l->embedding->preparation;
     size_t n = 0, taken = 0;
-    while (taken < l->info.n_parallel && l->n_embedded + taken < job->n_inputs) {
-        HYP_AUTOFREE hyp_token *tokens = NULL;
-        size_t n_tokens = 0;
-        hyp_err why = HYP_ERR_NONE;
-        int r = read_input(s, l, job->inputs[l->n_embedded + taken], &tokens, &n_tokens, &why);
-        if (r != HYP_OK && taken > 0) break; /* those before it are computed first; then it is its turn to fail */
-        if (r != HYP_OK) {
-            hyp_err_pass(err, &why);
-            return r;
-        }
+    while (taken < l->info.n_parallel && l->n_embedded + taken < p->n_inputs) {
+        const hyp_token *tokens = p->inputs[l->n_embedded + taken];
+        size_t n_tokens = p->n_input_tokens[l->n_embedded + taken];
         if (taken > 0 && n + n_tokens > HYP_MIN((size_t)ROUND_TOKENS, (size_t)l->info.max_batch)) break;
         for (size_t i = 0; i < n_tokens; i++)
-            s->batch[n++] = (hyp_input){tokens[i], (int32_t)i, (int32_t)taken, true};
+            l->batch[n++] = (hyp_input){tokens[i], (int32_t)i, (int32_t)taken, true};
         taken++;
     }
-    *ret_inputs = taken;
     *ret_n = n;
-    return HYP_OK;
+    return taken;
 }
 
 static int push_vector(hyp_scheduler *s, lane *l, int32_t seq, hyp_err *err) {
@@ -73,17 +78,16 @@ static int push_vector(hyp_scheduler *s, lane *l, int32_t seq, hyp_err *err) {
 
 static int embed_some(hyp_scheduler *s, lane *l, hyp_err *err) {
     const hyp_backend_ops *ops = s->config.backend.ops;
-    size_t taken = 0, n = 0;
-    int r = gather(s, l, &taken, &n, err);
-    for (size_t i = 0; i < taken && r == HYP_OK; i++)
+    size_t n = 0, taken = gather(l, &n);
+    for (size_t i = 0; i < taken; i++)
         ops->truncate(l->model, (int32_t)i, 0);
-    if (r == HYP_OK) r = ops->decode(l->model, s->batch, n, err);
+    int r = ops->decode(l->model, l->batch, n, err);
     for (size_t i = 0; i < taken && r == HYP_OK; i++)
         r = push_vector(s, l, (int32_t)i, err);
     if (r != HYP_OK) return r;
     l->n_embedded += taken;
     l->embed_stats.n_prompt += (int64_t)n;
-    atomic_fetch_add(&s->prompt_tokens, n);
+    atomic_fetch_add(&s->counters.prompt_tokens, n);
     return HYP_OK;
 }
 
@@ -113,7 +117,7 @@ bool step_embed(hyp_scheduler *s, lane *l) {
     hyp_job *job = l->embedding;
     if (job == NULL) return false;
     if (hyp_job_has_ended(job)) {
-        atomic_fetch_add(&s->cancelled, 1);
+        atomic_fetch_add(&s->counters.cancelled, 1);
         release(s, l);
         return true;
     }
@@ -125,7 +129,7 @@ bool step_embed(hyp_scheduler *s, lane *l) {
     hyp_err err = HYP_ERR_NONE;
     int r = embed_some(s, l, &err);
     if (r == HYP_OK) return true;
-    atomic_fetch_add(&s->failed, 1);
+    atomic_fetch_add(&s->counters.failed, 1);
     hyp_job_fail(job, r == HYP_EINVAL || r == HYP_EUNSUPPORTED ? 400 : 500, "%s", err.message);
     release(s, l);
     return true;

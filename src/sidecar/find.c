@@ -81,7 +81,7 @@ int hyp_sidecar_place(const hyp_model *model, const char *out, char ret[HYP_SIDE
 
 int hyp_sidecar_check_target(const hyp_model *model, const char *path, bool any_file, hyp_err *err) {
     struct stat there, own;
-    if (stat(path, &there) != 0) return HYP_OK; /* what else is wrong with it, writing will tell */
+    if (stat(path, &there) != 0) return HYP_OK; /* any other fault shows when it is written */
     bool kept =
         !S_ISREG(there.st_mode) || (!any_file && !hyp_paths_begins_with(path, SIDECAR_MAGIC, strlen(SIDECAR_MAGIC)));
     if (kept) hyp_err_set(err, HYP_EINVAL, "%s is there already, and is no packed copy", path);

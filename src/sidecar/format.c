@@ -74,7 +74,7 @@ static uint64_t table_checksum(uint8_t *head, size_t n) {
 
 int hyp_sidecar_encode(const hyp_sidecar *s, uint8_t **ret, hyp_err *err) {
     uint8_t *head = calloc(1, s->data_offset);
-    if (head == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a sidecar's head");
+    if (head == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's head");
     sidecar_encode_head(s, head);
     for (uint32_t i = 0; i < s->n_files; i++) {
         uint8_t *at = head + HYP_SIDECAR_HEAD_BYTES + (size_t)i * SIDECAR_FILE_RECORD;
@@ -115,12 +115,15 @@ static int parse_head(const uint8_t *data, size_t n, uint64_t file_bytes, hyp_si
     for (int i = 0; i < 64; i++)
         if (strchr("0123456789abcdef", s->digest[i]) == NULL || s->digest[i] == '\0')
             return corrupt("its digest is none", err);
+    /* Every count has a bound before anything is computed from it: the product below cannot overflow, and nothing is
+     * allocated for a number that the file made up. */
     bool sane = page >= SIDECAR_MIN_PAGE && page <= SIDECAR_MAX_PAGE && (page & (page - 1)) == 0 && s->n_files > 0 &&
                 s->n_files <= SIDECAR_MAX_FILES && s->n_runs > 0 && s->n_runs <= SIDECAR_MAX_RUNS && s->n_units > 0 &&
                 s->n_units <= s->n_runs && (uint32_t)s->order < HYP_SIDECAR_N_ORDERS && state <= 1 &&
                 s->n_done <= s->n_runs && (!s->complete || s->n_done == s->n_runs);
     if (!sane || s->data_offset != sidecar_head_bytes(s->n_files, s->n_runs, page))
         return corrupt("its head makes no sense", err);
+    /* An unfinished one need only have its tables: what is missing behind them is still to be copied. */
     if (s->complete ? s->bytes != file_bytes : s->data_offset > file_bytes) return corrupt("it is cut short", err);
     return HYP_OK;
 }
@@ -142,7 +145,7 @@ hyp_packed_run *hyp_sidecar_sorted_runs(const hyp_sidecar *s) {
 /* No byte of the model twice: the pager looks runs up by where they begin. */
 static int check_distinct(const hyp_sidecar *s, hyp_err *err) {
     HYP_AUTOFREE hyp_packed_run *runs = hyp_sidecar_sorted_runs(s);
-    if (runs == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u runs", s->n_runs);
+    if (runs == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u runs", s->n_runs);
     for (uint32_t i = 1; i < s->n_runs; i++)
         if (runs[i].extent.file == runs[i - 1].extent.file &&
             runs[i].extent.offset < runs[i - 1].extent.offset + runs[i - 1].extent.bytes)
@@ -163,6 +166,7 @@ static int parse_tables(const uint8_t *data, hyp_sidecar *s, hyp_err *err) {
         hyp_packed_run *run = &s->runs[i];
         *run = (hyp_packed_run){{get32(at), get64(at + 8), get64(at + 16)}, place, get64(at + 24)};
         s->unit_of[i] = get32(at + 4);
+        /* Units are numbered as they come: a number that does not follow is a damaged one. */
         if (i == 0 || s->unit_of[i] != s->unit_of[i - 1]) n_units++;
         const hyp_extent *e = &run->extent;
         if (e->file >= s->n_files || e->bytes == 0 || e->offset > s->files[e->file].bytes ||
@@ -177,13 +181,13 @@ static int parse_tables(const uint8_t *data, hyp_sidecar *s, hyp_err *err) {
 
 int hyp_sidecar_parse(const void *data, size_t n, uint64_t file_bytes, hyp_sidecar **ret, hyp_err *err) {
     hyp_sidecar *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a sidecar");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar");
     int r = parse_head(data, n, file_bytes, s, err);
     if (r == HYP_OK && n < s->data_offset) r = corrupt("its tables are cut short", err);
-    if (r == HYP_OK && s->complete) {
+    if (r == HYP_OK && s->complete) { /* an unfinished one changes all the time; its runs are compared at the end */
         HYP_AUTOFREE uint8_t *copy = malloc(s->data_offset);
         if (copy == NULL) {
-            r = hyp_err_set(err, HYP_ENOMEM, "no memory for a sidecar's tables");
+            r = hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's tables");
         } else {
             memcpy(copy, data, s->data_offset);
             if (table_checksum(copy, s->data_offset) != get64((const uint8_t *)data + SIDECAR_AT_CHECKSUM))
@@ -195,7 +199,7 @@ int hyp_sidecar_parse(const void *data, size_t n, uint64_t file_bytes, hyp_sidec
         s->runs = calloc(s->n_runs, sizeof *s->runs);
         s->unit_of = calloc(s->n_runs, sizeof *s->unit_of);
         if (s->files == NULL || s->runs == NULL || s->unit_of == NULL)
-            r = hyp_err_set(err, HYP_ENOMEM, "no memory for %u runs", s->n_runs);
+            r = hyp_err_set(err, HYP_ENOMEM, "out of memory for %u runs", s->n_runs);
     }
     if (r == HYP_OK) r = parse_tables(data, s, err);
     if (r == HYP_OK)
@@ -216,7 +220,7 @@ int sidecar_read_head(int fd, const char *path, hyp_sidecar **ret, hyp_err *err)
     if (r == HYP_OK) r = parse_head(first, sizeof first, (uint64_t)st.st_size, &s, err);
     if (r != HYP_OK) return r;
     HYP_AUTOFREE uint8_t *head = malloc(s.data_offset);
-    if (head == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a sidecar's tables");
+    if (head == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's tables");
     r = sidecar_pread(fd, path, head, s.data_offset, 0, err);
     return r == HYP_OK ? hyp_sidecar_parse(head, s.data_offset, (uint64_t)st.st_size, ret, err) : r;
 }

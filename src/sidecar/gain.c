@@ -2,6 +2,9 @@
  * reads of a unit's size, each as many in flight as a layer's missing experts are, put into the plan's own model of a
  * token. */
 #include "base/mem.h"
+#include "hw/hardware.h"
+#include "io/probe.h"
+#include "plan/plan.h"
 #include "sidecar/sidecar_priv.h"
 
 #include <math.h>

@@ -77,7 +77,7 @@ static int make_order(gguf_writer *w, hyp_err *err) {
     w->order = calloc(m->n_tensors + 1, sizeof *w->order);
     w->offsets = calloc(m->n_tensors + 1, sizeof *w->offsets);
     if (streamed == NULL || w->order == NULL || w->offsets == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu tensors", m->n_tensors);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu tensors", m->n_tensors);
     hyp_err none = HYP_ERR_NONE;
     int r = hyp_sidecar_layers(m, &layers, &n_layers, &none);
     if (r != HYP_OK && r != HYP_EUNSUPPORTED) return hyp_err_pass(err, &none); /* cppcheck-suppress memleak */
@@ -97,7 +97,7 @@ static int add_tensors(gguf_writer *w, hyp_err *err) {
     const hyp_model *m = w->model;
     struct ggml_init_params params = {.mem_size = (m->n_tensors + 1) * ggml_tensor_overhead(), .no_alloc = true};
     w->ggml = ggml_init(params);
-    if (w->ggml == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu tensors", m->n_tensors);
+    if (w->ggml == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu tensors", m->n_tensors);
     for (size_t i = 0; i < m->n_tensors; i++) {
         const hyp_tensor *t = &m->tensors[w->order[i]];
         int dims = GGML_MAX_DIMS;
@@ -116,7 +116,7 @@ static int make_header(gguf_writer *w, hyp_err *err) {
     int r = make_order(w, err);
     if (r != HYP_OK) return r;
     w->gguf = aligned_gguf();
-    if (w->gguf == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a header");
+    if (w->gguf == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a header");
     gguf_set_kv(w->gguf, w->model->gguf);
     gguf_set_val_u32(w->gguf, GGUF_KEY_GENERAL_ALIGNMENT, ALIGNMENT);
     static const char *const of_parts[] = {"split.no", "split.count", "split.tensors.count"};
@@ -131,7 +131,7 @@ static int make_header(gguf_writer *w, hyp_err *err) {
         w->bytes = w->offsets[i] + (w->model->tensors[w->order[i]].bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
     w->header = malloc(w->header_bytes);
-    if (w->header == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a header");
+    if (w->header == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a header");
     gguf_get_meta_data(w->gguf, w->header);
     return HYP_OK;
 }
@@ -208,7 +208,7 @@ static int prepare_files(gguf_writer *w, hyp_err *err) {
     w->expected = malloc(BLOCK_BYTES);
     w->found = malloc(BLOCK_BYTES);
     if (w->inputs == NULL || w->expected == NULL || w->found == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory to copy");
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory copying");
     for (size_t i = 0; i < w->model->n_files; i++)
         w->inputs[i] = -1;
     for (size_t i = 0; i < w->model->n_files; i++) {

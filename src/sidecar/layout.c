@@ -42,7 +42,7 @@ static bool gather(const hyp_model *model, hyp_mode mode, int layer, hyp_sidecar
 
 int hyp_sidecar_layers(const hyp_model *model, hyp_sidecar_layer **ret, uint32_t *ret_n, hyp_err *err) {
     HYP_AUTOFREE hyp_sidecar_layer *layers = calloc(model->n_layers + 1u, sizeof *layers);
-    if (layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", model->n_layers);
+    if (layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u layers", model->n_layers);
     const hyp_mode mode = model->n_experts > 0 ? HYP_MODE_EXPERTS : HYP_MODE_FFN;
     uint32_t n = 0;
     for (int layer = 0; layer < (int)model->n_layers; layer++)
@@ -89,7 +89,7 @@ static int fill(hyp_sidecar *s, const hyp_model *model, const hyp_sidecar_rankin
     s->runs = calloc(n_runs, sizeof *s->runs);
     s->unit_of = calloc(n_runs, sizeof *s->unit_of);
     if (s->files == NULL || s->runs == NULL || s->unit_of == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the layout of %llu runs", (unsigned long long)n_runs);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the layout of %llu runs", (unsigned long long)n_runs);
     s->n_files = (uint32_t)model->n_files;
     for (size_t i = 0; i < model->n_files; i++) {
         int r = sidecar_examine(model->files[i].path, &s->files[i], err);
@@ -111,7 +111,7 @@ int hyp_sidecar_layout(const hyp_model *model, const hyp_sidecar_ranking *rankin
     if (ranking != NULL && ranking->n_layers != n_layers)
         return hyp_err_set(err, HYP_EINVAL, "an order of %u layers for %u", ranking->n_layers, n_layers);
     hyp_sidecar *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a layout");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a layout");
     s->page_bytes = page_bytes;
     s->order = ranking != NULL ? ranking->order : HYP_SIDECAR_BY_NUMBER;
     snprintf(s->digest, sizeof s->digest, "%s", model->digest);

@@ -44,7 +44,7 @@ static int make_empty(const hyp_sidecar_layer *layers, uint32_t n_layers, hyp_si
         if (i + 1 == n_layers) return HYP_OK;
     }
     hyp_sidecar_ranking_free(ret);
-    return hyp_err_set(err, HYP_ENOMEM, "no memory for the order of %u layers", n_layers);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory for the order of %u layers", n_layers);
 }
 
 /* Room for one layer's counts. */
@@ -64,7 +64,7 @@ static int make_counts(const hyp_sidecar_layer *layers, uint32_t n_layers, count
         most = HYP_MAX(most, layers[i].n_experts);
     *ret = (counts){calloc(most, sizeof(uint64_t)), calloc((size_t)most * most, sizeof(uint32_t))};
     if (ret->uses != NULL && ret->together != NULL) return HYP_OK;
-    return hyp_err_set(err, HYP_ENOMEM, "no memory to count what %u experts do together", most);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory counting what %u experts do together", most);
 }
 
 static void add_pair(counts *c, uint32_t n, uint32_t a, uint32_t b, uint32_t times) {
@@ -135,7 +135,7 @@ static int rank_by_statistics(const hyp_model *model, const hyp_sidecar_layer *l
                               counts *c, hyp_err *err) {
     char path[PATH_MAX];
     HYP_AUTOFREE uint32_t *n_experts = calloc(ranking->n_layers, sizeof *n_experts);
-    if (n_experts == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", ranking->n_layers);
+    if (n_experts == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u layers", ranking->n_layers);
     for (uint32_t i = 0; i < ranking->n_layers; i++)
         n_experts[i] = layers[i].n_experts;
     hyp_coact *coact = NULL;

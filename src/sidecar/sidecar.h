@@ -13,10 +13,12 @@
  * A hyp_sidecar is immutable once made; any thread may read it. */
 #pragma once
 #include "gguf/model.h"
-#include "hw/hardware.h"
-#include "io/probe.h"
-#include "pager/pager.h"
-#include "plan/plan.h"
+#include "io/types.h"
+#include "pager/extent.h"
+
+typedef struct hyp_hardware hyp_hardware;       /* hw/hardware.h */
+typedef struct hyp_probe_point hyp_probe_point; /* io/probe.h */
+typedef struct hyp_plan hyp_plan;               /* plan/plan.h */
 
 enum { HYP_SIDECAR_VERSION = 1, HYP_SIDECAR_HEAD_BYTES = 128, HYP_SIDECAR_PATH_SIZE = 4096 };
 
@@ -150,7 +152,7 @@ typedef struct hyp_sidecar_gain {
 } hyp_sidecar_gain;
 
 /* The rate of scattered direct reads of `size` bytes, `depth` in flight, between and beyond what `points[0..n)`
- * measured; 0 when they do not tell. Pure. */
+ * measured; 0 when they do not show it. Pure. */
 double hyp_sidecar_rate(const hyp_probe_point *points, size_t n, double size, double depth);
 
 /* What the sidecar `layout` of `model` would change for `plan`, which was made for `hardware` (NULL: none is possible),

@@ -24,6 +24,7 @@ int hyp_sidecar_space_of(const char *path, uint64_t bytes, hyp_sidecar_space *re
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot ask for the free space of %s", space.folder);
     space.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     snprintf(partial, sizeof partial, "%s.partial", path);
+    /* By blocks, not by length: room that was reserved counts though the file is shorter, and holes do not. */
     if (stat(partial, &st) == 0) space.needed_bytes -= HYP_MIN(bytes, (uint64_t)st.st_blocks * 512);
     *ret = space;
     return HYP_OK;
@@ -52,6 +53,7 @@ int sidecar_open_partial(const char *path, char partial[HYP_SIDECAR_PATH_SIZE], 
         hyp_err_hint(err, "choose another place with --out");
         return HYP_EIO;
     }
+    /* The lock is on the file, not on its name, and goes with the process: none is left behind by a crash. */
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) return hyp_err_set(err, HYP_EBUSY, "another process is writing %s", partial);
     struct stat opened, named; /* it may have been finished and renamed between the two */
     if (fstat(fd, &opened) != 0 || stat(partial, &named) != 0 || opened.st_ino != named.st_ino ||
@@ -89,6 +91,8 @@ int sidecar_sync(int fd, const char *path, hyp_err *err) {
 }
 
 int sidecar_finish(int fd, const char *partial, const char *path, hyp_err *err) {
+    /* Contents first, then the name, then the folder that holds it: after a crash the name is never that of a file
+     * whose bytes are missing. */
     if (fsync(fd) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s to its disk", partial);
     if (rename(partial, path) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot rename %s to %s", partial, path);

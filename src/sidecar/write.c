@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/platform.h"
+#include "io/io.h"
 #include "sidecar/sidecar_priv.h"
 
 #include <errno.h>
@@ -102,7 +103,7 @@ static int begin(writer *w, hyp_err *err) {
     if (r != HYP_OK) return r;
     if (w->n_inherited == 0 && ftruncate(w->fd, 0) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", w->partial);
-    /* Room now rather than an error later, and in few pieces. */
+    /* Reserved now: a full disk is an error at the start, not after an hour, and the file lies in few pieces. */
     if (hyp_platform_reserve(w->fd, w->side->bytes) == ENOSPC)
         return hyp_err_set_sys(err, HYP_ENOMEM, ENOSPC, "cannot make room for %s", w->partial);
     if (ftruncate(w->fd, (off_t)w->side->bytes) != 0)
@@ -112,6 +113,7 @@ static int begin(writer *w, hyp_err *err) {
 }
 
 static int begin_or_go_on(writer *w, hyp_err *err) {
+    /* An unfinished file goes before an outdated whole one: it is the later attempt. */
     if (access(w->partial, F_OK) != 0) take_over_finished(w);
     int r = sidecar_open_partial(w->job->path, w->partial, &w->fd, err);
     if (r != HYP_OK) return r;
@@ -170,7 +172,7 @@ static uint64_t place_of(const hyp_sidecar *s, uint32_t run) {
     return run < s->n_runs ? s->runs[run].at : s->bytes;
 }
 
-static int tell(const writer *w, const char *what, uint32_t run, hyp_err *err) {
+static int report(const writer *w, const char *what, uint32_t run, hyp_err *err) {
     const hyp_sidecar *s = w->side;
     uint64_t done = place_of(s, run) - s->data_offset, total = s->bytes - s->data_offset;
     if (w->job->progress == NULL || w->job->progress(what, done, total, w->job->user)) return HYP_OK;
@@ -179,13 +181,15 @@ static int tell(const writer *w, const char *what, uint32_t run, hyp_err *err) {
 
 /* --- copying --- */
 
-/* The runs [n_done, end) and their checksums are written: make sure of them, then say so. */
+/* The pages of the runs [n_done, end) are written. Their records follow, then both are synced, and only then is the
+ * number in the head raised, by a second sync: whenever the power fails, the runs that the head counts are on the
+ * device. */
 static int checkpoint(writer *w, uint32_t end, hyp_err *err) {
     hyp_sidecar *s = w->side;
     if (end == s->n_done) return HYP_OK;
     size_t n = (size_t)(end - s->n_done) * SIDECAR_RUN_RECORD;
     HYP_AUTOFREE uint8_t *records = malloc(n);
-    if (records == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u records", end - s->n_done);
+    if (records == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u records", end - s->n_done);
     for (uint32_t i = s->n_done; i < end; i++)
         sidecar_encode_record(s, i, records + (size_t)(i - s->n_done) * SIDECAR_RUN_RECORD);
     int r = sidecar_pwrite(w->fd, w->partial, records, n, sidecar_record_at(s, s->n_done), err);
@@ -222,14 +226,13 @@ static int copy(writer *w, hyp_io *io, hyp_err *err) {
         if (r != HYP_OK) return r;
         bool due = place_of(s, end) - place_of(s, s->n_done) >= w->checkpoint_bytes || end == s->n_runs;
         if (due) r = checkpoint(w, end, err);
-        if (r == HYP_OK) r = tell(w, "copying", end, err);
+        hyp_err stopped = HYP_ERR_NONE, ignored = HYP_ERR_NONE;
+        if (r == HYP_OK) r = report(w, "copying", end, &stopped);
         if (r != HYP_ECANCELED) continue;
-        /* Stopped by the user: keep what is there, and say how much that is. */
-        hyp_err failure = HYP_ERR_NONE;
-        if (checkpoint(w, end, &failure) == HYP_OK && err != NULL) {
-            *err = HYP_ERR_NONE;
-            return sidecar_stopped(w->partial, place_of(s, end) - s->data_offset, s->bytes - s->data_offset, err);
-        }
+        /* Stopped by the user: keep what is there, and say how much that is. Where even this checkpoint fails, what was
+         * kept is what `stopped` names: the runs up to the last one. */
+        if (checkpoint(w, end, &ignored) != HYP_OK) return hyp_err_pass(err, &stopped);
+        return sidecar_stopped(w->partial, place_of(s, end) - s->data_offset, s->bytes - s->data_offset, err);
     }
     return r;
 }
@@ -242,6 +245,8 @@ static int check_batch(writer *w, hyp_io *copy, hyp_io *model, uint32_t first, u
     uint8_t *original = w->pages + w->batch_bytes;
     const bool inherited = first < w->n_inherited;
     int r = read_runs(w, copy, true, first, end, w->pages, err);
+    /* What this call copied has a checksum of the model's bytes as they were read. What an earlier call left has only
+     * its own word: those runs are read from the model once more. */
     if (r == HYP_OK && inherited) r = read_runs(w, model, false, first, end, original, err);
     for (uint32_t i = first; r == HYP_OK && i < end; i++) {
         uint64_t n = sidecar_run_bytes(&s->runs[i], s->page_bytes), at = s->runs[i].at - base;
@@ -263,9 +268,10 @@ static int check(writer *w, hyp_io *model, hyp_err *err) {
     uint32_t end = 0;
     while (r == HYP_OK && end < w->side->n_runs) {
         uint32_t first = end;
+        /* No batch holds both kinds: they are checked differently. */
         end = batch_end(w, first, first < w->n_inherited ? w->n_inherited : w->side->n_runs);
         r = check_batch(w, io, model, first, end, err);
-        if (r == HYP_OK) r = tell(w, "checking", end, err);
+        if (r == HYP_OK) r = report(w, "checking", end, err);
     }
     hyp_io_close(io);
     return r;
@@ -286,12 +292,13 @@ static int make_buffers(writer *w, hyp_err *err) {
     w->requests = calloc(w->n_requests, sizeof *w->requests);
     w->list = calloc(w->n_requests, sizeof(hyp_io_request *));
     if (w->pages != NULL && w->requests != NULL && w->list != NULL) return HYP_OK;
-    return hyp_err_set(err, HYP_ENOMEM, "no memory to copy %llu bytes at a time", (unsigned long long)w->batch_bytes);
+    return hyp_err_set(err, HYP_ENOMEM, "out of memory copying %llu bytes at a time",
+                       (unsigned long long)w->batch_bytes);
 }
 
 static int open_model(const hyp_sidecar_job *job, hyp_io **ret, hyp_err *err) {
     HYP_AUTOFREE const char **paths = calloc(job->model->n_files, sizeof *paths);
-    if (paths == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %zu files", job->model->n_files);
+    if (paths == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %zu files", job->model->n_files);
     for (size_t i = 0; i < job->model->n_files; i++)
         paths[i] = job->model->files[i].path;
     return hyp_io_open(paths, job->model->n_files, &job->io, ret, err);
@@ -302,11 +309,12 @@ static int finish(writer *w, hyp_io *model, hyp_err *err) {
     HYP_AUTOFREE uint8_t *head = NULL;
     hyp_sidecar *again = NULL;
     w->side->complete = true;
+    /* The model may have been written to while it was copied: then the copy is of no version that ever existed. */
     int r = hyp_io_verify(model, err);
     if (r == HYP_OK) r = hyp_sidecar_match(w->side, w->job->model, w->side->page_bytes, err);
     if (r == HYP_OK) r = hyp_sidecar_encode(w->side, &head, err);
     if (r == HYP_OK) r = sidecar_pwrite(w->fd, w->partial, head, w->side->data_offset, 0, err);
-    if (r == HYP_OK) r = sidecar_read_head(w->fd, w->partial, &again, err);
+    if (r == HYP_OK) r = sidecar_read_head(w->fd, w->partial, &again, err); /* would the next run accept it? */
     if (r == HYP_OK) r = sidecar_finish(w->fd, w->partial, w->job->path, err);
     hyp_sidecar_free(again);
     if (r == HYP_OK) sidecar_remember_place(w->job->model, w->job->path);
@@ -315,7 +323,7 @@ static int finish(writer *w, hyp_io *model, hyp_err *err) {
 
 int hyp_sidecar_write(const hyp_sidecar_job *job, hyp_sidecar_written *ret, hyp_err *err) {
     HYP_CLEANUP(writer_done) writer w = {.job = job, .fd = -1, .side = copy_of(job->layout)};
-    if (w.side == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a layout");
+    if (w.side == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a layout");
     if (snprintf(w.partial, sizeof w.partial, "%s.partial", job->path) >= (int)sizeof w.partial)
         return hyp_err_set(err, HYP_ELIMIT, "the path %s is too long", job->path);
     hyp_io *model = NULL;

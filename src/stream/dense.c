@@ -25,7 +25,7 @@ static int dense_open(hyp_stream *s, const hyp_stream_config *config, hyp_err *e
     HYP_AUTOFREE bool *pinned = calloc(n, sizeof *pinned);
     s->dense.place = malloc(sizeof *s->dense.place * n);
     if (bytes == NULL || pinned == NULL || s->dense.place == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", n);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u layers", n);
     for (uint32_t i = 0; i < n; i++)
         bytes[i] = unit_frame_bytes(s, &s->units.units[i], page);
     uint64_t room = config->budget_bytes > s->units.always_bytes ? config->budget_bytes - s->units.always_bytes : 0;
@@ -54,7 +54,7 @@ static void dense_close(hyp_stream *s) {
 static int dense_start(hyp_stream *s, hyp_err *err) {
     if (s->dense.n_streamed == 0) return HYP_OK;
     HYP_AUTOFREE uint32_t *units = malloc(sizeof *units * s->dense.n_streamed);
-    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the ring");
+    if (units == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the ring");
     for (uint32_t i = 0; i < s->units.n_streamed; i++)
         if (s->dense.place[i] != STREAM_NO_LAYER) units[s->dense.place[i]] = i;
     int r = hyp_ring_new(s->pager, units, s->dense.n_streamed, &s->dense.ring, err);

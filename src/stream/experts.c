@@ -51,7 +51,7 @@ static int experts_open(hyp_stream *s, const hyp_stream_config *config, hyp_err 
         hyp_gate_init(&x->whole);
     bool made = x->demand != NULL && x->demand_tokens != NULL && x->demand_experts != NULL &&
                 x->slot_of_expert != NULL && x->foretold != NULL && x->further != NULL && x->inputs != NULL;
-    return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %u experts", x->max_experts);
+    return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %u experts", x->max_experts);
 }
 
 static void remember(const hyp_stream *s) {
@@ -91,7 +91,8 @@ static int load_statistics(hyp_stream *s, hyp_err *err) {
     stream_experts *x = &s->experts;
     HYP_AUTOFREE uint32_t *n_experts = calloc(s->units.n_layers, sizeof *n_experts);
     x->warm = calloc(s->units.n_streamed, sizeof *x->warm);
-    if (n_experts == NULL || x->warm == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for routing statistics");
+    if (n_experts == NULL || x->warm == NULL)
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for routing statistics");
     for (uint32_t i = 0; i < s->units.n_layers; i++)
         n_experts[i] = s->layers[i].n_units;
     hyp_coact_shape shape = {s->model->digest, s->units.n_layers, n_experts};
@@ -125,7 +126,7 @@ static int start_trace(hyp_stream *s, hyp_err *err) {
     snprintf(info.digest, sizeof info.digest, "%s", s->model->digest);
     snprintf(info.name, sizeof info.name, "%s", s->model->name);
     HYP_AUTOFREE hyp_trace_layer *layers = calloc(info.n_layers, sizeof *layers);
-    if (layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the trace");
+    if (layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the trace");
     for (uint32_t i = 0; i < info.n_layers; i++)
         layers[i] = (hyp_trace_layer){(uint32_t)s->units.model_layers[i], s->layers[i].n_units,
                                       hyp_pager_unit_bytes(s->pager, s->layers[i].first_unit)};
@@ -193,7 +194,7 @@ static void foretell(hyp_stream *s, uint32_t layer) {
     x->n_foretold = ask_router(x, layer, next, m, x->foretold);
     if (x->n_foretold == 0)
         x->n_foretold = hyp_coact_followers(x->coact, next, x->demand_experts, x->n_demand, m, x->foretold, NULL);
-    if (x->trace != NULL) hyp_trace_foretold(x->trace, next, x->foretold, x->n_foretold);
+    if (x->trace != NULL) hyp_trace_predicted(x->trace, next, x->foretold, x->n_foretold);
 }
 
 static void prefetch_foretold(hyp_stream *s) {

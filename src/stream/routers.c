@@ -121,7 +121,7 @@ int hyp_routers_load(const hyp_model *model, const hyp_units *units, hyp_names *
         if (t == NULL) continue;
         r = load_layer(model, units, i, lookahead, err);
         if (r == HYP_OK && !hyp_names_put(names, t->name, i))
-            r = hyp_err_set(err, HYP_ENOMEM, "no memory for the routers");
+            r = hyp_err_set(err, HYP_ENOMEM, "out of memory for the routers");
     }
     if (r == HYP_OK)
         *ret = lookahead;

@@ -2,6 +2,7 @@
 #include "stream/stream_priv.h"
 
 #include "base/mem.h"
+#include "plan/plan.h"
 #include "sidecar/sidecar.h"
 
 #include <stdlib.h>
@@ -14,7 +15,7 @@ static int find_sidecar(hyp_stream *s, const hyp_stream_config *config, hyp_page
                         hyp_packed_run **ret_runs, hyp_err *err) {
     if (config->no_sidecar) return HYP_OK;
     HYP_AUTOFREE hyp_sidecar_look *look = malloc(sizeof *look);
-    if (look == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to look for a sidecar");
+    if (look == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory looking for a sidecar");
     hyp_sidecar_find(config->model, config->sidecar_path, look);
     if (look->state == HYP_SIDECAR_PRESENT) {
         s->sidecar_path = strdup(look->path);
@@ -31,12 +32,12 @@ static int find_sidecar(hyp_stream *s, const hyp_stream_config *config, hyp_page
         hyp_err_hint(err, "make one with: hypura optimize %s --out FILE", config->model->path);
         return HYP_ENOTFOUND;
     }
-    return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "no memory for a sidecar's tables");
+    return made ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's tables");
 }
 
 static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *ret_least_bytes, hyp_err *err) {
     HYP_AUTOFREE hyp_pager_file *files = calloc(config->model->n_files, sizeof *files);
-    if (files == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the pager");
+    if (files == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the pager");
     for (size_t i = 0; i < config->model->n_files; i++) {
         files[i] = (hyp_pager_file){config->model->files[i].path, config->bases[i], config->model->files[i].bytes};
         if (files[i].base == NULL) {
@@ -75,20 +76,20 @@ static int make_pager(hyp_stream *s, const hyp_stream_config *config, uint64_t *
 
 static int make_tables(hyp_stream *s, hyp_err *err) {
     s->layers = calloc(s->units.n_layers, sizeof *s->layers);
-    if (s->layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for %u layers", s->units.n_layers);
+    if (s->layers == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u layers", s->units.n_layers);
     for (size_t i = 0; i < s->model->n_tensors; i++) {
         const hyp_unit_ref *ref = &s->units.tensors[i];
         if (ref->layer == HYP_NOT_STREAMED) continue;
         s->layers[ref->layer] = *ref;
         if (!hyp_names_put(&s->weights, s->model->tensors[i].name, (uint32_t)i))
-            return hyp_err_set(err, HYP_ENOMEM, "no memory");
+            return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     }
     return HYP_OK;
 }
 
 int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *ret_least_bytes, hyp_err *err) {
     hyp_stream *s = calloc(1, sizeof *s);
-    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to stream");
+    if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory streaming");
     s->model = config->model;
     s->ops = config->plan->mode == HYP_MODE_EXPERTS ? &stream_experts_ops : &stream_dense_ops;
     s->prefetch = config->prefetch;
@@ -148,7 +149,7 @@ bool hyp_stream_on_node(struct ggml_tensor *node, bool ask, void *user) {
 }
 
 void hyp_stream_begin(hyp_stream *s) {
-    s->failure = HYP_ERR_NONE;
+    s->failure = HYP_ERR_NONE; /* the last pass's was handed out by hyp_stream_end(); each may succeed on its own */
     s->layer = STREAM_NO_LAYER;
     if (s->ops->begin != NULL) s->ops->begin(s);
 }

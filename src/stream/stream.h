@@ -12,9 +12,11 @@
  *
  * Threads: everything runs on the compute thread. */
 #pragma once
-#include "stream/units.h"
+#include "gguf/model.h"
+#include "pager/pager.h"
 
 struct ggml_tensor;
+typedef struct hyp_plan hyp_plan; /* plan/plan.h */
 typedef struct hyp_stream hyp_stream;
 
 typedef struct hyp_stream_config {

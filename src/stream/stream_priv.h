@@ -8,6 +8,7 @@
 #include "predict/trace.h"
 #include "stream/node_names.h"
 #include "stream/stream.h"
+#include "stream/units.h"
 
 #include <ggml.h>
 

@@ -1,6 +1,7 @@
 #include "stream/units.h"
 
 #include "base/mem.h"
+#include "plan/plan.h"
 
 #include <string.h>
 
@@ -110,7 +111,7 @@ int hyp_units_make(const hyp_model *model, const hyp_plan *plan, uint64_t page, 
     };
     if (u.extents == NULL || u.units == NULL || u.model_layers == NULL || u.tensors == NULL) {
         hyp_units_free(&u);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for the tables of %zu units", max_units);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu units", max_units);
     }
     for (size_t i = 0; i < model->n_tensors; i++)
         u.tensors[i].layer = HYP_NOT_STREAMED;

@@ -3,8 +3,9 @@
  * Pure: from the model's tensors to the pager's tables. Nothing is keyed to an architecture's name, only to roles. */
 #pragma once
 #include "gguf/model.h"
-#include "pager/pager.h"
-#include "plan/plan.h"
+#include "pager/extent.h"
+
+typedef struct hyp_plan hyp_plan; /* plan/plan.h */
 
 enum { HYP_NOT_STREAMED = UINT32_MAX };
 

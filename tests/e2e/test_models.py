@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from support import BUILD, MODELS, ROOT, demo_model, make_model
+from support import BUILD, MODELS, ROOT, demo_model, make_model, run
 
 TOKENS = "72,101,300,5,310,99,264,17"
 DENSE = {
@@ -76,6 +76,18 @@ class Architectures(unittest.TestCase):
     def test_a_sparse_model_computes(self):
         r = digest(make_model("sparse", "--arch", "deepseek2", "--experts", "64", "--sparse-all", "--vocab", "8192"))
         self.assertTrue(r["finite"])
+
+
+class ContextMemory(unittest.TestCase):
+    def test_the_log_tells_what_a_context_takes(self):
+        """Of every architecture libllama's log has the lines that src/engine/context_memory.c reads."""
+        env = {**os.environ, "HYPURA_LOG": "llama:info"}
+        for name, args in {**DENSE, **MIXTURES}.items():
+            with self.subTest(name):
+                done = run("run", make_model(name, *args), "-p", "x", "-n", "1", "-c", "256", env=env)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("compute buffer size", done.stderr)
+                self.assertNotIn("cannot be read from libllama's log", done.stderr)
 
 
 class Knobs(unittest.TestCase):

@@ -1,4 +1,5 @@
 /* fuzz_request.c - what clients send: any bytes as a request's body, name, template, duration, Origin and Host. */
+#include "base/address.h"
 #include "base/times.h"
 #include "http/access.h"
 #include "registry/gotemplate.h"
@@ -76,10 +77,10 @@ static void read_text(const char *text) {
     }
     (void)!hyp_duration_parse(text, &ns);
     err = HYP_ERR_NONE;
-    (void)!hyp_guard_split_host(text, host, sizeof host, &port, &err);
-    (void)hyp_guard_host_allowed(text);
-    (void)hyp_guard_origin_allowed(text, "localhost:1", NULL);
-    (void)hyp_guard_key_matches(text, "key");
+    (void)!hyp_address_split(text, host, sizeof host, &port, &err);
+    (void)hyp_access_host_allowed(text);
+    (void)hyp_access_origin_allowed(text, "localhost:1", NULL);
+    (void)hyp_access_key_matches(text, "key");
     hyp_str out = {0};
     hyp_gotemplate_values values = {.system = "s", .prompt = "p", .suffix = "", .response = ""};
     err = HYP_ERR_NONE;

@@ -44,6 +44,29 @@ static void sleep_us(unsigned us) {
     if (us > 0) nanosleep(&t, NULL);
 }
 
+static void fill_info(const fake *f, hyp_backend_info *info) {
+    *info = (hyp_backend_info){
+        .context_tokens = f->context,
+        .n_parallel = f->n_parallel,
+        .max_batch = f->options->max_batch > 0 ? f->options->max_batch : 512,
+        .n_vocab = N_VOCAB,
+        .n_embd = N_EMBD,
+        .needs_checkpoints = f->options->needs_checkpoints,
+        .recurrent = f->options->needs_checkpoints,
+        .special = {.bos = BOS, .eos = EOG, .eot = EOG, .fim_pre = FIM_PRE, .fim_suf = FIM_SUF, .fim_mid = FIM_MID},
+        .mode = HYP_MODE_RESIDENT};
+}
+
+void fake_new(const fake_options *options, uint32_t context_tokens, void **ret_model, hyp_backend_info *ret_info) {
+    fake *f = calloc(1, sizeof *f);
+    if (f == NULL) abort();
+    f->options = options;
+    f->n_parallel = 1;
+    f->context = context_tokens;
+    fill_info(f, ret_info);
+    *ret_model = f;
+}
+
 static int fake_open(void *self, const hyp_backend_open *request, void **ret_model, hyp_backend_info *info,
                      hyp_err *err) {
     fake *f = calloc(1, sizeof *f);
@@ -68,20 +91,11 @@ static int fake_open(void *self, const hyp_backend_open *request, void **ret_mod
         free(f);
         return r;
     }
-    *info = (hyp_backend_info){
-        .context_tokens = request->context_tokens,
-        .n_parallel = request->n_parallel,
-        .max_batch = f->options->max_batch > 0 ? f->options->max_batch : 512,
-        .n_vocab = N_VOCAB,
-        .n_embd = N_EMBD,
-        .needs_checkpoints = f->options->needs_checkpoints,
-        .recurrent = f->options->needs_checkpoints,
-        .special = {.bos = BOS, .eos = EOG, .eot = EOG, .fim_pre = FIM_PRE, .fim_suf = FIM_SUF, .fim_mid = FIM_MID},
-        .chat_template = hyp_model_meta_str(f->model, "tokenizer.chat_template", NULL),
-        .tool_template = hyp_model_meta_str(f->model, HYP_TOOL_TEMPLATE_KEY, NULL),
-        .mode = HYP_MODE_RESIDENT,
-        .size_bytes = f->model->bytes,
-        .vram_bytes = f->model->bytes / 4 + f->model->bytes / 8};
+    fill_info(f, info);
+    info->chat_template = hyp_model_meta_str(f->model, "tokenizer.chat_template", NULL);
+    info->tool_template = hyp_model_meta_str(f->model, HYP_TOOL_TEMPLATE_KEY, NULL);
+    info->size_bytes = f->model->bytes;
+    info->vram_bytes = f->model->bytes / 4 + f->model->bytes / 8;
     *ret_model = f;
     return HYP_OK;
 }

@@ -20,5 +20,9 @@ typedef struct fake_options {
 
 extern const hyp_backend_ops fake_backend_ops; /* `self` is a const fake_options * */
 
+/* A scripted model without a file, as open() would give it, with `context_tokens` and one sequence; freed by close().
+ */
+void fake_new(const fake_options *options, uint32_t context_tokens, void **ret_model, hyp_backend_info *ret_info);
+
 /* How many tokens were decoded since the start, and in how many calls. */
 void fake_counters(uint64_t *ret_tokens, uint64_t *ret_calls);

@@ -1,9 +1,10 @@
 /* fake_server.c - the real server over the scripted engine, for the wire tests.
  *
  * usage: fake_server FOLDER [NAME=VALUE...]
- *   key, host, origins: strings; context, parallel, queue, keep_alive_s, load_ms, decode_us, max_batch, body,
- * checkpoints: numbers; timeout, sign: seconds. Prints the port, serves until SIGTERM. */
+ *   key, host, origins, log (levels; to standard error): strings; context, parallel, queue, keep_alive_s, load_ms,
+ * decode_us, max_batch, body, checkpoints: numbers; timeout, sign: seconds. Prints the port, serves until SIGTERM. */
 #include "api/server.h"
+#include "base/log.h"
 #include "base/times.h"
 #include "fake_backend.h"
 
@@ -50,7 +51,9 @@ int main(int argc, char **argv) {
                                 .backend = {&fake_backend_ops, &options}};
     hyp_server *server = NULL;
     hyp_err err = HYP_ERR_NONE;
-    if (hyp_server_start(&config, &server, &err) != HYP_OK) {
+    const char *log = value_of(argc, argv, "log");
+    if ((log != NULL && hyp_log_set_levels(log, &err) != HYP_OK) ||
+        hyp_server_start(&config, &server, &err) != HYP_OK) {
         hyp_err_print(&err, stderr);
         return 1;
     }

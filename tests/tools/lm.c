@@ -53,7 +53,7 @@ void lm_close(lm_session *lm) {
 llama_token *lm_tokens_of_text(const lm_session *lm, const char *text, int *ret_n) {
     const int length = (int)strlen(text), most = length + 8;
     llama_token *tokens = malloc((size_t)most * sizeof *tokens);
-    if (tokens == NULL) return fprintf(stderr, "no memory\n"), NULL;
+    if (tokens == NULL) return fprintf(stderr, "out of memory\n"), NULL;
     *ret_n = llama_tokenize(lm->vocab, text, length, tokens, most, true, true);
     if (*ret_n > 0) return tokens;
     fprintf(stderr, "the prompt has no tokens\n");
@@ -63,7 +63,7 @@ llama_token *lm_tokens_of_text(const lm_session *lm, const char *text, int *ret_
 
 llama_token *lm_tokens_of_list(const lm_session *lm, const char *list, int *ret_n) {
     llama_token *tokens = malloc((strlen(list) / 2 + 1) * sizeof *tokens);
-    if (tokens == NULL) return fprintf(stderr, "no memory\n"), NULL;
+    if (tokens == NULL) return fprintf(stderr, "out of memory\n"), NULL;
     int n = 0;
     for (const char *at = list;; at++) {
         char *end;

@@ -1,12 +1,15 @@
 #include "plan.h"
 #include "arch.h"
 #include "base/mem.h"
+#include "base/paths.h"
 #include "tokenizer.h"
 
 #include <gguf.h>
 #include <llama.h>
 #include <math.h>
 #include <string.h>
+
+enum { MAX_TEMPLATE_BYTES = 1 << 20 };
 
 void hyp_make_plan_free(hyp_make_plan *plan) {
     free(plan->tensors);
@@ -24,7 +27,8 @@ hyp_make_tensor *hyp_make_plan_add(hyp_make_plan *plan, int layer, enum ggml_typ
     if (plan->n == plan->capacity) {
         size_t capacity = HYP_MAX(plan->capacity * 2, 256);
         hyp_make_tensor *grown = realloc(plan->tensors, capacity * sizeof *grown);
-        if (grown == NULL) return fail(plan, hyp_err_set(plan->err, HYP_ENOMEM, "no memory for %zu tensors", capacity));
+        if (grown == NULL)
+            return fail(plan, hyp_err_set(plan->err, HYP_ENOMEM, "out of memory for %zu tensors", capacity));
         plan->tensors = grown;
         plan->capacity = capacity;
     }
@@ -207,10 +211,15 @@ static void keys_common(const hyp_make_shape *shape, struct gguf_context *gguf) 
 
 int hyp_make_keys_new(const hyp_make_shape *shape, struct gguf_context **ret, hyp_err *err) {
     struct gguf_context *gguf = gguf_init_empty();
-    if (gguf == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the metadata");
+    if (gguf == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the metadata");
     keys_common(shape, gguf);
     if (shape->arch->keys != NULL) shape->arch->keys(shape, gguf);
     int r = hyp_make_tokenizer_set(gguf, shape->vocab, err);
+    HYP_AUTOFREE char *template = NULL;
+    size_t n = 0;
+    if (r == HYP_OK && shape->chat_template != NULL)
+        r = hyp_paths_read(shape->chat_template, MAX_TEMPLATE_BYTES, &template, &n, err);
+    if (template != NULL) gguf_set_val_str(gguf, "tokenizer.chat_template", template);
     if (r != HYP_OK) {
         gguf_free(gguf);
         return r;

@@ -38,7 +38,7 @@ int hyp_make_router_new(const hyp_make_shape *shape, int layer, hyp_make_router 
     HYP_AUTOFREE double *popularity = calloc((size_t)n, sizeof *popularity);
     HYP_AUTOFREE int *rank = calloc((size_t)n, sizeof *rank);
     if (bias == NULL || popularity == NULL || rank == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for a router of %d experts", n);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for a router of %d experts", n);
     const hyp_make_rms rms = hyp_make_shape_rms(shape, layer, true);
     hyp_make_router_popularity(n, shape->experts_used, shape->skew, popularity);
     uint64_t state = hyp_make_mix((uint64_t)shape->seed) ^ hyp_make_mix(0x726f75746572ull + (uint64_t)layer);

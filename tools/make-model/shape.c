@@ -23,6 +23,7 @@ static const hyp_option rows[] = {
     TEXT("arch", "-a", arch_name, "NAME", "architecture of a synthetic model; see the list below"),
     TEXT("upcycle", NULL, upcycle, "IN", "instead turn this dense GGUF into a mixture of experts"),
     TEXT("name", NULL, name, "TEXT", "general.name"),
+    TEXT("chat-template", NULL, chat_template, "FILE", "the chat template, instead of ChatML"),
     INT("layers", layers, 1024, "number of layers"),
     INT("width", width, 65536, "embedding width"),
     INT("heads", heads, 1024, "attention heads"),
@@ -78,7 +79,7 @@ static const hyp_option rows[] = {
     FLAG("quiet", NULL, quiet, "no progress"),
     FLAG("help", "-h", help, "show this help"),
 };
-const hyp_options hyp_make_options = {rows, HYP_ARRAY_LEN(rows)};
+const hyp_options hyp_make_options = {rows, HYP_ARRAY_LEN(rows), NULL, 0};
 
 static bool can_quantise(enum ggml_type type, const struct ggml_type_traits *traits) {
     switch (type) {
@@ -143,24 +144,29 @@ static void resolve_defaults(hyp_make_shape *shape) {
     if (shape->sparse_all) shape->sparse_experts = true;
 }
 
-/* Refusing is message, hint, code: `return REFUSED("..."), HINT("..."), HYP_EINVAL;` */
-#define REFUSED(...) hyp_err_set(err, HYP_EINVAL, __VA_ARGS__)
-#define HINT(...) hyp_err_hint(err, __VA_ARGS__)
-
 static int check_experts(const hyp_make_shape *shape, hyp_err *err) {
     const hyp_make_arch *arch = shape->arch;
-    if (shape->experts > 0 && !arch->moe)
-        return REFUSED("%s is a dense architecture", arch->name),
-               HINT("leave out --experts, or choose --arch qwen3moe"), HYP_EINVAL;
-    if (shape->experts > 0 && (shape->experts_used < 1 || shape->experts_used > shape->experts))
-        return REFUSED("%d experts used of %d is impossible", shape->experts_used, shape->experts),
-               HINT("give --used between 1 and %d", shape->experts), HYP_EINVAL;
-    if (shape->dense_layers >= shape->layers && shape->experts > 0)
-        return REFUSED("%d leading dense layers of %d leave no layer of experts", shape->dense_layers, shape->layers),
-               HINT("give --dense-layers %d or less", shape->layers - 1), HYP_EINVAL;
-    if (shape->merge_gate_up && !arch->merged)
-        return REFUSED("libllama reads no merged gate and up for %s", arch->name),
-               HINT("--arch qwen3next and qwen35moe may have it"), HYP_EINVAL;
+    if (shape->experts > 0 && !arch->moe) {
+        hyp_err_set(err, HYP_EINVAL, "%s is a dense architecture", arch->name);
+        hyp_err_hint(err, "leave out --experts, or choose --arch qwen3moe");
+        return HYP_EINVAL;
+    }
+    if (shape->experts > 0 && (shape->experts_used < 1 || shape->experts_used > shape->experts)) {
+        hyp_err_set(err, HYP_EINVAL, "%d experts used of %d is impossible", shape->experts_used, shape->experts);
+        hyp_err_hint(err, "give --used between 1 and %d", shape->experts);
+        return HYP_EINVAL;
+    }
+    if (shape->dense_layers >= shape->layers && shape->experts > 0) {
+        hyp_err_set(err, HYP_EINVAL, "%d leading dense layers of %d leave no layer of experts", shape->dense_layers,
+                    shape->layers);
+        hyp_err_hint(err, "give --dense-layers %d or less", shape->layers - 1);
+        return HYP_EINVAL;
+    }
+    if (shape->merge_gate_up && !arch->merged) {
+        hyp_err_set(err, HYP_EINVAL, "libllama reads no merged gate and up for %s", arch->name);
+        hyp_err_hint(err, "--arch qwen3next and qwen35moe may have it");
+        return HYP_EINVAL;
+    }
     return HYP_OK;
 }
 
@@ -179,34 +185,49 @@ static int check_rows(const hyp_make_shape *shape, hyp_err *err) {
     for (size_t i = 0; i < HYP_ARRAY_LEN(widths); i++) {
         enum ggml_type type = shape->type[widths[i].role];
         int block = (int)ggml_blck_size(type);
-        if (widths[i].used && widths[i].width % block != 0)
-            return REFUSED("%s %d is no whole number of %s blocks", widths[i].option, widths[i].width,
-                           ggml_type_name(type)),
-                   HINT("use a multiple of %d, or a type with smaller blocks such as Q8_0 or F16", block), HYP_EINVAL;
+        if (widths[i].used && widths[i].width % block != 0) {
+            hyp_err_set(err, HYP_EINVAL, "%s %d is no whole number of %s blocks", widths[i].option, widths[i].width,
+                        ggml_type_name(type));
+            hyp_err_hint(err, "use a multiple of %d, or a type with smaller blocks such as Q8_0 or F16", block);
+            return HYP_EINVAL;
+        }
     }
     return HYP_OK;
 }
 
 static int check(const hyp_make_shape *shape, hyp_err *err) {
     const hyp_make_arch *arch = shape->arch;
-    if (shape->width < 32 || shape->width % 32 != 0)
-        return REFUSED("--width %d is impossible", shape->width), HINT("use a multiple of 32"), HYP_EINVAL;
-    if (shape->heads % shape->kv_heads != 0)
-        return REFUSED("%d heads cannot share %d key heads", shape->heads, shape->kv_heads),
-               HINT("--kv-heads must divide --heads"), HYP_EINVAL;
+    if (shape->width < 32 || shape->width % 32 != 0) {
+        hyp_err_set(err, HYP_EINVAL, "--width %d is impossible", shape->width);
+        hyp_err_hint(err, "use a multiple of 32");
+        return HYP_EINVAL;
+    }
+    if (shape->heads % shape->kv_heads != 0) {
+        hyp_err_set(err, HYP_EINVAL, "%d heads cannot share %d key heads", shape->heads, shape->kv_heads);
+        hyp_err_hint(err, "--kv-heads must divide --heads");
+        return HYP_EINVAL;
+    }
     if (shape->head_dim < 2 || shape->head_dim % 2 != 0 || shape->rope_dim % 2 != 0 ||
-        shape->rope_dim > shape->head_dim)
-        return REFUSED("a head of %d elements cannot have %d rotated", shape->head_dim, shape->rope_dim),
-               HINT("use an even --head-dim such as 64, and --rope-dim no larger"), HYP_EINVAL;
-    if (arch->wide_heads && (int64_t)shape->heads * shape->head_dim != shape->width)
-        return REFUSED("in %s, heads times head width must be the embedding width", arch->name),
-               HINT("leave out --head-dim and let --heads divide --width (%d)", shape->width), HYP_EINVAL;
-    if (shape->vocab < HYP_MAKE_MIN_VOCAB)
-        return REFUSED("a vocabulary of %d cannot hold every byte", shape->vocab),
-               HINT("use --vocab %d or more", HYP_MAKE_MIN_VOCAB), HYP_EINVAL;
-    if ((shape->alignment & (shape->alignment - 1)) != 0)
-        return REFUSED("--alignment %d is impossible", shape->alignment), HINT("use a power of two such as 4096"),
-               HYP_EINVAL;
+        shape->rope_dim > shape->head_dim) {
+        hyp_err_set(err, HYP_EINVAL, "a head of %d elements cannot have %d rotated", shape->head_dim, shape->rope_dim);
+        hyp_err_hint(err, "use an even --head-dim such as 64, and --rope-dim no larger");
+        return HYP_EINVAL;
+    }
+    if (arch->wide_heads && (int64_t)shape->heads * shape->head_dim != shape->width) {
+        hyp_err_set(err, HYP_EINVAL, "in %s, heads times head width must be the embedding width", arch->name);
+        hyp_err_hint(err, "leave out --head-dim and let --heads divide --width (%d)", shape->width);
+        return HYP_EINVAL;
+    }
+    if (shape->vocab < HYP_MAKE_MIN_VOCAB) {
+        hyp_err_set(err, HYP_EINVAL, "a vocabulary of %d cannot hold every byte", shape->vocab);
+        hyp_err_hint(err, "use --vocab %d or more", HYP_MAKE_MIN_VOCAB);
+        return HYP_EINVAL;
+    }
+    if ((shape->alignment & (shape->alignment - 1)) != 0) {
+        hyp_err_set(err, HYP_EINVAL, "--alignment %d is impossible", shape->alignment);
+        hyp_err_hint(err, "use a power of two such as 4096");
+        return HYP_EINVAL;
+    }
     int r = check_experts(shape, err);
     if (r == HYP_OK) r = check_rows(shape, err);
     if (r == HYP_OK && arch->check != NULL) r = arch->check(shape, err);

@@ -25,7 +25,7 @@ struct hyp_make_arch;
 
 typedef struct hyp_make_shape {
     /* options; 0 or NULL: the architecture's default */
-    const char *arch_name, *out, *upcycle, *name;
+    const char *arch_name, *out, *upcycle, *name, *chat_template;
     int layers, width, heads, kv_heads, head_dim, ffn, context, vocab;
     int experts, experts_used, expert_width, shared_experts, shared_width, dense_layers;
     int q_rank, kv_rank, rope_dim, value_dim; /* latent attention; q_rank -1: no factorised query */

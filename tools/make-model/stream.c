@@ -8,7 +8,7 @@
 int hyp_make_stream_open(hyp_make_stream *s, const char *path, hyp_err *err) {
     *s = (hyp_make_stream){.fd = -1, .path = path, .direct = true};
     s->buffer = aligned_alloc(HYP_MAKE_STREAM_PAGE, HYP_MAKE_STREAM_BYTES);
-    if (s->buffer == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory to write %s", path);
+    if (s->buffer == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory writing %s", path);
     s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (s->fd < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot create %s", path);
 #ifdef O_DIRECT

@@ -74,7 +74,7 @@ int hyp_make_tokenizer_set(struct gguf_context *gguf, int n_vocab, hyp_err *err)
     HYP_AUTOFREE const char **tokens = calloc((size_t)n_vocab, sizeof *tokens);
     HYP_AUTOFREE int32_t *types = calloc((size_t)n_vocab, sizeof *types);
     if (texts == NULL || tokens == NULL || types == NULL)
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for a vocabulary of %d", n_vocab);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for a vocabulary of %d", n_vocab);
     for (int i = 0; i < n_vocab; i++) {
         char *text = texts + (size_t)i * TEXT_BYTES;
         hyp_make_tokenizer_text(i, text, TEXT_BYTES);

@@ -95,7 +95,7 @@ static void copy_key(const struct gguf_context *from, int64_t id, struct gguf_co
 static int make_keys(hyp_make_upcycle *up, const hyp_make_shape *shape, size_t form, hyp_err *err) {
     const char *dense = forms[form].dense, *mixture = forms[form].mixture;
     up->keys = gguf_init_empty();
-    if (up->keys == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the metadata");
+    if (up->keys == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the metadata");
     gguf_set_kv(up->keys, up->input);
     const size_t length = strlen(dense);
     char name[256];
@@ -207,7 +207,7 @@ int hyp_make_upcycle_new(const hyp_make_shape *shape, hyp_make_upcycle **ret, hy
         return hyp_err_set(err, HYP_EINVAL,
                            "experts that differ do not compute what the dense model does: --exact, or --vary");
     hyp_make_upcycle *up = calloc(1, sizeof *up);
-    if (up == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory");
+    if (up == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     up->path = shape->upcycle;
     up->fd = -1;
     up->group = shape->exact ? shape->experts_used : 1;
@@ -238,7 +238,7 @@ static int vary_rows(const hyp_make_upcycle *up, const hyp_make_tensor *t, int64
     if (ggml_quantize_requires_imatrix(t->type) || (traits->to_float == NULL && t->type != GGML_TYPE_F32))
         return hyp_err_set(err, HYP_EUNSUPPORTED, "%s: rows of %s cannot be written anew", t->name, traits->type_name);
     HYP_AUTOFREE float *row = malloc((size_t)t->ne[0] * sizeof *row);
-    if (row == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory");
+    if (row == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     for (int64_t i = 0; i < n; i++, rows += t->row_bytes) {
         uint64_t which = (uint64_t)(e * t->ne[1] + from + i);
         uint64_t state = hyp_make_mix(up->seed ^ hyp_make_hash_text(t->name) ^ hyp_make_mix(which));

@@ -31,7 +31,7 @@ struct hyp_make_weights {
 
 int hyp_make_weights_new(const hyp_make_shape *shape, const hyp_make_plan *plan, hyp_make_weights **ret, hyp_err *err) {
     hyp_make_weights *w = calloc(1, sizeof *w);
-    if (w == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for weights");
+    if (w == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for weights");
     w->shape = shape;
     w->plan = plan;
     w->seed = hyp_make_mix((uint64_t)shape->seed);
@@ -43,7 +43,7 @@ int hyp_make_weights_new(const hyp_make_shape *shape, const hyp_make_plan *plan,
     w->ones = malloc((size_t)w->widest * sizeof *w->ones);
     if (w->row == NULL || w->ones == NULL) {
         hyp_make_weights_free(w);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory for rows of %lld elements", (long long)w->widest);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory for rows of %lld elements", (long long)w->widest);
     }
     for (int64_t i = 0; i < w->widest; i++)
         w->ones[i] = 1;
@@ -101,7 +101,7 @@ static int pool_for(hyp_make_weights *w, const hyp_make_tensor *t, float scale, 
     pool p = {.type = t->type, .scale = scale, .n_blocks = n_chunks * chunk / block};
     const size_t chunk_bytes = ggml_row_size(t->type, chunk);
     p.bytes = malloc(chunk_bytes * (size_t)n_chunks);
-    if (p.bytes == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for a pool of %lld weights", (long long)n);
+    if (p.bytes == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a pool of %lld weights", (long long)n);
     uint64_t state = w->seed ^ hyp_make_mix(0x706f6f6cull + (uint64_t)t->type);
     for (int64_t c = 0; c < n_chunks; c++) {
         for (int64_t i = 0; i < chunk; i++)

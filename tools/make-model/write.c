@@ -128,7 +128,7 @@ static int write_part(writer *w, const struct gguf_context *gguf, size_t from, s
                       uint64_t *bytes) {
     const size_t header_bytes = gguf_get_meta_size(gguf);
     HYP_AUTOFREE void *header = malloc(header_bytes);
-    if (header == NULL) return hyp_err_set(w->err, HYP_ENOMEM, "no memory for a header of %zu bytes", header_bytes);
+    if (header == NULL) return hyp_err_set(w->err, HYP_ENOMEM, "out of memory for a header of %zu bytes", header_bytes);
     gguf_get_meta_data(gguf, header);
     HYP_CLEANUP(hyp_make_stream_close) hyp_make_stream stream;
     int r = hyp_make_stream_open(&stream, path, w->err);
@@ -152,7 +152,7 @@ static int write_parts(writer *w, const size_t *first, size_t n_parts, hyp_make_
     for (; part < n_parts && r == HYP_OK; part++) {
         const size_t to = part + 1 < n_parts ? first[part + 1] : w->plan->n;
         struct gguf_context *gguf = part_gguf(w, part, n_parts, first[part], to);
-        if (gguf == NULL) return hyp_err_set(w->err, HYP_ENOMEM, "no memory for the metadata");
+        if (gguf == NULL) return hyp_err_set(w->err, HYP_ENOMEM, "out of memory for the metadata");
         r = part_path(w->output, part, n_parts, path, sizeof path, w->err);
         snprintf(temporary, sizeof temporary, "%s.part", path);
         if (r == HYP_OK) r = write_part(w, gguf, first[part], to, temporary, &written->bytes);
@@ -218,7 +218,7 @@ int hyp_make_write(const hyp_make_plan *plan, struct gguf_context *keys, const h
     w.ggml = ggml_init((struct ggml_init_params){.mem_size = (plan->n + 1) * ggml_tensor_overhead(), .no_alloc = true});
     if (first == NULL || chunk == NULL || w.ggml == NULL) {
         ggml_free(w.ggml);
-        return hyp_err_set(err, HYP_ENOMEM, "no memory to write %zu tensors", plan->n);
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory writing %zu tensors", plan->n);
     }
     const size_t n_parts = hyp_make_split(plan, output, first);
     if (n_parts > UINT16_MAX)

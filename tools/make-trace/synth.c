@@ -74,7 +74,7 @@ static void route_token(synth *s, bool first) {
     memcpy(s->last, s->now, (size_t)c->n_layers * c->n_used * sizeof *s->now);
 }
 
-static bool foretell(synth *s, uint32_t layer, uint32_t *ret) {
+static bool predict(synth *s, uint32_t layer, uint32_t *ret) {
     const synth_config *c = s->c;
     const uint32_t *now = s->now + (size_t)layer * c->n_used;
     uint32_t n = 0;
@@ -135,7 +135,7 @@ static int write_all(synth *s, const char *path, hyp_err *err) {
     const synth_config *c = s->c;
     HYP_AUTOFREE hyp_trace_layer *layers = calloc(c->n_layers, sizeof *layers);
     HYP_AUTOFREE uint32_t *experts = calloc(c->n_experts, sizeof *experts);
-    if (layers == NULL || experts == NULL) return hyp_err_set(err, HYP_ENOMEM, "no memory for the trace %s", path);
+    if (layers == NULL || experts == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the trace %s", path);
     for (uint32_t l = 0; l < c->n_layers; l++)
         layers[l] = (hyp_trace_layer){l, c->n_experts, c->unit_bytes};
     hyp_trace_info info = {.name = "synthetic", .n_layers = c->n_layers, .n_used = c->n_used, .layers = layers};
@@ -146,7 +146,7 @@ static int write_all(synth *s, const char *path, hyp_err *err) {
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         route_token(s, t == 0 && c->n_prefill == 0);
         for (uint32_t l = 0; l < c->n_layers; l++) {
-            if (foretell(s, l, experts)) hyp_trace_foretold(w, l, experts, c->n_used);
+            if (predict(s, l, experts)) hyp_trace_predicted(w, l, experts, c->n_used);
             hyp_trace_used(w, l, 1, s->now + (size_t)l * c->n_used, NULL, c->n_used);
         }
     }
@@ -157,8 +157,8 @@ int synth_write(const char *path, const synth_config *c, hyp_err *err) {
     if (c->n_layers == 0 || c->n_experts == 0 || c->n_used == 0 || c->n_used > c->n_experts)
         return hyp_err_set(err, HYP_EINVAL, "a trace needs layers, experts, and no more used than there are");
     synth s;
-    int r =
-        synth_init(&s, c) ? write_all(&s, path, err) : hyp_err_set(err, HYP_ENOMEM, "no memory for the trace %s", path);
+    int r = synth_init(&s, c) ? write_all(&s, path, err)
+                              : hyp_err_set(err, HYP_ENOMEM, "out of memory for the trace %s", path);
     synth_free(&s);
     return r;
 }

@@ -16,7 +16,7 @@ typedef struct synth_config {
     double correlation;    /* chance that an expert is the partner of one in the layer before */
     uint32_t n_topics;     /* 0 and 1: one for ever */
     uint32_t topic_tokens; /* mean length of a topic */
-    double recall;         /* share of a visit's experts among the foretold ones; 0: nothing foretold */
+    double recall;         /* share of a visit's experts among the predicted ones; 0: nothing predicted */
     uint64_t seed;
 } synth_config;
 

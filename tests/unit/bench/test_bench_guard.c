@@ -129,7 +129,7 @@ static void a_drive_that_reads_far_ahead_is_warned_of(void **state) {
     assert_int_equal(stat(root, &st), 0);
     snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", (unsigned)major(st.st_dev),
              (unsigned)minor(st.st_dev));
-    hyp_bench_guard_read_ahead(root, root, &w); /* the system does not tell */
+    hyp_bench_guard_read_ahead(root, root, &w); /* the system does not report it */
     put(path, "128\n");
     hyp_bench_guard_read_ahead(root, root, &w);
     hyp_bench_guard_read_ahead(root, "/nowhere", &w);

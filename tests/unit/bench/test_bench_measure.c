@@ -48,6 +48,15 @@ static int tear_down(void **state) {
 static hyp_model_file model_file = {.path = file, .bytes = 4};
 static hyp_model model = {.path = file, .name = "model", .bytes = 4, .files = &model_file, .n_files = 1};
 
+static const char tuning[] = "--policy\0lru\0--no-prefetch"; /* two options, three words */
+
+static size_t count(const char *text, const char *what) {
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at++)
+        n++;
+    return n;
+}
+
 static hyp_bench_config basic(void) {
     return (hyp_bench_config){.model = &model,
                               .program = program,
@@ -58,8 +67,8 @@ static hyp_bench_config basic(void) {
                               .context_tokens = 64,
                               .batch_tokens = 512,
                               .mode = "ffn",
-                              .policy = "hypura",
-                              .io_method = "auto"};
+                              .tuning = tuning,
+                              .tuning_bytes = sizeof tuning};
 }
 
 /* Measure and return the log; the caller frees it. */
@@ -90,6 +99,9 @@ static void sides_take_turns(void **state) {
     HYP_AUTOFREE char *log = measured(&config, &bench);
     assert_non_null(strstr(log, "--prompt-tokens 5 --max-tokens 7 --context 64 --batch 512"));
     assert_non_null(strstr(log, "--no-memory"));
+    /* The baseline is llama.cpp as it is. */
+    assert_int_equal(count(log, "--mode ffn --policy lru --no-prefetch\n"), 2);
+    assert_int_equal(count(log, "--policy"), 2);
     assert_string_equal(order_of(log, order), "fmfm");
     assert_int_equal(bench.same_logits, HYP_BENCH_YES);
     assert_int_equal(bench.sides[0].n, 2);

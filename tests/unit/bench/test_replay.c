@@ -200,7 +200,7 @@ static void the_clock_counts_stalls_and_prefetches(void **state) {
     hyp_trace_layer layers[] = {{0, 2, 1000}, {1, 2, 1000}};
     uint16_t experts[] = {0, 0, 1, 1, 1, 1, 1};
     uint32_t counts[] = {1, 1, 1, 1, 0, 1, 1};
-    /* Token 0 uses expert 0 of both layers; token 1 uses expert 1 of both, the second one foretold; token 2 the same.
+    /* Token 0 uses expert 0 of both layers; token 1 uses expert 1 of both, the second one predicted; token 2 the same.
      */
     hyp_trace_visit visits[] = {{0, 0, 1, 1, 0, 0, 1}, {0, 1, 1, 1, 0, 1, 2}, {1, 0, 1, 1, 0, 2, 3},
                                 {1, 1, 1, 1, 1, 3, 4}, {2, 0, 1, 1, 0, 5, 6}, {2, 1, 1, 1, 0, 6, 7}};
@@ -218,8 +218,8 @@ static void the_clock_counts_stalls_and_prefetches(void **state) {
     assert_int_equal(hyp_replay_run(&t, &c, &r, &err), HYP_OK);
     assert_true(fabs(r.decode_s - (6 + 4)) < 1e-9 && fabs(r.stall_s - 4) < 1e-9);
     assert_int_equal(r.hit_bytes, 2000);
-    assert_int_equal(r.n_foretold_right, 1);
-    assert_int_equal(r.n_foretellable, 1);
+    assert_int_equal(r.n_predicted_right, 1);
+    assert_int_equal(r.n_predictable, 1);
     c.prefetch = true;
     assert_int_equal(hyp_replay_run(&t, &c, &r, &err), HYP_OK);
     assert_true(fabs(r.stall_s - 3) < 1e-9);

@@ -1,6 +1,6 @@
 /* Template capabilities, the bending of conversations to them, and the fallbacks. */
 #include "../test.h"
-#include "chat/template.h"
+#include "chat/template_priv.h"
 #include "corpus.h"
 
 static hyp_template *load(const char *name) {
@@ -77,7 +77,7 @@ static void capabilities_are_found(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         hyp_template *tmpl = load(rows[i].name);
-        const hyp_template_caps *c = hyp_template_get_caps(tmpl);
+        const hyp_template_caps *c = &tmpl->caps;
         bool same = c->tools == rows[i].tools && c->thinking == rows[i].thinking && c->system_role == rows[i].system &&
                     c->tool_role == rows[i].tool_role && c->renders_tools == rows[i].renders_tools &&
                     c->renders_calls == rows[i].renders_calls && c->typed_content == rows[i].typed &&

@@ -48,9 +48,15 @@ static int set(hyp_chat_settings *s, const char *text) {
     return r;
 }
 
+static hyp_chat_settings settings_of(int max_tokens) {
+    hyp_chat_settings s = {.max_tokens = max_tokens};
+    hyp_sampling_set_defaults(&s.sampling, HYP_SAMPLING_LLAMA_CPP);
+    return s;
+}
+
 static void test_set(void **state) {
     (void)state;
-    hyp_chat_settings s = {.sampling = HYP_SAMPLING_DEFAULT, .max_tokens = 512};
+    hyp_chat_settings s = settings_of(512);
     assert_int_equal(set(&s, "parameter temperature 0"), HYP_OK);
     assert_true(s.sampling.temperature == 0);
     assert_int_equal(set(&s, "temperature 1.5 "), HYP_OK);
@@ -93,7 +99,7 @@ static void test_set_refuses(void **state) {
                                       "xx",
                                       ""};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        hyp_chat_settings s = {.sampling = HYP_SAMPLING_DEFAULT, .max_tokens = 512}, before = s;
+        hyp_chat_settings s = settings_of(512), before = s;
         assert_int_equal(set(&s, bad[i]), HYP_EINVAL);
         assert_memory_equal(&s, &before, sizeof s);
     }
@@ -101,7 +107,7 @@ static void test_set_refuses(void **state) {
 
 static void test_show(void **state) {
     (void)state;
-    hyp_chat_settings s = {.sampling = HYP_SAMPLING_DEFAULT, .max_tokens = 7};
+    hyp_chat_settings s = settings_of(7);
     hyp_str out = {0};
     assert_int_equal(set(&s, "stop END"), HYP_OK);
     hyp_chat_show_parameters(&s, &out);

@@ -3,6 +3,7 @@
 #include "../test.h"
 #include "base/text.h"
 #include "engine/machine.h"
+#include "gguf/model.h"
 
 #include <string.h>
 

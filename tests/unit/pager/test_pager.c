@@ -300,7 +300,7 @@ static void test_failed_demand(void **state) {
     demand(&f, 1); /* the third read, which works */
     assert_int_equal(hyp_pager_wait(f.pager, 1, HYP_PART_ALL, &(hyp_err){0}), HYP_OK);
     assert_true(in_memory(&f, 1));
-    /* Nobody waits for the fourth: the next demand tells. */
+    /* Nobody waits for the fourth: the next demand reports it. */
     demand(&f, 2);
     hyp_pager_poll(f.pager);
     err = HYP_ERR_NONE;

@@ -1,6 +1,7 @@
 /* Random operations on random layouts under random budgets and faults. After every operation every byte of the mappings
  * must be the file's, and the pager's counts must agree with what can be counted. A failure prints its seed; a run with
  * HYPURA_SEED=N replays that one. */
+#include "io/io.h"
 #include "packed_file.h"
 
 #include <errno.h>

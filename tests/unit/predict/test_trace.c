@@ -20,7 +20,7 @@ static int remove_path(void **state) {
     return unlink(path);
 }
 
-/* Two layers of different widths; a batch and two tokens, one of them foretold. */
+/* Two layers of different widths; a batch and two tokens, one of them predicted. */
 static void write_small(void) {
     hyp_trace_layer layers[] = {{3, 8, 4096}, {4, 300, 8192}};
     hyp_trace_info info = {.name = "small", .n_layers = 2, .n_used = 2, .always_bytes = 12345, .layers = layers};
@@ -30,10 +30,10 @@ static void write_small(void) {
     assert_int_equal(hyp_trace_create(path, &info, &w, &err), HYP_OK);
     hyp_trace_used(w, 0, 5, (const uint32_t[]){7, 0, 3}, (const uint32_t[]){2, 5, 3}, 3);
     hyp_trace_used(w, 1, 5, (const uint32_t[]){299, 128}, (const uint32_t[]){1, 200}, 2);
-    hyp_trace_foretold(w, 0, (const uint32_t[]){1, 2}, 2);
-    hyp_trace_foretold(w, 0, (const uint32_t[]){5, 4, 1}, 3);
+    hyp_trace_predicted(w, 0, (const uint32_t[]){1, 2}, 2);
+    hyp_trace_predicted(w, 0, (const uint32_t[]){5, 4, 1}, 3);
     hyp_trace_used(w, 0, 1, (const uint32_t[]){4, 1}, NULL, 2);
-    hyp_trace_foretold(w, 0, (const uint32_t[]){6}, 1); /* for a layer that is not what comes next: forgotten */
+    hyp_trace_predicted(w, 0, (const uint32_t[]){6}, 1); /* for a layer that is not what comes next: forgotten */
     hyp_trace_used(w, 1, 1, (const uint32_t[]){200, 100}, NULL, 2);
     hyp_trace_used(w, 1, 1, (const uint32_t[]){0, 1, 300, 5, 5}, NULL, 5); /* a new pass; what cannot be is left out */
     assert_int_equal(hyp_trace_close(w, &err), HYP_OK);
@@ -61,10 +61,10 @@ static void what_is_written_is_read(void **state) {
     assert_memory_equal(t->counts + v[0].used, counts, sizeof counts);
     assert_int_equal(t->counts[v[1].used], 5); /* not more than the batch has */
     assert_int_equal(v[2].pass, 1);
-    assert_int_equal(v[2].n_foretold, 3);
-    assert_int_equal(t->experts[v[2].foretold], 5);
-    assert_int_equal(t->experts[v[2].foretold + 2], 1);
-    assert_int_equal(v[3].n_foretold, 0);
+    assert_int_equal(v[2].n_predicted, 3);
+    assert_int_equal(t->experts[v[2].predicted], 5);
+    assert_int_equal(t->experts[v[2].predicted + 2], 1);
+    assert_int_equal(v[3].n_predicted, 0);
     assert_int_equal(v[4].pass, 2);
     assert_int_equal(v[4].n_used, 3);
     assert_memory_equal(t->experts + v[4].used, last, sizeof last);
@@ -132,11 +132,11 @@ static void check_consistent(const hyp_trace *t) {
         assert_uint_in_range(visit->layer, 0, t->info.n_layers - 1);
         assert_uint_in_range(visit->pass, 0, t->n_passes - 1);
         assert_true(visit->n_tokens > 0);
-        assert_true(visit->foretold + visit->n_foretold <= t->n_experts);
-        for (size_t i = visit->used; i < visit->foretold + visit->n_foretold; i++) {
+        assert_true(visit->predicted + visit->n_predicted <= t->n_experts);
+        for (size_t i = visit->used; i < visit->predicted + visit->n_predicted; i++) {
             assert_true(t->experts[i] < t->info.layers[visit->layer].n_experts);
-            assert_true(i >= visit->foretold || (t->counts[i] > 0 && t->counts[i] <= visit->n_tokens));
-            assert_true(i <= visit->used || i >= visit->foretold || t->experts[i] > t->experts[i - 1]);
+            assert_true(i >= visit->predicted || (t->counts[i] > 0 && t->counts[i] <= visit->n_tokens));
+            assert_true(i <= visit->used || i >= visit->predicted || t->experts[i] > t->experts[i - 1]);
         }
     }
 }

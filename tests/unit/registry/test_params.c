@@ -14,9 +14,10 @@ static void defaults_are_ollamas(void **state) {
     (void)state;
     hyp_params p;
     hyp_params_init(&p);
-    assert_true(p.num_ctx == 0 && p.num_predict == -1 && p.top_k == 40 && p.seed == -1 && p.repeat_last_n == 64 &&
-                p.num_keep == 4);
-    assert_true(p.temperature == 0.8 && p.top_p == 0.9 && p.min_p == 0 && p.typical_p == 1 && p.repeat_penalty == 1);
+    assert_true(p.num_ctx == 0 && p.num_predict == -1 && p.sampling.top_k == 40 && p.sampling.seed == -1 &&
+                p.sampling.repeat_last_n == 64 && p.num_keep == 4);
+    assert_true(p.sampling.temperature == 0.8 && p.sampling.top_p == 0.9 && p.sampling.min_p == 0 &&
+                p.sampling.typical_p == 1 && p.sampling.repeat_penalty == 1);
     assert_int_equal(p.n_stop, 0);
 }
 
@@ -29,7 +30,8 @@ static void options_are_applied(void **state) {
                            "\"seed\":7.0,\"top_p\":5}",
                            NULL),
                      HYP_OK);
-    assert_true(p.num_ctx == 8192 && p.temperature == 0 && p.top_k == 40 && p.seed == 7 && p.top_p == 1);
+    assert_true(p.num_ctx == 8192 && p.sampling.temperature == 0 && p.sampling.top_k == 40 && p.sampling.seed == 7 &&
+                p.sampling.top_p == 1);
     assert_int_equal(p.n_stop, 2);
     assert_int_equal(hyp_params_copy(&copy, &p, NULL), HYP_OK);
     assert_int_equal(apply(&p, "{\"stop\":\"c\"}", NULL), HYP_OK);

@@ -80,8 +80,42 @@ static void the_system_and_the_last_stay(void **state) {
     hyp_conversation_free(NULL);
 }
 
+static void the_system_message_is_replaced(void **state) {
+    (void)state;
+    hyp_conversation *c = hyp_conversation_new();
+    hyp_err err = HYP_ERR_NONE;
+    assert_null(hyp_conversation_system(c));
+    for (int i = 0; i < 40; i++) /* across several growths */
+        assert_int_equal(hyp_conversation_add(c, "user", "u", &err), HYP_OK);
+    assert_int_equal(hyp_conversation_set_system(c, "one", &err), HYP_OK);
+    assert_string_equal(hyp_conversation_system(c), "one");
+    assert_int_equal(hyp_conversation_set_system(c, "two", &err), HYP_OK);
+    assert_string_equal(hyp_conversation_system(c), "two");
+    assert_int_equal(c->n, 41);
+    assert_int_equal(hyp_conversation_set_system(c, "", &err), HYP_OK);
+    assert_null(hyp_conversation_system(c));
+    assert_int_equal(hyp_conversation_set_system(c, NULL, &err), HYP_OK);
+    assert_int_equal(c->n, 40);
+    hyp_conversation_cut(c, 3);
+    assert_int_equal(c->n, 3);
+    hyp_conversation_free(c);
+}
+
+static void text_is_made_valid(void **state) {
+    (void)state;
+    hyp_conversation *c = hyp_conversation_new();
+    hyp_err err = HYP_ERR_NONE;
+    assert_int_equal(hyp_conversation_add(c, "user", "d\xff", &err), HYP_OK);
+    assert_int_equal(hyp_conversation_add_answer(c, "", "h\xffm", &err), HYP_OK);
+    assert_string_equal(c->messages[0].content, "d\xef\xbf\xbd");
+    assert_string_equal(c->messages[1].content, "");
+    assert_string_equal(c->messages[1].thinking, "h\xef\xbf\xbdm");
+    hyp_conversation_free(c);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(messages_become_one_form),
-                                       cmocka_unit_test(the_system_and_the_last_stay)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_become_one_form), cmocka_unit_test(the_system_and_the_last_stay),
+        cmocka_unit_test(the_system_message_is_replaced), cmocka_unit_test(text_is_made_valid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

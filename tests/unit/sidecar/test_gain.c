@@ -1,5 +1,8 @@
 /* What packing is said to gain. */
 #include "fixture.h"
+#include "hw/hardware.h"
+#include "io/probe.h"
+#include "plan/plan.h"
 
 #include <math.h>
 

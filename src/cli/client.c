@@ -1,4 +1,4 @@
-#include "http/client.h"
+#include "cli/client.h"
 
 #include "base/mem.h"
 #include "base/platform.h"

@@ -137,7 +137,6 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *
     hyp_engine_config config = hyp_machine_engine_config(args);
     config.model = model;
     config.setup = ret_setup;
-    config.context_tokens = args->wishes.context_tokens;
     config.trace_path = args->trace;
     config.io.faults = args->io_faults != NULL ? faults.items : NULL;
     config.progress = on_load;

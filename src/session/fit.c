@@ -5,15 +5,14 @@
 #include <string.h>
 
 static int too_long(const hyp_prompt *p, hyp_limits limits, hyp_err *err) {
-    (void)hyp_err_set(err, HYP_ETOOLONG, "the prompt has %zu tokens, more than the context of %zu", p->n,
-                      limits.n_ctx);
+    (void)hyp_err_set(err, HYP_ETOOLONG, "the prompt has %zu tokens, more than the context of %zu", p->n, limits.n_ctx);
     hyp_err_hint(err, "try --context %zu", (p->n + 1023) / 512 * 512);
     return HYP_ETOOLONG;
 }
 
-/* Keep the beginning (num_keep tokens) and as much of the end as fits. */
+/* Keep the beginning (num_keep tokens) and as much of the end as fits; not amid media, which is one piece. */
 static void cut_middle(hyp_prompt *p, size_t limit, int64_t num_keep) {
-    if (p->n <= limit) return;
+    if (p->n <= limit || p->n_media > 0) return;
     size_t keep = num_keep < 0 ? limit / 2 : HYP_MIN((size_t)num_keep, limit / 2), tail = limit - keep;
     memmove(p->tokens + keep, p->tokens + p->n - tail, tail * sizeof *p->tokens);
     p->n = limit;
@@ -78,17 +77,12 @@ int hyp_fit_chat(const hyp_renderer *r, hyp_limits limits, hyp_prompt *p, hyp_st
     if (code == HYP_OK && p->n > stable && p->n <= limits.wanted) /* there is not so much: then the fewest */
         code = drop_oldest(r, limits.wanted, p, text, err);
     if (code != HYP_OK || p->n <= limits.wanted) return code;
-    if (job->shift)
-        cut_middle(p, limits.wanted, job->params.num_keep);
-    else if (p->n > limits.n_ctx)
-        return too_long(p, limits, err);
+    if (job->shift) cut_middle(p, limits.wanted, job->params.num_keep);
+    if (p->n > limits.n_ctx) return too_long(p, limits, err);
     return HYP_OK;
 }
 
 int hyp_fit_raw(const hyp_job *job, hyp_limits limits, hyp_prompt *p, hyp_err *err) {
-    if (job->truncate && job->shift)
-        cut_middle(p, limits.wanted, job->params.num_keep);
-    else if (p->n > limits.n_ctx)
-        return too_long(p, limits, err);
-    return HYP_OK;
+    if (job->truncate && job->shift) cut_middle(p, limits.wanted, job->params.num_keep);
+    return p->n <= limits.n_ctx ? HYP_OK : too_long(p, limits, err);
 }

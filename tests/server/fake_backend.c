@@ -281,6 +281,17 @@ static int fake_decode(void *model, const hyp_input *inputs, size_t n, hyp_err *
     return HYP_OK;
 }
 
+/* An item says by itself how many positions it takes. */
+static int fake_decode_media(void *model, int32_t seq, int32_t pos, const void *item, size_t n, hyp_err *err) {
+    fake *f = model;
+    sequence *s = &f->seqs[seq];
+    if (pos != (int32_t)s->n) return hyp_err_set(err, HYP_EENGINE, "position %d follows %zu tokens", pos, s->n);
+    if (*(const size_t *)item != n) return hyp_err_set(err, HYP_EIO, "the item takes other positions");
+    for (size_t i = 0; i < n; i++)
+        if (!append(s, -2)) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    return HYP_OK;
+}
+
 static const float *fake_logits(void *model, int32_t index) {
     fake *f = model;
     if (index < 0 || (size_t)index >= f->n_next || f->next[index] < 0) return NULL;
@@ -377,6 +388,7 @@ const hyp_backend_ops fake_backend_ops = {.open = fake_open,
                                           .piece = fake_piece,
                                           .is_end = fake_is_end,
                                           .decode = fake_decode,
+                                          .decode_media = fake_decode_media,
                                           .logits = fake_logits,
                                           .embedding = fake_embedding,
                                           .interrupt = fake_interrupt,

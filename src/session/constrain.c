@@ -62,8 +62,9 @@ static int constrain_calls(hyp_prompt *p, const hyp_conversation *c, const char 
     for (size_t i = 0; i < grammar.n_triggers; i++)
         p->triggers[p->n_triggers++] =
             (hyp_trigger){.word = grammar.triggers[i].word, .at_start = grammar.triggers[i].at_start};
+    /* In channels the grammar of the calls knows the reasoning itself. */
     bool thinks = c->think == HYP_THINK_ON || hyp_output_prompt_thinks(p->format.think, p->tail);
-    if (required && thinks && p->format.tools != HYP_TOOLS_HARMONY)
+    if (required && thinks && !hyp_tools_use_channels(p->format.tools)
         p->n_triggers = after_reasoning(p->format.think, &p->triggers[0]);
     hyp_tool_grammar_clear(&grammar);
     return HYP_OK;
@@ -76,7 +77,7 @@ int hyp_prompt_constrain(hyp_prompt *p, const hyp_renderer *r, const hyp_str *te
     p->format = hyp_output_format_detect(template_text);
     bool wants_tools = hyp_renderer_offers_tools(r);
     if (wants_tools) p->tools = yyjson_doc_get_root(c->tools);
-    if (!wants_tools && p->format.tools != HYP_TOOLS_HARMONY) p->format.tools = HYP_TOOLS_NONE;
+    if (!wants_tools && !hyp_tools_use_channels(p->format.tools)) p->format.tools = HYP_TOOLS_NONE;
     p->tail = strndup(text->length > 0 ? text->data + text->length - n : "", n);
     if (p->tail == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (c->grammar != NULL) return constrain_text(p, c, err);

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Check what no compiler checks: who includes whom, which folder may see which library, and how long things are.
+"""Check what no compiler checks: who includes whom, which folder may see which library, how long things are, and, with a
+build folder, that every name src gives to the linker starts with hyp_.
 
-usage: tools/check_source.py [FOLDER]     (the repository; default: the one this script is in)
+usage: tools/check_source.py [FOLDER [BUILD]]     (the repository; default: the one this script is in)
 
-Prints a line for each finding. Ends with status 1 if there is one; long functions are only pointed at.
+Prints a line for each finding. Ends with status 1 if there is one; long functions, names and headers that should be private
+are only pointed at.
 """
+import json
 import os
 import re
 import subprocess
@@ -22,6 +25,8 @@ LIBRARIES = {
 }
 # Processors differ, systems have files of their own (FILE_linux.c, FILE_macos.c).
 PLATFORM = re.compile(r"#\s*(if|ifdef|ifndef|elif)\b.*\b(__APPLE__|__linux__|__MACH__|_WIN32)\b")
+# What has no prefix: the entry, the calls that the program interposes, constants that a header of HiGHS defines.
+SYSTEM_NAMES = re.compile(r"main|mmap(64)?|(posix_)?madvise|posix_memalign|kHighs\w+|__\w+")
 MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 70
 
@@ -94,24 +99,65 @@ def check_file(path, lines, headers, rows):
     return findings, notes
 
 
+def check_private(users, rows):
+    """Notes of headers that only their own folder and its unit tests include, and that are not named *_priv.h. `users` are
+    {"folder/file.h": files}. Nobody includes the last folder's, so they need no name."""
+    notes = []
+    for header in sorted(users):
+        folder = header.split("/")[0]
+        own = ("src/%s/" % folder, "tests/unit/")
+        if folder in list(rows)[:-1] and not header.endswith("_priv.h") and all(path.startswith(own) for path in users[header]):
+            notes.append("src/%s:1: note: only src/%s includes it, so it is a *_priv.h" % (header, folder))
+    return notes
+
+
+def check_names(root, build):
+    """{source file: names without the prefix} of what the objects of src define for the linker."""
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        entries = json.load(file)
+    sources = {}
+    for entry in entries:
+        path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), root)
+        output = os.path.join(entry["directory"], entry["output"])
+        # Of the program and its libraries; a test may compile a file once more for itself.
+        if path.startswith("src/") and entry["output"].startswith(("src/", "hypura.p/")) and os.path.exists(output):
+            sources[output] = path
+    listed = subprocess.run(["nm", "-gA", "--defined-only"] + list(sources), stdout=subprocess.PIPE, check=True).stdout.decode()
+    found = {}
+    for output, name in re.findall(r"^(.*?):\w* *[A-Z] (\S+)$", listed, re.M):
+        if not name.startswith("hyp_") and not SYSTEM_NAMES.fullmatch(name):
+            found.setdefault(sources[output], set()).add(name)
+    return found
+
+
 def main():
-    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+    root = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     listed = subprocess.run(["git", "-C", root, "ls-files", "*.c", "*.h"], stdout=subprocess.PIPE, check=True).stdout.decode()
     paths = listed.split("\n")
     headers = {os.path.basename(path) for path in paths if path.endswith(".h")}
     rows, findings = read_table(root)
-    notes, n = [], 0
+    notes, n, users = [], 0, {}
     for path in paths:
         full = os.path.join(root, path)
         if not path or not os.path.exists(full):
             continue
         with open(full, encoding="utf-8") as source:
-            found, noted = check_file(path, source.read().split("\n")[:-1], headers, rows)
+            lines = source.read().split("\n")[:-1]
+        found, noted = check_file(path, lines, headers, rows)
+        for line in lines:
+            included = re.match(r'#\s*include\s+"([^"]+)"', line)
+            if included:
+                users.setdefault(included.group(1), set()).add(path)
         findings += found
         notes += noted
         n += 1
+    names = check_names(root, os.path.abspath(sys.argv[2])) if len(sys.argv) > 2 else {}
+    notes += check_private(users, rows)
+    notes += ["%s:1: note: external names without hyp_: %s" % (path, " ".join(sorted(names[path]))) for path in sorted(names)]
     for line in notes + findings:
         print(line)
+    if names:
+        print("source: note: %d external names without hyp_" % sum(map(len, names.values())))
     print("source: %d files, %d findings" % (n, len(findings)))
     return 1 if findings else 0
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that looks at the source without running it: the format, who includes whom, cppcheck, shellcheck, clang-tidy.
+# Everything that looks at the source without running it: the format, who includes whom, names, cppcheck, shellcheck, clang-tidy.
 # usage: tools/lint.sh BUILD [FILE.c...]      (files: clang-tidy looks at these alone)
 set -u
 build=${1:-build}
@@ -7,20 +7,15 @@ build=${1:-build}
 cd "$(dirname "$0")/.." || exit 1
 [ -e "$build/compile_commands.json" ] || { echo "lint: $build is not a build folder: run make first"; exit 1; }
 
-missing=
-for tool in clang-format clang-tidy cppcheck; do
-    command -v $tool >/dev/null 2>&1 || missing="$missing $tool"
-done
+lacking() { for tool in clang-format clang-tidy cppcheck shellcheck; do command -v $tool >/dev/null 2>&1 || printf ' %s' $tool; done; }
+missing=$(lacking)
 if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    echo "lint: installing$missing shellcheck"
+    echo "lint: installing$missing"
     # shellcheck disable=SC2086
-    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install $missing shellcheck >/dev/null
-    missing=
-    for tool in clang-format clang-tidy cppcheck; do
-        command -v $tool >/dev/null 2>&1 || missing="$missing $tool"
-    done
+    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install $missing >/dev/null
+    missing=$(lacking)
 fi
-[ -z "$missing" ] || { echo "lint: install$missing (and shellcheck, if you can), then try again"; exit 1; }
+[ -z "$missing" ] || { echo "lint: install$missing, then try again"; exit 1; }
 
 failed=
 step() { # step NAME COMMAND...
@@ -65,9 +60,9 @@ P
 }
 
 step format format
-step source tools/check_source.py
+step source tools/check_source.py . "$build"
 step python python
-command -v shellcheck >/dev/null 2>&1 && step shellcheck shell
+step shellcheck shell
 step cppcheck check
 step clang-tidy tidy "$@"
 

@@ -40,7 +40,8 @@ setup_browser() {
 }
 
 system_has_libs() {
-    pkg-config --exists 'llama >= 0.7.0' ggml yyjson liburing libedit highs 'libmicrohttpd >= 1.0.0' cmocka 2>/dev/null
+    [ "$(uname)" = Darwin ] || pkg-config --exists liburing 2>/dev/null || return 1
+    pkg-config --exists 'llama >= 0.7.0' ggml yyjson libedit highs 'libmicrohttpd >= 1.0.0' cmocka 2>/dev/null
 }
 
 mirror() {

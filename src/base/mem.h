@@ -8,7 +8,7 @@
  * of `fn`, once a type: `HYP_DEFINE_CLEANUP(hyp_model, hyp_model_free)`, and then in a function
  * `HYP_CLEANUP(hyp_model_freep) hyp_model *model = NULL;`. */
 #define HYP_DEFINE_CLEANUP(type, fn)                                                                                   \
-    static inline void fn##p(type **ptr) {                                                                             \
+    static inline void fn##p(__typeof__(type) **ptr) {                                                                 \
         fn(*ptr);                                                                                                      \
     }
 #define HYP_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

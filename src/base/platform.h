@@ -32,9 +32,6 @@ int hyp_platform_reserve(int fd, uint64_t bytes);
 /* Whether getrusage(2) counts the blocks a process read and its page faults as Linux does. */
 extern const bool HYP_PLATFORM_COUNTS_BLOCKS;
 
-/* Let the calling thread run when no other of the process wants its core. What cannot be had is left out. */
-void hyp_platform_thread_background(void);
-
 /* A condition for hyp_platform_cond_wait_until(); destroyed by pthread_cond_destroy(). */
 void hyp_platform_cond_init(pthread_cond_t *cond);
 

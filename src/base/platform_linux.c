@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,10 +24,6 @@ struct timespec hyp_platform_mtime(const struct stat *st) {
 
 int hyp_platform_drop_cached(int fd, uint64_t offset, uint64_t bytes) {
     return posix_fadvise(fd, (off_t)offset, (off_t)bytes, POSIX_FADV_DONTNEED);
-}
-
-void hyp_platform_thread_background(void) {
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 10); /* on Linux a thread has a nice value of its own */
 }
 
 void hyp_platform_cond_init(pthread_cond_t *cond) {

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mach-o/dyld.h>
-#include <pthread/qos.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -46,10 +45,6 @@ int hyp_platform_drop_cached(int fd, uint64_t offset, uint64_t bytes) {
     int r = msync(map, end - first, MS_INVALIDATE) == 0 ? 0 : errno;
     munmap(map, end - first);
     return r;
-}
-
-void hyp_platform_thread_background(void) {
-    (void)pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 }
 
 void hyp_platform_cond_init(pthread_cond_t *cond) {

@@ -319,6 +319,10 @@ bool hyp_think_is_known_to(const char *text, size_t n) {
     return false;
 }
 
+bool hyp_tools_use_channels(hyp_tool_format format) {
+    return hyp_tool_family_of(format)->channels;
+}
+
 bool hyp_think_answer_trigger(hyp_think_format format, hyp_answer_trigger *ret) {
     const hyp_think_family *f = hyp_think_family_of(format);
     if (f->answer == NULL) return false;

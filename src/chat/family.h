@@ -42,6 +42,10 @@ hyp_output_format hyp_output_format_detect(const char *template_text);
  * a promise to users; and knows marks that are not sorted out. Any thread. */
 bool hyp_think_is_known_to(const char *template_text, size_t n);
 
+/* Do calls, reasoning and answer of this family stand in channels of their own? Then the answer is marked, too, and
+ * must be taken apart even where no tools are offered. Any thread. */
+bool hyp_tools_use_channels(hyp_tool_format format);
+
 /* A word (static) whose appearance in the generated text begins a call; with `at_start` only where nothing but white
  * space is before it. */
 typedef struct hyp_tool_trigger {

@@ -1,4 +1,4 @@
-/* messages.c - a conversation from the wire, bent to what a template takes. */
+/* messages.c - a conversation bent to what a template takes. */
 #include "chat/template_priv.h"
 
 #include <stdlib.h>
@@ -17,27 +17,8 @@ typedef struct norm {
     bool failed; /* out of memory */
 } norm;
 
-static bool key_is(yyjson_val *key, const char *name) {
-    return yyjson_equals_str(key, name);
-}
-
 static void put(norm *n, yyjson_mut_val *obj, const char *name, yyjson_mut_val *val) {
     n->failed |= !yyjson_mut_obj_put(obj, yyjson_mut_str(n->doc, name), val);
-}
-
-/* All text of a content that came as parts. */
-static yyjson_mut_val *join_parts(norm *n, yyjson_val *parts) {
-    hyp_str text = {0};
-    size_t i, max;
-    yyjson_val *part;
-    yyjson_arr_foreach(parts, i, max, part) {
-        const char *s = yyjson_is_str(part) ? yyjson_get_str(part) : yyjson_get_str(yyjson_obj_get(part, "text"));
-        if (s != NULL) hyp_str_puts(&text, s);
-    }
-    n->failed |= text.failed;
-    yyjson_mut_val *v = yyjson_mut_strncpy(n->doc, text.length > 0 ? text.data : "", text.length);
-    hyp_str_free(&text);
-    return v;
 }
 
 static yyjson_mut_val *as_parts(norm *n, yyjson_mut_val *text) {
@@ -46,13 +27,6 @@ static yyjson_mut_val *as_parts(norm *n, yyjson_mut_val *text) {
     put(n, part, "text", text);
     yyjson_mut_arr_append(parts, part);
     return parts;
-}
-
-/* Content as text, always; parts are joined (pictures are the caller's business). */
-static yyjson_mut_val *content_of(norm *n, yyjson_val *content) {
-    if (yyjson_is_arr(content)) return join_parts(n, content);
-    if (yyjson_is_str(content)) return yyjson_val_mut_copy(n->doc, content);
-    return yyjson_mut_str(n->doc, "");
 }
 
 /* --- calls --- */
@@ -75,45 +49,33 @@ static yyjson_mut_val *short_id(norm *n, const char *id) {
 
 static yyjson_mut_val *call_id(norm *n, const char *id) {
     char own[24];
-    if (id == NULL || id[0] == '\0') {
+    if (id[0] == '\0') {
         snprintf(own, sizeof own, "call%05u", ++n->next_id);
         id = own;
     }
     return n->caps->short_ids ? short_id(n, id) : yyjson_mut_strcpy(n->doc, id);
 }
 
-static yyjson_mut_val *arguments_of(norm *n, yyjson_val *arguments) {
-    bool want_object = n->caps->object_arguments;
-    if (yyjson_is_str(arguments) && want_object) {
-        yyjson_doc *parsed = yyjson_read(yyjson_get_str(arguments), yyjson_get_len(arguments), 0);
-        yyjson_val *root = yyjson_doc_get_root(parsed);
-        yyjson_mut_val *v = yyjson_val_mut_copy(n->doc, yyjson_is_obj(root) ? root : arguments);
-        yyjson_doc_free(parsed);
-        return v;
-    }
-    if (!yyjson_is_str(arguments) && !want_object) {
-        size_t len;
-        char *json = arguments == NULL ? NULL : yyjson_val_write(arguments, 0, &len);
-        yyjson_mut_val *v = json != NULL ? yyjson_mut_strncpy(n->doc, json, len) : yyjson_mut_str(n->doc, "{}");
-        free(json);
-        return v;
-    }
-    return arguments != NULL ? yyjson_val_mut_copy(n->doc, arguments) : yyjson_mut_obj(n->doc);
+static yyjson_mut_val *arguments_of(norm *n, const hyp_message_call *call) {
+    yyjson_val *arguments = yyjson_doc_get_root(call->arguments);
+    if (n->caps->object_arguments)
+        return arguments != NULL ? yyjson_val_mut_copy(n->doc, arguments) : yyjson_mut_obj(n->doc);
+    size_t len = 0;
+    char *json = arguments != NULL ? yyjson_val_write(arguments, 0, &len) : NULL;
+    yyjson_mut_val *v = json != NULL ? yyjson_mut_strncpy(n->doc, json, len) : yyjson_mut_str(n->doc, "{}");
+    free(json);
+    return v;
 }
 
-static yyjson_mut_val *calls_of(norm *n, yyjson_val *calls) {
+static yyjson_mut_val *calls_of(norm *n, const hyp_message *from) {
     yyjson_mut_val *out = yyjson_mut_arr(n->doc);
-    size_t i, max;
-    yyjson_val *call;
-    yyjson_arr_foreach(calls, i, max, call) {
-        yyjson_val *fn = yyjson_obj_get(call, "function");
-        if (!yyjson_is_obj(fn)) fn = call;
-        if (!yyjson_is_str(yyjson_obj_get(fn, "name"))) continue;
+    for (size_t i = 0; i < from->n_calls; i++) {
+        const hyp_message_call *call = &from->calls[i];
         yyjson_mut_val *c = yyjson_mut_obj(n->doc), *f = yyjson_mut_obj(n->doc);
-        put(n, c, "id", call_id(n, yyjson_get_str(yyjson_obj_get(call, "id"))));
+        put(n, c, "id", call_id(n, call->id));
         put(n, c, "type", yyjson_mut_str(n->doc, "function"));
-        put(n, f, "name", yyjson_val_mut_copy(n->doc, yyjson_obj_get(fn, "name")));
-        put(n, f, "arguments", arguments_of(n, yyjson_obj_get(fn, "arguments")));
+        put(n, f, "name", yyjson_mut_strcpy(n->doc, call->name));
+        put(n, f, "arguments", arguments_of(n, call));
         put(n, c, "function", f);
         n->failed |= !yyjson_mut_arr_append(out, c);
     }
@@ -123,11 +85,8 @@ static yyjson_mut_val *calls_of(norm *n, yyjson_val *calls) {
 /* --- messages --- */
 
 /* Give a tool's answer its name and id: its own, else those of the call that it answers, in order. */
-static void complete_tool_message(norm *n, yyjson_val *from, yyjson_mut_val *m) {
-    const char *id = yyjson_get_str(yyjson_obj_get(from, "tool_call_id"));
-    yyjson_val *name = yyjson_obj_get(from, "tool_name");
-    if (!yyjson_is_str(name)) name = yyjson_obj_get(from, "name");
-    yyjson_mut_val *call = NULL, *c, *wanted = id != NULL ? call_id(n, id) : NULL;
+static void complete_tool_message(norm *n, const hyp_message *from, yyjson_mut_val *m) {
+    yyjson_mut_val *call = NULL, *c, *wanted = from->tool_call_id != NULL ? call_id(n, from->tool_call_id) : NULL;
     size_t i, max;
     if (n->calls != NULL)
         yyjson_mut_arr_foreach(n->calls, i, max, c)
@@ -140,23 +99,17 @@ static void complete_tool_message(norm *n, yyjson_val *from, yyjson_mut_val *m) 
     else if (call != NULL)
         put(n, m, "tool_call_id", yyjson_mut_val_mut_copy(n->doc, yyjson_mut_obj_get(call, "id")));
     yyjson_mut_val *called = yyjson_mut_obj_get(yyjson_mut_obj_get(call, "function"), "name");
-    if (yyjson_is_str(name))
-        put(n, m, "name", yyjson_val_mut_copy(n->doc, name));
+    if (from->tool_name != NULL)
+        put(n, m, "name", yyjson_mut_strcpy(n->doc, from->tool_name));
     else if (called != NULL)
         put(n, m, "name", yyjson_mut_val_mut_copy(n->doc, called));
 }
 
 /* Reasoning under both names that templates read. */
-static void copy_thinking(norm *n, yyjson_val *from, yyjson_mut_val *m) {
-    static const char *const names[] = {"thinking", "reasoning_content", "reasoning"};
-    yyjson_val *found = NULL;
-    for (size_t i = 0; i < HYP_ARRAY_LEN(names) && found == NULL; i++) {
-        found = yyjson_obj_get(from, names[i]);
-        if (!yyjson_is_str(found) || yyjson_get_len(found) == 0) found = NULL;
-    }
-    if (found == NULL) return;
-    put(n, m, "thinking", yyjson_val_mut_copy(n->doc, found));
-    put(n, m, "reasoning_content", yyjson_val_mut_copy(n->doc, found));
+static void copy_thinking(norm *n, const hyp_message *from, yyjson_mut_val *m) {
+    if (from->thinking == NULL || from->thinking[0] == '\0') return;
+    put(n, m, "thinking", yyjson_mut_strcpy(n->doc, from->thinking));
+    put(n, m, "reasoning_content", yyjson_mut_strcpy(n->doc, from->thinking));
 }
 
 static const char *role_of(const norm *n, const char *role) {
@@ -166,35 +119,22 @@ static const char *role_of(const norm *n, const char *role) {
     return role;
 }
 
-static yyjson_mut_val *one_message(norm *n, yyjson_val *from, const char *given_role) {
-    yyjson_mut_val *m = yyjson_mut_obj(n->doc), *content = content_of(n, yyjson_obj_get(from, "content"));
-    put(n, m, "role", yyjson_mut_strcpy(n->doc, role_of(n, given_role)));
-    bool empty = yyjson_mut_get_len(content) == 0;
-    yyjson_mut_val *calls = calls_of(n, yyjson_obj_get(from, "tool_calls"));
-    bool has_calls = yyjson_mut_arr_size(calls) > 0;
-    if (has_calls && empty && n->caps->null_content)
+static yyjson_mut_val *one_message(norm *n, const hyp_message *from) {
+    yyjson_mut_val *m = yyjson_mut_obj(n->doc), *content = yyjson_mut_strcpy(n->doc, from->content);
+    put(n, m, "role", yyjson_mut_strcpy(n->doc, role_of(n, from->role)));
+    yyjson_mut_val *calls = calls_of(n, from);
+    if (from->n_calls > 0 && from->content[0] == '\0' && n->caps->null_content)
         content = yyjson_mut_null(n->doc);
     else if (n->caps->typed_content)
         content = as_parts(n, content);
     put(n, m, "content", content);
     copy_thinking(n, from, m);
-    if (has_calls) {
+    if (from->n_calls > 0) {
         put(n, m, "tool_calls", calls);
         n->calls = calls;
         n->answered = 0;
     }
-    if (strcmp(given_role, "tool") == 0 || strcmp(given_role, "function") == 0) complete_tool_message(n, from, m);
-    size_t i, max;
-    yyjson_val *key, *val;
-    yyjson_obj_foreach(from, i, max, key, val) { /* whatever else a template may read */
-        static const char *const done[] = {"role",      "content",      "tool_calls", "thinking",  "reasoning_content",
-                                           "reasoning", "tool_call_id", "name",       "tool_name", "images"};
-        bool skip = false;
-        for (size_t k = 0; k < HYP_ARRAY_LEN(done); k++)
-            skip |= key_is(key, done[k]);
-        if (!skip)
-            n->failed |= !yyjson_mut_obj_add(m, yyjson_val_mut_copy(n->doc, key), yyjson_val_mut_copy(n->doc, val));
-    }
+    if (strcmp(from->role, "tool") == 0 || strcmp(from->role, "function") == 0) complete_tool_message(n, from, m);
     return m;
 }
 
@@ -265,18 +205,13 @@ static void join_neighbours(norm *n) {
     n->out = out;
 }
 
-int hyp_messages_normalise(const hyp_template_caps *caps, const char *text, yyjson_val *messages, bool join,
-                           yyjson_mut_doc *doc, yyjson_mut_val **ret, hyp_err *err) {
-    norm n = {.caps = caps, .text = text, .doc = doc, .out = yyjson_mut_arr(doc)};
-    if (!yyjson_is_arr(messages)) return hyp_err_set(err, HYP_EINVAL, "messages must be an array");
-    size_t i, max;
-    yyjson_val *m;
-    yyjson_arr_foreach(messages, i, max, m) {
-        const char *role = yyjson_get_str(yyjson_obj_get(m, "role"));
-        if (role == NULL) return hyp_err_set(err, HYP_EINVAL, "message %zu has no role", i);
-        n.failed |= !yyjson_mut_arr_append(n.out, one_message(&n, m, role));
-    }
-    if (!caps->system_role) merge_system(&n);
+int hyp_messages_normalise(const hyp_template *tmpl, const hyp_chat_request *request, bool join, yyjson_mut_doc *doc,
+                           yyjson_mut_val **ret, hyp_err *err) {
+    norm n = {.caps = &tmpl->caps, .text = tmpl->text, .doc = doc, .out = yyjson_mut_arr(doc)};
+    for (size_t i = 0; i < request->n_messages; i++)
+        if (request->left_out == NULL || !request->left_out[i])
+            n.failed |= !yyjson_mut_arr_append(n.out, one_message(&n, &request->messages[i]));
+    if (!tmpl->caps.system_role) merge_system(&n);
     if (join) join_neighbours(&n);
     if (n.failed || n.out == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     *ret = n.out;

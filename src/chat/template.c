@@ -120,21 +120,18 @@ static int render_once(const hyp_template *tmpl, const hyp_chat_request *request
     HYP_CLEANUP(yyjson_mut_doc_freep) yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *messages;
     if (doc == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    int rc = hyp_messages_normalise(&tmpl->caps, tmpl->text, request->messages, join, doc, &messages, err);
+    int rc = hyp_messages_normalise(tmpl, request, join, doc, &messages, err);
     if (rc < 0) return rc;
     if (tmpl->jinja == NULL) return render_builtin(tmpl, messages, request->add_generation_prompt, out, err);
     return hyp_template_render_raw(tmpl, request, doc, messages, out, err);
 }
 
-static bool has_neighbours_of_one_role(yyjson_val *messages) {
-    size_t i, max;
-    yyjson_val *m;
+static bool has_neighbours_of_one_role(const hyp_chat_request *request) {
     const char *before = "";
-    yyjson_arr_foreach(messages, i, max, m) {
-        const char *role = yyjson_get_str(yyjson_obj_get(m, "role"));
-        if (role == NULL) role = "";
-        if (strcmp(role, before) == 0) return true;
-        before = role;
+    for (size_t i = 0; i < request->n_messages; i++) {
+        if (request->left_out != NULL && request->left_out[i]) continue;
+        if (strcmp(request->messages[i].role, before) == 0) return true;
+        before = request->messages[i].role;
     }
     return false;
 }
@@ -142,7 +139,7 @@ static bool has_neighbours_of_one_role(yyjson_val *messages) {
 int hyp_template_render(const hyp_template *tmpl, const hyp_chat_request *request, hyp_str *out, hyp_err *err) {
     hyp_err first = HYP_ERR_NONE;
     int rc = render_once(tmpl, request, false, out, &first);
-    if (rc == HYP_EINVAL && has_neighbours_of_one_role(request->messages) &&
+    if (rc == HYP_EINVAL && has_neighbours_of_one_role(request) &&
         render_once(tmpl, request, true, out, NULL) == HYP_OK)
         return HYP_OK;
     if (rc < 0) hyp_err_pass(err, &first);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "chat/message.h"
 #include "jinja/jinja.h"
 
 #include <yyjson.h>
@@ -34,12 +35,12 @@ typedef struct hyp_template_caps {
     bool short_ids;        /* wants tool call ids of 9 letters and digits */
 } hyp_template_caps;
 
-/* One conversation. Everything is borrowed for the call. JSON is as on the wire of Ollama or OpenAI; both spellings are
- * understood (arguments as object or text, `tool_name` or `name`, `thinking` or `reasoning_content`, content missing,
- * null, text, or parts). */
+/* One conversation. Everything is borrowed for the call. */
 typedef struct hyp_chat_request {
-    yyjson_val *messages;  /* array of objects */
-    yyjson_val *tools;     /* array, or NULL */
+    const hyp_message *messages;
+    size_t n_messages;
+    const bool *left_out;  /* one a message: it is not shown; NULL: all are */
+    yyjson_val *tools;     /* array in OpenAI's form, or NULL */
     yyjson_val *extra;     /* object whose members become variables, overriding all others; or NULL */
     const char *bos_token; /* texts of the special tokens; NULL means "" */
     const char *eos_token;
@@ -67,9 +68,8 @@ const char *hyp_template_text(const hyp_template *tmpl);
 
 /* Append the prompt for `request` to `out`. If the template insists on alternating roles and the conversation does not
  * alternate, it is tried again with neighbouring messages of one role joined.
- * Errors: HYP_EINVAL (messages are not an array of objects, or the template refuses them by raise_exception: the
- * message says why), HYP_EFORMAT, HYP_EUNSUPPORTED, HYP_ELIMIT, HYP_ENOMEM as hyp_jinja_render(). `out` is untouched
- * then. */
+ * Errors: HYP_EINVAL (the template refuses the messages by raise_exception: the message says why), HYP_EFORMAT,
+ * HYP_EUNSUPPORTED, HYP_ELIMIT, HYP_ENOMEM as hyp_jinja_render(). `out` is untouched then. */
 HYP_NODISCARD int hyp_template_render(const hyp_template *tmpl, const hyp_chat_request *request, hyp_str *out,
                                       hyp_err *err);
 

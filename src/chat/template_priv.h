@@ -10,10 +10,10 @@ struct hyp_template {
     void *builtin_arg;
 };
 
-/* Bend `messages` to what `caps` says, as a new array in `doc`. With `join`, neighbours of one role become one message.
- * Errors: HYP_EINVAL, HYP_ENOMEM. */
-HYP_NODISCARD int hyp_messages_normalise(const hyp_template_caps *caps, const char *text, yyjson_val *messages,
-                                         bool join, yyjson_mut_doc *doc, yyjson_mut_val **ret, hyp_err *err);
+/* Bend the messages of `request` to what the template takes, as a new array in `doc`. With `join`, neighbours of one
+ * role become one message. Errors: HYP_ENOMEM. */
+HYP_NODISCARD int hyp_messages_normalise(const hyp_template *tmpl, const hyp_chat_request *request, bool join,
+                                         yyjson_mut_doc *doc, yyjson_mut_val **ret, hyp_err *err);
 
 /* The tools as templates expect them: {"type":"function","function":{...}} each. NULL when there are none. */
 yyjson_mut_val *hyp_messages_tools(yyjson_val *tools, yyjson_mut_doc *doc);

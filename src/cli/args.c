@@ -177,6 +177,8 @@ static const hyp_option rows[] = {
     {"api-key", NULL, HYP_OPTION_STRING, AT(api_key), 0, 0, "KEY", NULL,
      "key that requests must carry; HYPURA_API_KEY keeps it out of sight of other users", SERVE | CLIENT},
     {"parallel", NULL, HYP_OPTION_INT, AT(parallel), 1, 64, "N", "4", "requests answered together in one batch", SERVE},
+    {"parallel", NULL, HYP_OPTION_INT, AT(parallel), 1, 64, "N", "1",
+     "plan for this many sequences, as serve --parallel answers them", PLAN},
     {"max-queue", NULL, HYP_OPTION_INT, AT(max_queue), 1, 100000, "N", "512", "requests that may wait beyond these",
      SERVE},
     {"keep-alive", NULL, HYP_OPTION_STRING, AT(keep_alive), 0, 0, "TIME", "5m",

@@ -21,10 +21,9 @@ enum { N_CHANGES = 3 };
 
 static const char *const change_names[N_CHANGES] = {"1 GB more RAM", "twice the disk rate", "twice the processor"};
 
-/* The same machine with one thing better. */
+/* The same machine with one thing better; more RAM is the request's. */
 static hyp_hardware better(const hyp_hardware *from, size_t which) {
     hyp_hardware hw = *from;
-    if (which == 0) hw.ram_budget_bytes += 1000000000ull;
     if (which == 1) {
         hw.disk_bytes_per_s *= 2;
         hw.disk_fault_bytes_per_s *= 2;
@@ -49,7 +48,7 @@ static void ask_what_if(const hyp_model *model, const hyp_machine *machine, cons
         hyp_hardware hw = better(&machine->hardware, i);
         hyp_plan_request r = *request;
         hyp_plan *plan = NULL;
-        r.ram_bytes = hw.ram_budget_bytes;
+        if (i == 0) r.ram_bytes += 1000000000ull;
         ret[i] = (change){.what = change_names[i]};
         if (hyp_plan_make(model, &hw, &r, &plan, NULL) != HYP_OK) continue;
         ret[i].decode_tok_per_s = plan->prediction.decode_tok_per_s;
@@ -66,12 +65,12 @@ typedef struct packed_copy {
     hyp_sidecar_gain gain;
 } packed_copy;
 
-static int look_at_packed(const hyp_args *args, const hyp_model *model, const hyp_machine *machine, packed_copy *ret,
-                          hyp_err *err) {
+static int look_at_packed(const hyp_args *args, const hyp_model *model, const hyp_machine *machine,
+                          const hyp_plan *plan, packed_copy *ret, hyp_err *err) {
     hyp_sidecar *layout = NULL;
     hyp_err failure = HYP_ERR_NONE;
     hyp_sidecar_find(model, args->engine.sidecar_path, &ret->look);
-    int r = hyp_sidecar_view_predict(args, model, machine, &layout, &ret->gain, &failure);
+    int r = hyp_sidecar_view_predict(args, model, machine, plan, &layout, &ret->gain, &failure);
     hyp_sidecar_free(layout);
     ret->possible = r == HYP_OK && ret->gain.streams;
     return r == HYP_ENOMEM ? hyp_err_pass(err, &failure) : HYP_OK;
@@ -147,7 +146,7 @@ int hyp_command_estimate(const hyp_args *args, hyp_err *err) {
     if (e == HYP_OK) ask_what_if(model, &machine, &plan->request, changes);
     HYP_AUTOFREE packed_copy *copy = calloc(1, sizeof *copy);
     if (copy == NULL) e = hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    if (e == HYP_OK) e = look_at_packed(args, model, &machine, copy, err);
+    if (e == HYP_OK) e = look_at_packed(args, model, &machine, plan, copy, err);
     if (e == HYP_OK && args->svg != NULL) e = hyp_plan_view_svg(args->svg, model, &machine, plan, err);
     if (e == HYP_OK && args->json)
         e = print_json(model, &machine, plan, changes, copy, err);

@@ -273,7 +273,11 @@ static int load(chat *c, const char *path, hyp_err *err) {
     hyp_conversation *loaded = NULL;
     int r = need_file(path, "/load", err);
     if (r == HYP_OK) r = hyp_transcript_load(path, &loaded, err);
-    if (r != HYP_OK) return r;
+    if (r == HYP_OK) r = hyp_local_check(&c->local, loaded, err);
+    if (r != HYP_OK) {
+        hyp_conversation_free(loaded);
+        return r;
+    }
     hyp_conversation_free(c->said);
     c->said = loaded;
     c->n_forgotten = 0;
@@ -334,6 +338,7 @@ static int chat_open(chat *c, const hyp_args *args, hyp_err *err) {
         r = hyp_transcript_load(args->messages, &c->said, err);
     else if (r == HYP_OK && (c->said = hyp_conversation_new()) == NULL)
         r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (r == HYP_OK) r = hyp_local_check(&c->local, c->said, err);
     if (r != HYP_OK) return r;
     const char *warning = hyp_session_warning(c->local.session);
     if (warning != NULL && !args->quiet) fprintf(stderr, "note: %s\n", warning);

@@ -34,6 +34,14 @@ hyp_job *hyp_local_chat(const hyp_local *local, hyp_conversation *conversation) 
     return job;
 }
 
+int hyp_local_check(const hyp_local *local, const hyp_conversation *conversation, hyp_err *err) {
+    const char *text = hyp_session_template(local->session);
+    if (conversation->tools == NULL || hyp_template_text_has_tools(text, strlen(text))) return HYP_OK;
+    (void)hyp_err_set(err, HYP_EUNSUPPORTED, "%s does not support tools", hyp_engine_model(local->engine)->name);
+    hyp_err_hint(err, "take \"tools\" out of the conversation's file");
+    return HYP_EUNSUPPORTED;
+}
+
 void hyp_local_end_chat(hyp_job *job) {
     if (job == NULL) return;
     job->conversation = NULL; /* it was lent */

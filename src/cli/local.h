@@ -17,6 +17,8 @@ void hyp_local_close(hyp_local *local);
  * nothing of reasoning is answered as the server answers it: with, where the template knows how. NULL without memory.
  */
 hyp_job *hyp_local_chat(const hyp_local *local, hyp_conversation *conversation);
+/* Can the model answer it? Errors: HYP_EUNSUPPORTED (it has tools, which the template does not show). */
+HYP_NODISCARD int hyp_local_check(const hyp_local *local, const hyp_conversation *conversation, hyp_err *err);
 /* Accepts NULL. */
 void hyp_local_end_chat(hyp_job *job);
 

@@ -65,8 +65,12 @@ static int plan_gguf(task *t, hyp_err *err) {
 }
 
 static int plan_sidecar(task *t, hyp_err *err) {
+    hyp_plan *plan = NULL;
     int r = hyp_machine_get(t->args, t->model, true, &t->machine, err);
-    if (r == HYP_OK) r = hyp_sidecar_view_predict(t->args, t->model, &t->machine, &t->layout, &t->gain, err);
+    /* That it does not run within this memory is an answer: the copy is made all the same. */
+    if (r == HYP_OK) (void)!hyp_machine_plan(t->args, t->model, &t->machine, &plan, NULL);
+    if (r == HYP_OK) r = hyp_sidecar_view_predict(t->args, t->model, &t->machine, plan, &t->layout, &t->gain, err);
+    hyp_plan_free(plan);
     if (r == HYP_EUNSUPPORTED) hyp_err_hint(err, "--in-gguf writes a whole GGUF file with pages aligned");
     if (r == HYP_OK) r = hyp_sidecar_place(t->model, t->args->out, t->path, err);
     if (r == HYP_OK) r = hyp_sidecar_check_target(t->model, t->path, false, err);

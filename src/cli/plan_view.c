@@ -151,14 +151,10 @@ static bool add_tiers(yyjson_mut_doc *doc, yyjson_mut_val *o, const hyp_machine 
     return good;
 }
 
-/* Bytes of layer `layer` by tier; tensors of no layer count to entry n_layers, as in the plan's own arrays. */
 static bool add_layer_tiers(yyjson_mut_doc *doc, yyjson_mut_val *o, const hyp_model *model, const hyp_plan *plan,
                             uint32_t layer) {
-    uint64_t bytes[HYP_N_TIERS] = {0};
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        uint32_t of = model->tensors[i].layer < 0 ? plan->n_layers : (uint32_t)model->tensors[i].layer;
-        if (of == layer) bytes[plan->tensor_tier[i]] += model->tensors[i].bytes;
-    }
+    uint64_t bytes[HYP_N_TIERS];
+    hyp_plan_layer_bytes(model, plan, layer, bytes);
     yyjson_mut_val *tiers = yyjson_mut_obj_add_obj(doc, o, "tiers");
     bool good = tiers != NULL;
     for (int t = 0; good && t < HYP_N_TIERS; t++)

@@ -137,7 +137,6 @@ static int open_engine(const hyp_args *args, const hyp_model *model, hyp_setup *
     hyp_engine_config config = hyp_machine_engine_config(args);
     config.model = model;
     config.setup = ret_setup;
-    config.context_tokens = args->wishes.context_tokens;
     config.trace_path = args->trace;
     config.io.faults = args->io_faults != NULL ? faults.items : NULL;
     config.progress = on_load;
@@ -202,6 +201,7 @@ static int answer_once(const hyp_args *args, hyp_engine *engine, const char *pro
         return r;
     }
     if (r == HYP_OK) r = make_conversation(args, prompt, &said, err);
+    if (r == HYP_OK) r = hyp_local_check(&local, said, err);
     if (r == HYP_OK && (job = hyp_local_chat(&local, said)) == NULL) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (r != HYP_OK) return r;
     if (hyp_session_warning(local.session) != NULL && !args->quiet)

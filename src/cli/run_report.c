@@ -227,6 +227,16 @@ static void add_prediction(doc *d, val *root, const hyp_engine *engine, const hy
     yyjson_mut_obj_add_bool(d, o, "rates_measured", hyp_engine_get_info(engine)->rates_measured);
 }
 
+/* The plan that the context has outgrown, where it has: `placement` is that of the second one. */
+static void add_first_plan(doc *d, val *root, const hyp_engine *engine) {
+    const hyp_plan *first = hyp_engine_first_plan(engine), *executed = hyp_engine_plan(engine);
+    if (first == executed) return;
+    val *o = yyjson_mut_obj_add_obj(d, root, "first_plan");
+    yyjson_mut_obj_add_uint(d, o, "compute_bytes", first->compute_bytes);
+    yyjson_mut_obj_add_real(d, o, "compute_scale", rate(executed->request.compute_scale, 1));
+    (void)hyp_plan_view_placement_json(d, o, hyp_engine_model(engine), first);
+}
+
 int hyp_run_report_json(hyp_engine *engine, const hyp_local_result *result, const hyp_str *text, bool with_digest,
                         FILE *out, hyp_err *err) {
     const hyp_engine_info *info = hyp_engine_get_info(engine);
@@ -255,6 +265,7 @@ int hyp_run_report_json(hyp_engine *engine, const hyp_local_result *result, cons
     }
     add_bound(d, root, result, info->disk_bytes_per_s);
     (void)hyp_plan_view_placement_json(d, root, hyp_engine_model(engine), hyp_engine_plan(engine));
+    add_first_plan(d, root, engine);
     add_prediction(d, root, engine, result);
     if (with_digest) {
         snprintf(digest, sizeof digest, "%016llx", (unsigned long long)result->digest);

@@ -5,15 +5,13 @@
 #include "cli/plan_view.h"
 
 int hyp_sidecar_view_predict(const hyp_args *args, const hyp_model *model, const hyp_machine *machine,
-                             hyp_sidecar **ret_layout, hyp_sidecar_gain *ret, hyp_err *err) {
+                             const hyp_plan *plan, hyp_sidecar **ret_layout, hyp_sidecar_gain *ret, hyp_err *err) {
     hyp_sidecar_ranking ranking = {0};
     hyp_sidecar *layout = NULL;
-    const hyp_plan_request request = hyp_machine_request(args);
     int r = hyp_sidecar_rank(model, args->trace, &ranking, err);
     if (r == HYP_OK) r = hyp_sidecar_layout(model, &ranking, (uint32_t)sysconf(_SC_PAGESIZE), &layout, err);
     if (r == HYP_OK)
-        r = hyp_sidecar_predict(model, layout, &machine->hardware, machine->points, machine->n_points, &request, ret,
-                                err);
+        r = hyp_sidecar_predict(model, layout, &machine->hardware, machine->points, machine->n_points, plan, ret, err);
     hyp_sidecar_ranking_free(&ranking);
     if (r == HYP_OK)
         *ret_layout = layout;

@@ -5,11 +5,12 @@
 
 #include <yyjson.h>
 
-/* Lay the sidecar of `model` out (by --trace, else by statistics) and predict what it would change under the options of
- * a plan. `*ret_layout` is freed with hyp_sidecar_free(). Errors: those of hyp_sidecar_rank() and hyp_sidecar_layout();
- * HYP_EUNSUPPORTED: nothing in this model could be packed. */
+/* Lay the sidecar of `model` out (by --trace, else by statistics) and predict what it would change for `plan`, which
+ * was made for `machine` (NULL: none is possible). `*ret_layout` is freed with hyp_sidecar_free(). Errors: those of
+ * hyp_sidecar_rank() and hyp_sidecar_layout(); HYP_EUNSUPPORTED: nothing in this model could be packed. */
 HYP_NODISCARD int hyp_sidecar_view_predict(const hyp_args *args, const hyp_model *model, const hyp_machine *machine,
-                                           hyp_sidecar **ret_layout, hyp_sidecar_gain *ret, hyp_err *err);
+                                           const hyp_plan *plan, hyp_sidecar **ret_layout, hyp_sidecar_gain *ret,
+                                           hyp_err *err);
 
 /* "packed copy  present, by trace, 9.1 GB: FILE", to standard output. */
 void hyp_sidecar_view_state(const hyp_sidecar_look *look);

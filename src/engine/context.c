@@ -27,10 +27,11 @@ static bool on_node(struct ggml_tensor *node, bool ask, void *user) {
 
 static int make_context(hyp_engine *e, const hyp_engine_config *config, uint32_t ubatch_tokens, hyp_err *err) {
     struct llama_context_params params = llama_context_default_params();
-    params.n_seq_max = HYP_MAX(config->n_parallel, 1u);
+    const hyp_plan_request *planned = &e->plan->request;
+    params.n_seq_max = planned->n_parallel;
     /* Embeddings of several texts are one batch, which one context's length bounds. */
-    params.kv_unified = config->embeddings;
-    params.n_ctx = config->context_tokens * (config->embeddings ? 1 : params.n_seq_max);
+    params.kv_unified = planned->shared_context;
+    params.n_ctx = planned->context_tokens * (planned->shared_context ? 1 : planned->n_parallel);
     params.n_ubatch = ubatch_tokens;
     params.n_batch = HYP_MAX(params.n_ubatch, 2048u);
     params.n_threads = params.n_threads_batch = e->info.threads;
@@ -127,27 +128,36 @@ static void tell_flaw(const hyp_engine *e, const hyp_engine_config *config, cons
  *
  * Its buffers need not have been touched yet, so libllama's word counts, not what is resident. Address space it
  * reserves for graphs is a thousand times what it uses. Where its word is missing, and where a device's driver keeps
- * memory of its own, the plan's figures hold. */
-static uint64_t taken_bytes(const hyp_engine *e, const hyp_engine_config *config, uint64_t heap_bytes) {
+ * memory of its own, the plan's figures hold: `*ret_known` is false. */
+static uint64_t taken_bytes(const hyp_engine *e, const hyp_engine_config *config, uint64_t heap_bytes,
+                            bool *ret_known) {
     const hyp_context_memory memory = hyp_runtime_context_memory();
     const char *flaw = hyp_context_memory_flaw(&memory);
     if (flaw != NULL) tell_flaw(e, config, flaw, memory.not_understood);
-    if (e->plan->n_gpu_layers > 0 || flaw != NULL || memory.host_bytes == 0)
-        return e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes - STREAM_SLACK_BYTES;
+    *ret_known = e->plan->n_gpu_layers == 0 && flaw == NULL && memory.host_bytes > 0;
+    if (!*ret_known) return e->plan->kv_bytes + e->plan->compute_bytes + e->plan->overhead_bytes - STREAM_SLACK_BYTES;
     /* Beside the cache, which is cleared at once, what has grown are graphs; the first pass uses as much again. */
     uint64_t grown = hyp_process_anonymous_bytes(), before = heap_bytes + e->plan->kv_bytes;
     return heap_bytes + memory.host_bytes + 2 * (grown > before ? grown - before : 0);
 }
 
-/* The context first, since only then it is known what it takes; should it leave too little for the frames (some
- * architectures' compute buffers are far larger than any formula), narrower batches need smaller ones. */
+/* The context first, since only then it is known what it takes (some architectures' compute buffers are far larger than
+ * any formula): should that leave less for the frames than planned, it is planned again, perhaps for narrower batches;
+ * and should it leave too little whatever the plan, still narrower ones need smaller buffers. */
 int hyp_engine_make_context(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err) {
-    for (uint32_t ubatch = e->plan->ubatch_tokens;; ubatch /= 4) {
+    for (uint32_t ubatch = e->plan->ubatch_tokens;;) {
         hyp_err failure = HYP_ERR_NONE;
         uint64_t heap_bytes = hyp_process_anonymous_bytes();
         hyp_runtime_clear_context_memory();
         int r = make_context(e, config, ubatch, &failure);
-        uint64_t taken = r == HYP_OK ? taken_bytes(e, config, heap_bytes) : 0;
+        bool known = false;
+        uint64_t taken = r == HYP_OK ? taken_bytes(e, config, heap_bytes, &known) : 0;
+        if (known && hyp_engine_is_streaming(e) && ubatch == e->plan->ubatch_tokens &&
+            hyp_engine_plan_again(e, taken + STREAM_SLACK_BYTES) && e->plan->ubatch_tokens < ubatch) {
+            hyp_engine_free_context(e);
+            ubatch = e->plan->ubatch_tokens;
+            continue;
+        }
         if (r == HYP_OK && hyp_engine_is_streaming(e)) r = make_stream(e, config, bases, taken, &failure);
         if (r == HYP_OK) return r;
         if (r != HYP_ENOMEM || ubatch < 16 || !hyp_engine_is_streaming(e)) {
@@ -155,5 +165,6 @@ int hyp_engine_make_context(hyp_engine *e, const hyp_engine_config *config, void
             return r;
         }
         hyp_engine_free_context(e);
+        ubatch /= 4;
     }
 }

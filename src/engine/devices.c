@@ -2,11 +2,8 @@
 
 #include "base/mem.h"
 #include "engine/rpc.h"
-#include "engine/runtime.h"
 #include "gguf/model.h"
-#include "hw/profile.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 bool hyp_devices_is_software(const hyp_device *device) {
@@ -22,13 +19,16 @@ static const hyp_device *find(const hyp_hardware *hw, const char *name) {
     return NULL;
 }
 
-static int unknown_device(const hyp_hardware *hw, const char *name, hyp_err *err) {
+static int unknown_device(const hyp_device_choice *choice, const hyp_hardware *hw, const char *name, hyp_err *err) {
     char names[160] = "";
     size_t n = 0;
     for (size_t i = 0; i < hw->n_devices && n < sizeof names; i++)
         n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i > 0 ? ", " : "", hw->devices[i].name);
     hyp_err_set(err, HYP_EINVAL, "there is no device \"%s\"", name);
-    if (n > 0)
+    if (choice->imagine != NULL)
+        hyp_err_hint(err, "\"hypura profile\" lists them; one that is not there is written "
+                          "NAME:MEMORY[:BYTES_PER_SECOND[:gpu|unified|remote]], as in gpu:24G:900G");
+    else if (n > 0)
         hyp_err_hint(err, "there is: %s", names);
     else
         hyp_err_hint(err, "ggml found no device besides the CPU");
@@ -43,7 +43,11 @@ int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardware *hw, hyp_er
     for (size_t i = 0; i < choice->n_names && n < HYP_HARDWARE_MAX_DEVICES; i++) {
         if (strcmp(choice->names[i], "none") == 0) continue;
         const hyp_device *device = find(hw, choice->names[i]);
-        if (device == NULL) return unknown_device(hw, choice->names[i], err);
+        if (device == NULL && choice->imagine != NULL && choice->imagine(choice->names[i], &chosen[n], choice->user)) {
+            n++;
+            continue;
+        }
+        if (device == NULL) return unknown_device(choice, hw, choice->names[i], err);
         bool twice = false;
         for (size_t k = 0; k < n; k++)
             twice = twice || strcmp(chosen[k].name, device->name) == 0;
@@ -83,20 +87,6 @@ int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hw, hy
     return hyp_devices_each_server(choice, add_server, hw, err);
 }
 
-/* What was measured earlier; or a quick look, but only where it decides something: without a device every tensor
- * computes on the CPU, however fast that is. */
-static int load_profile(const hyp_device_choice *choice, hyp_profile_request *request, hyp_profile *ret, hyp_err *err) {
-    request->cached_only = true;
-    int r = hyp_profile_load_or_measure(request, ret, err);
-    if (r == HYP_OK) r = hyp_devices_choose(choice, &ret->hardware, err);
-    if (r != HYP_OK || ret->machine_source != HYP_PROFILE_DEFAULT) return r;
-    if (ret->hardware.n_devices == 0 && choice->n_servers == 0) return HYP_OK;
-    request->cached_only = false;
-    if (choice->measuring != NULL) choice->measuring();
-    r = hyp_profile_load_or_measure(request, ret, err);
-    return r == HYP_OK ? hyp_devices_choose(choice, &ret->hardware, err) : r;
-}
-
 uint64_t hyp_devices_types(const hyp_model *model) {
     enum { MAX_TYPES = 64, LEAST_SHARE = 50 };
     uint64_t bytes[MAX_TYPES] = {0}, types = 0;
@@ -109,21 +99,4 @@ uint64_t hyp_devices_types(const hyp_model *model) {
     for (int t = 0; t < MAX_TYPES; t++)
         if (bytes[t] > all / LEAST_SHARE) types |= (uint64_t)1 << t;
     return types;
-}
-
-int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads, hyp_hardware *ret,
-                        hyp_profile_source *ret_machine, hyp_profile_source *ret_disk, hyp_err *err) {
-    hyp_profile_request request = {
-        .path = model->files[0].path, .quick = true, .threads = threads, .types = hyp_devices_types(model)};
-    hyp_profile *profile = calloc(1, sizeof *profile);
-    if (profile == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a profile");
-    int r = load_profile(choice, &request, profile, err);
-    if (r == HYP_OK) r = hyp_devices_add_remote(choice, &profile->hardware, err);
-    if (r == HYP_OK) {
-        *ret = profile->hardware;
-        *ret_machine = profile->machine_source;
-        *ret_disk = profile->disk_source;
-    }
-    free(profile);
-    return r;
 }

@@ -1,4 +1,4 @@
-/* devices.h - the machine that an engine plans for: this one as measured, with the devices that shall be used. */
+/* devices.h - which devices shall be used: those of this machine by name, and those of others by address. */
 #pragma once
 #include "hw/hardware.h"
 
@@ -9,29 +9,23 @@ typedef struct hyp_device_choice {
     size_t n_names;
     const char *const *servers; /* "host:port", or several separated by commas: RPC servers, whose devices join */
     size_t n_servers;
-    void (*measuring)(
-        void); /* called before this machine is measured for the first time, a second or two; may be NULL */
+    /* Describe the device that `name`, of none that is there, stands for; false: it stands for none. NULL: every one
+     * must be there. */
+    bool (*imagine)(const char *name, hyp_device *ret, void *user);
+    void *user;
 } hyp_device_choice;
 
 /* A device that computes on the CPU (Mesa's llvmpipe and the like): slower than the CPU itself, good for tests. Pure.
  */
 bool hyp_devices_is_software(const hyp_device *device);
 
-/* Leave in `hardware` the local devices of `choice`, in its order. Errors: HYP_EINVAL (there is none of that name).
- * Pure. */
+/* Leave in `hardware` the local devices of `choice`, in its order, each that is there once. Errors: HYP_EINVAL (there
+ * is none of that name). Pure but for `imagine`. */
 HYP_NODISCARD int hyp_devices_choose(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
 
 /* Reach every server of `choice` and append its devices to `hardware`. After hyp_runtime_start(); one thread at a time.
  * Errors: those of hyp_rpc_add(), HYP_ELIMIT (too many devices). */
 HYP_NODISCARD int hyp_devices_add_remote(const hyp_device_choice *choice, hyp_hardware *hardware, hyp_err *err);
-
-/* The machine for running `model`: the kept profile, else, when there are devices to choose between, a quick one (a
- * second or two on a busy machine, then kept), else defaults; with the devices of `choice`. `threads`: 0 = one a core.
- * `*ret_machine` and `*ret_disk`: how its rates are known. One thread at a time. Errors: those above, and of the
- * profile. */
-HYP_NODISCARD int hyp_devices_machine(const hyp_device_choice *choice, const hyp_model *model, int threads,
-                                      hyp_hardware *ret, hyp_profile_source *ret_machine, hyp_profile_source *ret_disk,
-                                      hyp_err *err);
 
 /* The ggml types that most of a model's weights have, as a bit set: those whose speed is worth measuring. Pure. */
 uint64_t hyp_devices_types(const hyp_model *model);

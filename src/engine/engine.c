@@ -18,11 +18,11 @@ int hyp_engine_err(hyp_err *err, int code, const char *message) {
 
 /* What the plan says of the engine. */
 static int take_setup(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
-    const hyp_setup *setup = config->setup;
-    const bool disk_measured = setup->disk_source != HYP_PROFILE_DEFAULT;
-    e->hardware = setup->hardware;
+    const hyp_setup *setup = e->setup = config->setup;
+    const bool disk_measured = setup->machine.disk_source != HYP_PROFILE_DEFAULT;
+    e->hardware = setup->machine.hardware;
     e->plan = setup->plan;
-    e->info.rates_measured = disk_measured && setup->machine_source != HYP_PROFILE_DEFAULT;
+    e->info.rates_measured = disk_measured && setup->machine.machine_source != HYP_PROFILE_DEFAULT;
     e->may_fall_back = hyp_mode_is_open(e->plan->request.mode);
     if (disk_measured) e->info.disk_bytes_per_s = e->hardware.disk_bytes_per_s;
     e->info.mode = e->plan->mode;
@@ -45,9 +45,8 @@ static int check_wishes(const hyp_engine *e, const hyp_engine_config *config, hy
 }
 
 static int open_engine(hyp_engine *e, const hyp_engine_config *config, hyp_err *err) {
-    if (config->context_tokens == 0 || config->n_parallel > MAX_PARALLEL)
-        return hyp_err_set(err, HYP_EINVAL, "the context must not be empty, and at most %d run in parallel",
-                           MAX_PARALLEL);
+    if (config->setup->plan->request.n_parallel > MAX_PARALLEL)
+        return hyp_err_set(err, HYP_EINVAL, "at most %d sequences run in parallel", MAX_PARALLEL);
     int r = hyp_runtime_start(err);
     if (r == HYP_OK) r = take_setup(e, config, err);
     if (r == HYP_OK) r = check_wishes(e, config, err);
@@ -99,6 +98,7 @@ void hyp_engine_close(hyp_engine *e) {
     hyp_engine_unload_model(e);
     hyp_mirrors_close(&e->mirrors);
     hyp_offload_free(&e->offload);
+    hyp_plan_free(e->replanned);
     free(e);
 }
 

@@ -20,14 +20,12 @@ typedef struct hyp_setup hyp_setup;           /* engine/setup.h */
 typedef bool (*hyp_engine_progress)(uint64_t done_bytes, uint64_t total_bytes, void *user);
 
 typedef struct hyp_engine_config {
-    const hyp_model *model;  /* opened by the caller, who keeps it alive as long as the engine */
-    const hyp_setup *setup;  /* machine and finished plan, which is obeyed: mode, placement, widest batch. The caller's,
-                                who keeps it alive as long as the engine */
-    uint32_t context_tokens; /* per sequence */
-    uint32_t n_parallel;     /* sequences; 0 = 1 */
-    int threads;             /* 0 = one a core */
-    bool embeddings;         /* pooled embeddings instead of logits; the sequences then share context_tokens */
-    hyp_policy_kind policy;  /* of eviction, when experts are streamed */
+    const hyp_model *model; /* opened by the caller, who keeps it alive as long as the engine */
+    const hyp_setup *setup; /* machine and finished plan, which is obeyed: mode, placement, context, sequences, widest
+                               batch. The caller's, who keeps it alive as long as the engine */
+    int threads;            /* 0 = one a core */
+    bool embeddings;        /* pooled embeddings instead of logits */
+    hyp_policy_kind policy; /* of eviction, when experts are streamed */
     bool no_prefetch;
     bool no_memory;         /* neither read nor write the routing statistics of earlier runs */
     const char *trace_path; /* record the routing there, or NULL */
@@ -82,8 +80,10 @@ const hyp_engine_info *hyp_engine_get_info(const hyp_engine *engine);
 bool hyp_engine_uses_sidecar(const hyp_engine *engine, const char **ret_path, const hyp_err **ret_why);
 const hyp_model *hyp_engine_model(const hyp_engine *engine);
 
-/* Where it placed the weights; never changes. Any thread. */
+/* Where it placed the weights; never changes. Any thread. It is the plan that the engine was given, which
+ * hyp_engine_first_plan() returns, or the one that took its place when the context took more than that one expected. */
 const hyp_plan *hyp_engine_plan(const hyp_engine *engine);
+const hyp_plan *hyp_engine_first_plan(const hyp_engine *engine);
 
 /* What the cost model says of a prompt of `prompt_tokens` and an answer of `output_tokens`, with the engine as it was
  * opened: its plan, its batch width, its frames. Errors: HYP_ENOMEM. */

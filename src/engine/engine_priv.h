@@ -19,7 +19,9 @@ typedef struct engine_guard {
 struct hyp_engine {
     const hyp_model *model;
     hyp_hardware hardware;
-    const hyp_plan *plan; /* the setup's */
+    const hyp_setup *setup;
+    const hyp_plan *plan; /* the setup's; or `replanned`, where the context has outgrown that */
+    hyp_plan *replanned;
     hyp_offload offload;
     struct llama_model *llama;
     struct llama_context *ctx;
@@ -66,6 +68,14 @@ int hyp_engine_check_guards(const hyp_engine *e, hyp_err *err);
  * hyp_stream_load(). */
 int hyp_engine_make_context(hyp_engine *e, const hyp_engine_config *config, void *const *bases, hyp_err *err);
 void hyp_engine_free_context(hyp_engine *e);
+
+/* --- replan.c: a context that takes more than planned --- */
+
+/* The context takes `taken_bytes` with all that is not frames. Where that leaves less for frames than the plan has
+ * given away, plan again with compute buffers as they are, in the same mode: true, and `e->plan` is another one,
+ * perhaps for narrower batches. False: the plan stands; also where no other is possible, and where devices hold a part
+ * of the model, which stays where it was loaded. Call it for a context of the plan's own width. */
+bool hyp_engine_plan_again(hyp_engine *e, uint64_t taken_bytes);
 
 /* --- sources.c: the model's copies on several disks --- */
 

@@ -20,7 +20,8 @@ void hyp_mapping_search(void) {
         const struct proc_regioninfo *r = &region.prp_prinfo;
         const struct vinfo_stat *file = &region.prp_vip.vip_vi.vi_stat;
         int index = hyp_mapping_watched((dev_t)file->vst_dev, (ino_t)file->vst_ino);
-        if (index >= 0 && r->pri_offset == 0) hyp_mapping_found(index, (void *)(uintptr_t)r->pri_address);
+        /* Any part will do: libllama unmaps the first pages, where no weights are. */
+        if (index >= 0) hyp_mapping_found(index, (void *)(uintptr_t)(r->pri_address - r->pri_offset));
         if (r->pri_address + r->pri_size <= at) return;
         at = r->pri_address + r->pri_size;
     }

@@ -42,6 +42,7 @@ void hyp_hardware_assume_device(const char *name, hyp_device_kind kind, uint64_t
                                      [HYP_DEVICE_REMOTE] = {25e9, 10, 0.11e9, 4e-4}};
     double rate = weight_bytes_per_s > 0 ? weight_bytes_per_s : typical[kind].weight_bytes_per_s;
     *ret = (hyp_device){.kind = kind,
+                        .assumed = true,
                         .total_bytes = bytes,
                         .free_bytes = bytes,
                         .weight_bytes_per_s = rate,

@@ -32,6 +32,7 @@ typedef struct hyp_device {
     char name[64]; /* ggml's name: "Vulkan0", "RPC0" */
     char description[96];
     hyp_device_kind kind;
+    bool assumed; /* it is not there: hyp_hardware_assume_device() */
     uint64_t total_bytes, free_bytes;
     double weight_bytes_per_s; /* matrix times vector, quantised weights */
     double flop_per_s;         /* matrix times matrix */

@@ -34,7 +34,8 @@ uint64_t hyp_cost_compute_bytes(const hyp_model *model, const hyp_plan_request *
     uint64_t masks = cells * t * 2;     /* 16-bit */
     uint64_t stream = embd * t * 4 * 6; /* the residual stream and what stands beside it */
     uint64_t widest_moment = HYP_MAX(HYP_MAX(logits, dense), HYP_MAX(experts, attention));
-    return widest_moment + masks + stream + ((uint64_t)2 << 20);
+    double estimate = (double)(widest_moment + masks + stream + ((uint64_t)2 << 20));
+    return (uint64_t)(request->compute_scale > 0 ? request->compute_scale * estimate : estimate);
 }
 
 static bool is_recurrent(const hyp_model *model) {
@@ -47,8 +48,7 @@ static bool is_recurrent(const hyp_model *model) {
  * cache and compute buffers (libraries, allocator, thread stacks); a vocabulary entry takes about 300 bytes (text,
  * look-up tables, merges), a tensor some KB in tables and graphs, and the logits come back in a buffer of their own. */
 uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request *request, const hyp_cost *cost) {
-    uint64_t process = ((uint64_t)48 << 20) +
-                       (uint64_t)model->n_vocab * (300 + 4 * (uint64_t)HYP_MAX(request->n_parallel, 1u)) +
+    uint64_t process = ((uint64_t)48 << 20) + (uint64_t)model->n_vocab * (300 + 4 * hyp_cost_contexts(request)) +
                        (uint64_t)model->n_tensors * (is_recurrent(model) ? RECURRENT_GRAPH_BYTES : GRAPH_BYTES);
     if (cost->n_slices == 0) return process;
     /* Beside the frames: their page tables, a page's rounding at both ends of what lies together in a layer, and some

@@ -150,7 +150,7 @@ double hyp_cost_crossing_s(const hyp_device *device, double values) {
 static void add_fixed_times(const hyp_hardware *hw, const hyp_plan_request *request, const layer_sums *sums,
                             uint32_t readers, hyp_place_layer *layer, hyp_cost_wide *wide) {
     double used = hyp_cost_context_used(request);
-    double kv = (double)layer->kv_bytes / request->n_parallel;
+    double kv = (double)layer->kv_bytes / hyp_cost_contexts(request);
     double rate = hyp_hardware_rate(hw, request->kv_type_k).decode_bytes_per_s;
     /* A batch looks at a tile of cells at once: two operations for each of the 16-bit numbers. */
     wide->attention_s = 2 * kv / 2 * readers / HYP_MAX(hyp_hardware_rate(hw, request->kv_type_k).prefill_flop_per_s, 1);
@@ -190,7 +190,7 @@ static int add_fixed(const hyp_model *model, const hyp_hardware *hardware, const
                      uint32_t ubatch, const layer_sums *sums, hyp_cost *cost, hyp_err *err) {
     const size_t n = cost->n_layers;
     const hyp_kv_request cache = {.context_tokens = request->context_tokens,
-                                  .n_parallel = request->n_parallel,
+                                  .n_parallel = hyp_cost_contexts(request),
                                   .ubatch_tokens = ubatch,
                                   .type_k = request->kv_type_k,
                                   .type_v = request->kv_type_v,

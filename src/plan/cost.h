@@ -41,6 +41,11 @@ uint64_t hyp_cost_overhead_bytes(const hyp_model *model, const hyp_plan_request 
 /* Seconds that `values` 32-bit numbers take from one memory to the other, bandwidth alone. Pure. */
 double hyp_cost_crossing_s(const hyp_device *device, double values);
 
+/* Contexts of `context_tokens` whose memory is taken: one for all sequences, or one each. Pure. */
+static inline uint32_t hyp_cost_contexts(const hyp_plan_request *request) {
+    return request->shared_context || request->n_parallel == 0 ? 1 : request->n_parallel;
+}
+
 /* Share of the context that a token looks at, half way through the answer. Pure. */
 double hyp_cost_context_used(const hyp_plan_request *request);
 

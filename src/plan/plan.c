@@ -246,6 +246,14 @@ static void write_reason(const draft *d, hyp_plan *plan) {
     }
 }
 
+void hyp_plan_layer_bytes(const hyp_model *model, const hyp_plan *plan, uint32_t layer, uint64_t ret[HYP_N_TIERS]) {
+    memset(ret, 0, HYP_N_TIERS * sizeof *ret);
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        uint32_t of = model->tensors[i].layer < 0 ? plan->n_layers : (uint32_t)model->tensors[i].layer;
+        if (of == layer) ret[plan->tensor_tier[i]] += model->tensors[i].bytes;
+    }
+}
+
 static float *copy_uses(const draft *d) {
     size_t bytes = (size_t)d->model->n_layers * d->model->n_experts * sizeof(float);
     float *copy = malloc(bytes);

@@ -13,10 +13,12 @@ typedef struct hyp_plan_request {
     uint64_t ram_bytes;       /* 0: hardware->ram_budget_bytes */
     uint64_t vram_bytes;      /* of each device at most; 0: what is free less a headroom */
     uint32_t context_tokens;  /* per sequence; 0 = 4096 */
-    uint32_t n_parallel;      /* 0 = 1 */
+    uint32_t n_parallel;      /* sequences; 0 = 1 */
+    bool shared_context;      /* the sequences share context_tokens: of embeddings */
     uint32_t batch_tokens;    /* widest batch wanted; 0 = 512 */
     int kv_type_k, kv_type_v; /* enum ggml_type; 0 (which is F32) stands for F16 */
     bool swa_full;            /* the engine keeps full caches for sliding-window layers */
+    double compute_scale;     /* of compute buffers to their estimate, once a context has told; 0 = 1 */
     bool no_repack;           /* resident mode without repacked weights */
     uint32_t prompt_tokens;   /* for the time to the first token; 0 = 512 */
     uint32_t output_tokens;   /* for the length of the conversation; 0 = 256 */
@@ -91,6 +93,10 @@ void hyp_plan_free(hyp_plan *plan);
 
 /* Bytes of weights that lie on devices: of other machines (`remote`), or of this one. Pure. */
 uint64_t hyp_plan_device_weights(const hyp_plan *plan, bool remote);
+
+/* Bytes of the weights of layer `layer` by tier; layer n_layers is what belongs to none: the output head and its like.
+ * Pure. */
+void hyp_plan_layer_bytes(const hyp_model *model, const hyp_plan *plan, uint32_t layer, uint64_t ret[HYP_N_TIERS]);
 
 /* One run of a plan, as it really came about: the engine learns what a context takes only when it has made one. */
 typedef struct hyp_plan_run {

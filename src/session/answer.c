@@ -79,9 +79,9 @@ int answer_open(answer *a, hyp_job *job, hyp_prompt *prompt, hyp_err *err) {
         a->max_stop = HYP_MAX(a->max_stop, strlen(job->params.stop[i]));
     bool plain = prompt->format.tools == HYP_TOOLS_NONE && prompt->format.think == HYP_THINK_NONE;
     if (plain || job->verbatim) return HYP_OK;
-    a->tools = HYP_TAKE(prompt->tools);
+    a->tools = HYP_TAKE(prompt->own_tools);
     hyp_output_sink sink = {a, on_content, on_thinking, on_call};
-    return hyp_output_new(prompt->format, prompt->tail, yyjson_doc_get_root(a->tools), sink, &a->output, err);
+    return hyp_output_new(prompt->format, prompt->tail, prompt->tools, sink, &a->output, err);
 }
 
 /* Hand out the first `n` held bytes. */

@@ -14,7 +14,7 @@ typedef struct answer {
     hyp_logprob *logprobs; /* of tokens whose text is held */
     size_t n_logprobs, logprobs_capacity;
     hyp_output *output; /* splits reasoning, tool calls and content; NULL: all is content */
-    yyjson_doc *tools;  /* what `output` borrows */
+    yyjson_doc *tools;  /* what `output` borrows, where it is not the conversation's; or NULL */
     int n_tool_calls;
     int64_t n_fed, n_told, n_reasoning; /* tokens; those that came out as something, and of them as reasoning */
 } answer;

@@ -50,6 +50,9 @@ typedef struct hyp_backend_ops {
     hyp_builtin_template_fn builtin_template; /* its argument is the model; NULL: there are none */
 
     int (*decode)(void *model, const hyp_input *inputs, size_t n, hyp_err *err);
+    /* Evaluate a media item at position `pos` of sequence `seq`, of which it takes `n`; without logits. NULL: this
+     * model takes none. Errors as decode(). */
+    int (*decode_media)(void *model, int32_t seq, int32_t pos, const void *item, size_t n, hyp_err *err);
     const float *(*logits)(void *model, int32_t index);
     const float *(*embedding)(void *model, int32_t seq);
     void (*interrupt)(void *model, bool on); /* any thread: stop a running decode, or let them run again */

@@ -62,13 +62,12 @@ static int open_engine(void *self, const hyp_backend_open *request, void **ret_m
     int r = hyp_model_open(request->path, &l->model, err);
     if (r == HYP_OK) {
         config.model = l->model;
-        config.context_tokens =
-            request->embeddings ? HYP_MIN(request->context_tokens, (uint32_t)MAX_EMBED_BATCH) : request->context_tokens;
-        config.n_parallel = request->n_parallel;
         config.embeddings = request->embeddings;
-        options.wishes.context_tokens = config.context_tokens;
-        options.wishes.n_parallel = request->embeddings ? 1 : config.n_parallel;
-        if (request->embeddings) options.wishes.batch_tokens = config.context_tokens;
+        options.wishes.context_tokens =
+            request->embeddings ? HYP_MIN(request->context_tokens, (uint32_t)MAX_EMBED_BATCH) : request->context_tokens;
+        options.wishes.n_parallel = request->n_parallel;
+        options.wishes.shared_context = request->embeddings;
+        if (request->embeddings) options.wishes.batch_tokens = options.wishes.context_tokens;
         config.progress = request->progress;
         config.progress_user = request->progress_user;
         config.setup = &l->setup;
@@ -83,7 +82,7 @@ static int open_engine(void *self, const hyp_backend_open *request, void **ret_m
     if (request->embeddings) {
         /* libllama rounds a context up, but position embeddings have no more rows than the model was trained with; and
          * what is pooled must be computed in one piece, or an encoder ends the process. */
-        ret_info->context_tokens = HYP_MIN(ret_info->context_tokens, config.context_tokens);
+        ret_info->context_tokens = HYP_MIN(ret_info->context_tokens, options.wishes.context_tokens);
         ret_info->max_batch = hyp_engine_get_info(l->engine)->batch_tokens;
     }
     *ret_model = l;

@@ -28,6 +28,8 @@ static void fill_slot(hyp_session *s, slot *which, hyp_job *job, hyp_prompt *p, 
     which->job = job;
     which->sampler = sampler;
     which->prompt = HYP_TAKE(p->tokens);
+    which->media = HYP_TAKE(p->media);
+    which->n_media = p->n_media;
     which->n_prompt = which->n_asked = p->n;
     which->n_stable = p->n_stable;
     which->n_dropped = p->n_dropped;
@@ -57,7 +59,7 @@ bool hyp_session_begin(hyp_session *s, hyp_job *job, hyp_prompt *p, int64_t load
         return false;
     }
     for (size_t i = 0; i < p->n; i++)
-        ops->accept_prompt(sampler, p->tokens[i]);
+        if (p->tokens[i] >= 0) ops->accept_prompt(sampler, p->tokens[i]);
     fill_slot(s, which, job, p, sampler);
     which->load_ns = load_ns;
     atomic_fetch_add(&s->config.counters->prompt_tokens, which->n_asked - which->n_cached);

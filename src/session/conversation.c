@@ -12,26 +12,12 @@ hyp_conversation *hyp_conversation_new(void) {
     return calloc(1, sizeof(hyp_conversation));
 }
 
-static void message_clear(hyp_message *m) {
-    for (size_t i = 0; i < m->n_calls; i++) {
-        free(m->calls[i].id);
-        free(m->calls[i].name);
-        free(m->calls[i].arguments);
-    }
-    free(m->calls);
-    free(m->role);
-    free(m->content);
-    free(m->thinking);
-    free(m->tool_name);
-    free(m->tool_call_id);
-}
-
 void hyp_conversation_free(hyp_conversation *c) {
     if (c == NULL) return;
     for (size_t i = 0; i < c->n; i++)
-        message_clear(&c->messages[i]);
+        hyp_message_clear(&c->messages[i]);
     free(c->messages);
-    free(c->tools);
+    yyjson_doc_free(c->tools);
     free(c->tool_choice);
     free(c->grammar);
     free(c->template_text);
@@ -61,7 +47,7 @@ static hyp_message *append(hyp_conversation *c, const char *role, const char *co
     hyp_message *m = &c->messages[c->n];
     *m = (hyp_message){.role = strdup(role), .content = valid_text(content)};
     if (m->role == NULL || m->content == NULL) {
-        message_clear(m);
+        hyp_message_clear(m);
         return NULL;
     }
     c->n++;
@@ -96,7 +82,7 @@ int hyp_conversation_set_system(hyp_conversation *c, const char *text, hyp_err *
         return HYP_ENOMEM;
     size_t old = text != NULL && text[0] != '\0';
     if (!had) return HYP_OK;
-    message_clear(&c->messages[old]);
+    hyp_message_clear(&c->messages[old]);
     memmove(&c->messages[old], &c->messages[old + 1], (c->n - old - 1) * sizeof *c->messages);
     c->n--;
     return HYP_OK;
@@ -104,25 +90,33 @@ int hyp_conversation_set_system(hyp_conversation *c, const char *text, hyp_err *
 
 void hyp_conversation_cut(hyp_conversation *c, size_t n) {
     while (c->n > n)
-        message_clear(&c->messages[--c->n]);
+        hyp_message_clear(&c->messages[--c->n]);
 }
 
 static char *write_value(yyjson_val *value) {
     return yyjson_val_write(value, YYJSON_WRITE_NOFLAG, NULL);
 }
 
-/* A call's arguments as an object's text: an object as it is, a string if it holds one, else {}. */
-static char *arguments_text(yyjson_val *value) {
-    if (yyjson_is_obj(value)) return write_value(value);
-    if (yyjson_is_str(value)) {
-        yyjson_doc *doc = NULL;
-        hyp_err ignored = HYP_ERR_NONE;
-        bool object = hyp_json_parse(yyjson_get_str(value), yyjson_get_len(value), &doc, &ignored) == HYP_OK &&
-                      yyjson_is_obj(yyjson_doc_get_root(doc));
+static yyjson_doc *copy_value(yyjson_val *value) {
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_doc_set_root(doc, yyjson_val_mut_copy(doc, value));
+    yyjson_doc *copy = yyjson_mut_doc_imut_copy(doc, NULL);
+    yyjson_mut_doc_free(doc);
+    return copy;
+}
+
+/* A call's arguments: an object as it is, a string if it holds one, else none. */
+static int read_arguments(yyjson_val *value, yyjson_doc **ret) {
+    if (yyjson_is_obj(value)) return (*ret = copy_value(value)) != NULL ? HYP_OK : HYP_ENOMEM;
+    if (!yyjson_is_str(value)) return HYP_OK;
+    yyjson_doc *doc = NULL;
+    hyp_err why = HYP_ERR_NONE;
+    if (hyp_json_parse(yyjson_get_str(value), yyjson_get_len(value), &doc, &why) == HYP_ENOMEM) return HYP_ENOMEM;
+    if (yyjson_is_obj(yyjson_doc_get_root(doc)))
+        *ret = doc;
+    else
         yyjson_doc_free(doc);
-        if (object) return strdup(yyjson_get_str(value));
-    }
-    return strdup("{}");
+    return HYP_OK;
 }
 
 static int add_calls(hyp_message *m, yyjson_val *calls, hyp_err *err) {
@@ -137,8 +131,9 @@ static int add_calls(hyp_message *m, yyjson_val *calls, hyp_err *err) {
         hyp_message_call *to = &m->calls[m->n_calls++];
         to->id = strdup(hyp_field_str(&f, "id", ""));
         to->name = strdup(hyp_field_str(&function, "name", ""));
-        to->arguments = arguments_text(hyp_field(&function, "arguments"));
-        if (to->id == NULL || to->name == NULL || to->arguments == NULL) return no_memory(err);
+        if (read_arguments(hyp_field(&function, "arguments"), &to->arguments) != HYP_OK || to->id == NULL ||
+            to->name == NULL)
+            return no_memory(err);
     }
     return err->code;
 }
@@ -250,7 +245,8 @@ int hyp_conversation_set_tools(hyp_conversation *c, yyjson_val *tools, hyp_err *
             hyp_err_set(err, HYP_EFORMAT, "invalid tool: function.name is required");
         if (err->code != 0) return err->code;
     }
-    c->tools = write_value(tools);
+    yyjson_doc_free(c->tools);
+    c->tools = copy_value(tools);
     return c->tools != NULL ? HYP_OK : no_memory(err);
 }
 
@@ -319,17 +315,20 @@ static void write_call(hyp_json *j, const hyp_message_call *call) {
     hyp_json_open(j, '{');
     hyp_json_kv_str(j, "name", call->name);
     hyp_json_key(j, "arguments");
-    hyp_json_raw(j, call->arguments, strlen(call->arguments));
+    HYP_AUTOFREE char *arguments = call->arguments != NULL ? yyjson_write(call->arguments, 0, NULL) : NULL;
+    if (arguments != NULL)
+        hyp_json_raw(j, arguments, strlen(arguments));
+    else
+        hyp_json_raw(j, "{}", 2);
     hyp_json_close(j, '}');
     hyp_json_close(j, '}');
 }
 
-void hyp_conversation_write(const hyp_conversation *c, const bool *dropped, hyp_str *out) {
+void hyp_conversation_write(const hyp_conversation *c, hyp_str *out) {
     hyp_json j = {out, false};
     hyp_json_open(&j, '[');
     for (size_t i = 0; i < c->n; i++) {
         const hyp_message *m = &c->messages[i];
-        if (dropped != NULL && dropped[i]) continue;
         hyp_json_open(&j, '{');
         hyp_json_kv_str(&j, "role", m->role);
         hyp_json_kv_str(&j, "content", m->content);

@@ -3,22 +3,10 @@
 #include "base/json.h"
 #include "chat/template.h"
 
-typedef struct hyp_message_call {
-    char *id, *name, *arguments; /* arguments: a JSON object's text */
-} hyp_message_call;
-
-typedef struct hyp_message {
-    char *role, *content;                      /* never NULL */
-    char *thinking, *tool_name, *tool_call_id; /* or NULL */
-    hyp_message_call *calls;
-    size_t n_calls;
-    bool has_images;
-} hyp_message;
-
 typedef struct hyp_conversation {
     hyp_message *messages;
     size_t n, capacity;
-    char *tools;         /* JSON array of {"type":"function","function":{...}}, or NULL */
+    yyjson_doc *tools;   /* array of {"type":"function","function":{...}}, or NULL */
     char *tool_choice;   /* "auto", "none", "required" or a function's name; NULL: auto */
     bool one_call;       /* parallel_tool_calls is false */
     char *grammar;       /* GBNF that the answer must match, made of the request's format; or NULL */
@@ -68,8 +56,8 @@ HYP_NODISCARD HYP_NONNULL(3) int hyp_conversation_set_think(hyp_conversation *c,
 
 bool hyp_conversation_has_images(const hyp_conversation *c);
 
-/* Write the messages not `dropped` (NULL: none is) as a JSON array, arguments as objects. */
-void hyp_conversation_write(const hyp_conversation *c, const bool *dropped, hyp_str *out);
+/* Write the messages as a JSON array in Ollama's form, for a file. */
+void hyp_conversation_write(const hyp_conversation *c, hyp_str *out);
 
 /* The index of the oldest message that may be dropped when the prompt is too long (neither the system messages nor the
  * last), or SIZE_MAX. */

@@ -1,7 +1,6 @@
 #include "session/prepare.h"
 
 #include "base/mem.h"
-#include "base/platform.h"
 #include "session/scheduler_priv.h"
 
 #include <string.h>
@@ -46,7 +45,6 @@ static order *next_order(hyp_preparers *w) {
 
 static void *prepare(void *arg) {
     hyp_preparers *w = arg;
-    hyp_platform_thread_background(); /* what computes goes first */
     for (order *o; (o = next_order(w)) != NULL;) {
         hyp_preparation *p = o->job->preparation;
         if (hyp_job_has_ended(o->job)) /* its client is gone: nobody looks at what is made of it */

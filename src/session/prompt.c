@@ -112,8 +112,9 @@ int hyp_prompt_build(const hyp_job *job, const hyp_prompt_env *env, hyp_prompt *
 void hyp_prompt_free(hyp_prompt *p) {
     if (p == NULL) return;
     free(p->tokens);
+    free(p->media);
     free(p->grammar);
-    yyjson_doc_free(p->tools);
+    yyjson_doc_free(p->own_tools);
     free(p->tail);
     free(p);
 }

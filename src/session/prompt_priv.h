@@ -10,7 +10,6 @@ typedef struct hyp_renderer {
     const hyp_prompt_env *env;
     const hyp_template *template;
     hyp_template *own_template; /* the request's, to be freed */
-    yyjson_doc *tools;
     char bos[HYP_PIECE_BYTES], eos[HYP_PIECE_BYTES];
     bool *dropped; /* by message: left out */
 } hyp_renderer;
@@ -38,4 +37,4 @@ HYP_NODISCARD int hyp_fit_chat(const hyp_renderer *r, hyp_limits limits, hyp_pro
 HYP_NODISCARD int hyp_fit_raw(const hyp_job *job, hyp_limits limits, hyp_prompt *p, hyp_err *err);
 
 /* constrain.c: how the answer is bound while it is written, and taken apart after. `text` is the rendered prompt. */
-HYP_NODISCARD int hyp_prompt_constrain(hyp_prompt *p, hyp_renderer *r, const hyp_str *text, hyp_err *err);
+HYP_NODISCARD int hyp_prompt_constrain(hyp_prompt *p, const hyp_renderer *r, const hyp_str *text, hyp_err *err);

@@ -12,7 +12,7 @@ static void special_text(const hyp_renderer *r, hyp_token token, char buf[HYP_PI
 
 bool hyp_renderer_offers_tools(const hyp_renderer *r) {
     const char *choice = r->job->conversation->tool_choice;
-    return r->tools != NULL && (choice == NULL || strcmp(choice, "none") != 0);
+    return r->job->conversation->tools != NULL && (choice == NULL || strcmp(choice, "none") != 0);
 }
 
 int hyp_renderer_open(hyp_renderer *r, const hyp_job *job, const hyp_prompt_env *env, hyp_err *err) {
@@ -22,11 +22,7 @@ int hyp_renderer_open(hyp_renderer *r, const hyp_job *job, const hyp_prompt_env 
     special_text(r, env->info->special.eos, r->eos);
     r->dropped = calloc(c->n + 1, sizeof *r->dropped);
     if (r->dropped == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    if (c->tools != NULL) {
-        int code = hyp_json_parse(c->tools, strlen(c->tools), &r->tools, err);
-        if (code != HYP_OK) return code;
-        if (env->tool_template != NULL && hyp_renderer_offers_tools(r)) r->template = env->tool_template;
-    }
+    if (env->tool_template != NULL && hyp_renderer_offers_tools(r)) r->template = env->tool_template;
     if (c->template_text == NULL) return HYP_OK;
     int code = hyp_template_compile(c->template_text, strlen(c->template_text), NULL, &r->own_template, err);
     r->template = r->own_template;
@@ -35,31 +31,22 @@ int hyp_renderer_open(hyp_renderer *r, const hyp_job *job, const hyp_prompt_env 
 
 void hyp_renderer_close(hyp_renderer *r) {
     hyp_template_free(r->own_template);
-    yyjson_doc_free(r->tools);
     free(r->dropped);
 }
 
 static int render(const hyp_renderer *r, bool generation_prompt, hyp_str *ret, hyp_err *err) {
     const hyp_conversation *c = r->job->conversation;
-    hyp_str text = {0};
-    yyjson_doc *messages = NULL;
-    hyp_conversation_write(c, r->dropped, &text);
-    int code = text.failed ? hyp_err_set(err, HYP_ENOMEM, "out of memory")
-                           : hyp_json_parse(text.data, text.length, &messages, err);
-    if (code == HYP_OK) {
-        hyp_chat_request request = {.messages = yyjson_doc_get_root(messages),
-                                    .tools = hyp_renderer_offers_tools(r) ? yyjson_doc_get_root(r->tools) : NULL,
-                                    .bos_token = r->bos,
-                                    .eos_token = r->eos,
-                                    .reasoning_effort = c->effort,
-                                    .think = c->think,
-                                    .add_generation_prompt = generation_prompt,
-                                    .now_unix_s = hyp_wall_ns() / 1000000000};
-        code = hyp_template_render(r->template, &request, ret, err);
-    }
-    yyjson_doc_free(messages);
-    hyp_str_free(&text);
-    return code;
+    hyp_chat_request request = {.messages = c->messages,
+                                .n_messages = c->n,
+                                .left_out = r->dropped,
+                                .tools = hyp_renderer_offers_tools(r) ? yyjson_doc_get_root(c->tools) : NULL,
+                                .bos_token = r->bos,
+                                .eos_token = r->eos,
+                                .reasoning_effort = c->effort,
+                                .think = c->think,
+                                .add_generation_prompt = generation_prompt,
+                                .now_unix_s = hyp_wall_ns() / 1000000000};
+    return hyp_template_render(r->template, &request, ret, err);
 }
 
 /* Templates mostly write the beginning-of-text token themselves; then the tokeniser must not add another. */

@@ -119,6 +119,12 @@ bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n) {
     return true;
 }
 
+const hyp_media_chunk *slot_next_media(const slot *s) {
+    for (size_t i = 0; i < s->n_media; i++)
+        if (s->media[i].at >= s->n_tokens) return &s->media[i];
+    return NULL;
+}
+
 bool slot_remember(slot *s, hyp_token token) {
     if (s->n_tokens == s->capacity) {
         size_t capacity = s->capacity == 0 ? 1024 : 2 * s->capacity;
@@ -190,9 +196,12 @@ void slot_release(slots *s, slot *which) {
     if (which->sampler != NULL) s->ops->sampler_free(which->sampler);
     answer_close(&which->answer);
     free(which->prompt);
+    free(which->media);
     hyp_job_unref(which->job);
     which->sampler = NULL;
     which->prompt = NULL;
+    which->media = NULL;
+    which->n_media = 0;
     which->job = NULL;
     which->n_prompt = which->n_stable = which->n_batched = which->n_draft = 0;
     which->next = which->logits = -1;

@@ -27,6 +27,8 @@ typedef struct slot {
 
     hyp_job *job; /* NULL: idle; a reference */
     hyp_token *prompt;
+    hyp_media_chunk *media; /* of the prompt; owned */
+    size_t n_media;
     size_t n_prompt, n_stable; /* n_stable: the part that the next turn will surely repeat; 0: not known */
     size_t n_asked;            /* n_prompt as the request came, whatever was dropped since */
     size_t n_cached;           /* of the prompt, found in memory */
@@ -67,6 +69,9 @@ slot *slots_take(slots *s, const hyp_token *prompt, size_t n);
 
 /* Forget what was evaluated beyond `tokens`. */
 void slots_drop_ahead(slots *s, slot *which);
+
+/* The media item of the prompt that begins at or after what the slot's memory holds, or NULL. */
+const hyp_media_chunk *slot_next_media(const slot *s);
 
 /* The slot's memory was extended by `token`. */
 bool slot_remember(slot *s, hyp_token token);

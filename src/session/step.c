@@ -9,9 +9,10 @@ static bool can_work(const slot *which) {
     return which->job != NULL && !hyp_job_is_full(which->job);
 }
 
-/* Of a prompt, at most `room` tokens, ending where a checkpoint is wanted. */
+/* Of a prompt, at most `room` tokens, ending where a checkpoint is wanted or a media item begins. */
 static size_t add_prompt(hyp_session *s, slot *which, size_t n, size_t room) {
-    size_t from = which->n_tokens, take = HYP_MIN(room, which->n_prompt - from);
+    const hyp_media_chunk *media = slot_next_media(which);
+    size_t from = which->n_tokens, take = HYP_MIN(room, (media != NULL ? media->at : which->n_prompt) - from);
     if (s->info.needs_checkpoints && from < which->n_stable && from + take > which->n_stable)
         take = which->n_stable - from;
     for (size_t i = 0; i < take; i++)
@@ -120,13 +121,40 @@ static void release_ended(hyp_session *s) {
     }
 }
 
+/* An item is evaluated by itself, outside the batch. Returns what failed, told by `err`. */
+static int decode_media(hyp_session *s, slot *which, const hyp_media_chunk *m, hyp_err *err) {
+    const hyp_backend_ops *ops = s->config.ops;
+    if (ops->decode_media == NULL) return hyp_err_set(err, HYP_EUNSUPPORTED, "this model takes no images");
+    int r = ops->decode_media(s->config.model, which->seq, (int32_t)m->at, m->item, m->n, err);
+    for (size_t i = 0; r == HYP_OK && i < m->n; i++)
+        if (!slot_remember(which, hyp_media_cell(m->id))) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    return r;
+}
+
+/* Slots whose prompt goes on with a media item. True when there was one. */
+static bool step_media(hyp_session *s) {
+    bool worked = false;
+    for (size_t i = 0; i < s->slots.n; i++) {
+        slot *which = &s->slots.items[i];
+        const hyp_media_chunk *m = which->next < 0 && can_work(which) ? slot_next_media(which) : NULL;
+        if (m == NULL || m->at != which->n_tokens) continue;
+        hyp_err err = HYP_ERR_NONE;
+        worked = true;
+        if (decode_media(s, which, m, &err) == HYP_OK) continue;
+        hyp_session_fail_slot(s, which, err.code == HYP_EUNSUPPORTED ? 400 : 500, &err);
+        slots_forget(&s->slots, which);
+    }
+    return worked;
+}
+
 int hyp_session_step(hyp_session *s, bool *ret_worked, hyp_err *err) {
     hyp_session_counters *count = s->config.counters;
     bool prompts = false;
     hyp_err why = HYP_ERR_NONE;
     release_ended(s);
+    bool media = step_media(s);
     size_t n = gather(s, &prompts);
-    *ret_worked = n > 0;
+    *ret_worked = n > 0 || media;
     if (n == 0) return HYP_OK;
     int64_t start = hyp_mono_ns();
     int r = s->config.ops->decode(s->config.model, s->batch, n, &why);

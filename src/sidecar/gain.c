@@ -67,22 +67,20 @@ double hyp_sidecar_rate(const hyp_probe_point *points, size_t n, double size, do
     return size / HYP_MAX(seconds, size / HYP_MAX(low, high)); /* never faster than what was measured */
 }
 
-static double decode_rate(const hyp_model *model, const hyp_hardware *hardware, double disk,
-                          const hyp_plan_request *request, hyp_prediction *ret) {
+/* Decoding by the same plan request on a disk of another rate; 0: it does not run. */
+static double rate_on_disk(const hyp_model *model, const hyp_hardware *hardware, double disk, const hyp_plan *plan) {
     hyp_hardware hw = *hardware;
-    hyp_plan *plan = NULL;
-    *ret = (hyp_prediction){0};
-    if (disk > 0) hw.disk_bytes_per_s = disk; /* what plain mmap gets follows other laws: it stays */
-    if (hyp_plan_make(model, &hw, request, &plan, NULL) != HYP_OK) return 0;
-    *ret = plan->prediction;
-    if (!hyp_mode_streams(plan->mode)) ret->read_bytes = 0;
-    hyp_plan_free(plan);
-    return ret->decode_tok_per_s;
+    hyp_plan *then = NULL;
+    hw.disk_bytes_per_s = disk; /* what plain mmap gets follows other laws: it stays */
+    if (hyp_plan_make(model, &hw, &plan->request, &then, NULL) != HYP_OK) return 0;
+    double rate = then->prediction.decode_tok_per_s;
+    hyp_plan_free(then);
+    return rate;
 }
 
 int hyp_sidecar_predict(const hyp_model *model, const hyp_sidecar *layout, const hyp_hardware *hardware,
-                        const hyp_probe_point *points, size_t n_points, const hyp_plan_request *request,
-                        hyp_sidecar_gain *ret, hyp_err *err) {
+                        const hyp_probe_point *points, size_t n_points, const hyp_plan *plan, hyp_sidecar_gain *ret,
+                        hyp_err *err) {
     if (layout->n_units == 0 || layout->n_runs == 0) return hyp_err_set(err, HYP_EINVAL, "an empty layout");
     hyp_sidecar_gain g = {.bytes = layout->bytes};
     uint64_t pages = layout->bytes - layout->data_offset, unit = pages / layout->n_units;
@@ -90,12 +88,13 @@ int hyp_sidecar_predict(const hyp_model *model, const hyp_sidecar *layout, const
     g.read_bytes_now = HYP_MIN(part, (uint64_t)CHUNK_BYTES);
     g.read_bytes_then = HYP_MIN(unit, (uint64_t)CHUNK_BYTES * 5 / 4);
     g.too_large = part >= CHUNK_BYTES;
-    hyp_prediction before;
-    g.tok_per_s_now = decode_rate(model, hardware, 0, request, &before);
-    g.streams = before.read_bytes > 0;
+    const bool streaming = plan != NULL && hyp_mode_streams(plan->mode);
+    const double hit_rate = plan != NULL ? plan->prediction.hit_rate : 0;
+    g.tok_per_s_now = plan != NULL ? plan->prediction.decode_tok_per_s : 0;
+    g.streams = streaming && plan->prediction.read_bytes > 0;
     /* Of the experts that a token uses in a layer, those that are not in memory are read together. */
     double used = model->n_experts > 0 ? HYP_MAX(model->n_experts_used, 1u) : 1;
-    double missing = HYP_MAX(used * (1 - before.hit_rate), 1);
+    double missing = HYP_MAX(used * (1 - hit_rate), 1);
     double parts = (double)layout->n_runs / layout->n_units;
     double now = missing * HYP_MAX(parts, (double)unit / CHUNK_BYTES);
     double then = missing * HYP_MAX(1, (double)unit / CHUNK_BYTES);
@@ -107,8 +106,8 @@ int hyp_sidecar_predict(const hyp_model *model, const hyp_sidecar *layout, const
      * plan's. */
     g.tok_per_s_then = g.tok_per_s_now;
     if (g.streams && g.bytes_per_s_now > 0)
-        g.tok_per_s_then = decode_rate(
-            model, hardware, hardware->disk_bytes_per_s * g.bytes_per_s_then / g.bytes_per_s_now, request, &before);
+        g.tok_per_s_then =
+            rate_on_disk(model, hardware, hardware->disk_bytes_per_s * g.bytes_per_s_then / g.bytes_per_s_now, plan);
     *ret = g;
     return HYP_OK;
 }

@@ -16,9 +16,9 @@
 #include "io/types.h"
 #include "pager/extent.h"
 
-typedef struct hyp_hardware hyp_hardware;         /* hw/hardware.h */
-typedef struct hyp_probe_point hyp_probe_point;   /* io/probe.h */
-typedef struct hyp_plan_request hyp_plan_request; /* plan/plan.h */
+typedef struct hyp_hardware hyp_hardware;       /* hw/hardware.h */
+typedef struct hyp_probe_point hyp_probe_point; /* io/probe.h */
+typedef struct hyp_plan hyp_plan;               /* plan/plan.h */
 
 enum { HYP_SIDECAR_VERSION = 1, HYP_SIDECAR_HEAD_BYTES = 128, HYP_SIDECAR_PATH_SIZE = 4096 };
 
@@ -145,10 +145,10 @@ typedef struct hyp_sidecar_gain {
  * measured; 0 when they do not show it. Pure. */
 double hyp_sidecar_rate(const hyp_probe_point *points, size_t n, double size, double depth);
 
-/* What the sidecar `layout` of `model` would change on `hardware`, whose disk is known by `points` (0 of them: not
- * measured). Pure. Errors: HYP_ENOMEM. That no plan is possible is no error. */
+/* What the sidecar `layout` of `model` would change for `plan`, which was made for `hardware` (NULL: none is possible),
+ * whose disk is known by `points` (0 of them: not measured). Pure. Errors: HYP_EINVAL (an empty layout). */
 HYP_NODISCARD int hyp_sidecar_predict(const hyp_model *model, const hyp_sidecar *layout, const hyp_hardware *hardware,
-                                      const hyp_probe_point *points, size_t n_points, const hyp_plan_request *request,
+                                      const hyp_probe_point *points, size_t n_points, const hyp_plan *plan,
                                       hyp_sidecar_gain *ret, hyp_err *err);
 
 /* --- writing it: write.c, gguf_copy.c --- */

@@ -152,7 +152,7 @@ class Session(unittest.TestCase):
         dropped = []
         for end in ("Go on.", "And then?"):
             (prompt, _), told, _ = self.assert_same(model, [*long, {"role": "user", "content": end}], context=context)
-            self.assertLessEqual(len(prompt.split()), context * 7 // 8)
+            self.assertLessEqual(len(prompt.split()), context - MAX_TOKENS)
             self.assertGreater(len(prompt.split()), context // 2)
             dropped.append(re.search(r"the (\d+) oldest messages are forgotten", told[1].stdout).group(1))
             long += [{"role": "user", "content": end}, {"role": "assistant", "content": "Well."}]

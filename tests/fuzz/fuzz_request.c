@@ -24,7 +24,7 @@ static void read_conversation(const hyp_fields *body, bool openai) {
     if (r == HYP_OK) r = hyp_conversation_set_format(c, hyp_field(body, "format"), &err);
     if (r != HYP_OK && err.message[0] == '\0') abort();
     hyp_str text = {0};
-    hyp_conversation_write(c, NULL, &text);
+    hyp_conversation_write(c, &text);
     yyjson_doc *again = yyjson_read(text.data, text.length, 0);
     if (again == NULL) abort();
     yyjson_doc_free(again);

@@ -30,6 +30,7 @@ typedef struct fake {
     float vectors[MAX_SEQS][N_EMBD];
     hyp_token next[8192]; /* of each input of the last decode */
     size_t n_next;
+    char spelled[SCRIPT * 16], script[SCRIPT]; /* scratch of make_plan() */
     atomic_bool interrupted;
     uint32_t n_parallel, context;
 } fake;
@@ -243,11 +244,9 @@ static bool append(sequence *s, hyp_token token) {
 }
 
 static int choose(fake *f, const sequence *s, size_t index, hyp_err *err) {
-    HYP_AUTOFREE char *buf = malloc(SCRIPT * 16);
-    HYP_AUTOFREE char *out = malloc(SCRIPT);
     plan p;
-    if (buf == NULL || out == NULL || s->n > SCRIPT) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    make_plan(s, &p, buf, out);
+    if (s->n > SCRIPT) return hyp_err_set(err, HYP_ELIMIT, "more than %d tokens", SCRIPT);
+    make_plan(s, &p, f->spelled, f->script);
     sleep_us(p.delay_us);
     if (p.fail) return hyp_err_set(err, HYP_EIO, "a weight could not be read");
     f->next[index] = p.forever ? 'x' : p.done < p.n ? (unsigned char)p.text[p.done] : EOG;
@@ -279,6 +278,17 @@ static int fake_decode(void *model, const hyp_input *inputs, size_t n, hyp_err *
     }
     atomic_fetch_add(&n_tokens_decoded, n);
     atomic_fetch_add(&n_decodes, 1);
+    return HYP_OK;
+}
+
+/* An item says by itself how many positions it takes. */
+static int fake_decode_media(void *model, int32_t seq, int32_t pos, const void *item, size_t n, hyp_err *err) {
+    fake *f = model;
+    sequence *s = &f->seqs[seq];
+    if (pos != (int32_t)s->n) return hyp_err_set(err, HYP_EENGINE, "position %d follows %zu tokens", pos, s->n);
+    if (*(const size_t *)item != n) return hyp_err_set(err, HYP_EIO, "the item takes other positions");
+    for (size_t i = 0; i < n; i++)
+        if (!append(s, -2)) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     return HYP_OK;
 }
 
@@ -378,6 +388,7 @@ const hyp_backend_ops fake_backend_ops = {.open = fake_open,
                                           .piece = fake_piece,
                                           .is_end = fake_is_end,
                                           .decode = fake_decode,
+                                          .decode_media = fake_decode_media,
                                           .logits = fake_logits,
                                           .embedding = fake_embedding,
                                           .interrupt = fake_interrupt,

@@ -198,7 +198,7 @@ class Generate(ServerTest):
         self.assertEqual(self.generate("x", template="{% if %}").status, 400)
 
     def test_suffix(self):
-        reply = self.generate("a", model="fim", suffix="b", stream=False)
+        reply = self.generate("a", model="fim", suffix="b", stream=False, options={"num_predict": 8})
         self.assertEqual((reply.status, reply.json["prompt_eval_count"]), (200, 5), reply.body)
         reply = self.generate("a", suffix="b")
         self.assertEqual((reply.status, reply.json["error"]), (400, "plain:Q4_K_M does not support insert"))

@@ -2,6 +2,7 @@
 #include "../test.h"
 #include "chat/template_priv.h"
 #include "corpus.h"
+#include "wire.h"
 
 static hyp_template *load(const char *name) {
     char path[256];
@@ -23,7 +24,10 @@ static char *render(const hyp_template *tmpl, const char *messages, const char *
     yyjson_doc *doc = yyjson_read(messages, strlen(messages), 0);
     yyjson_doc *tools_doc = tools != NULL ? yyjson_read(tools, strlen(tools), 0) : NULL;
     assert_non_null(doc);
-    hyp_chat_request request = {.messages = yyjson_doc_get_root(doc),
+    size_t n_messages;
+    hyp_message *all = wire_messages(yyjson_doc_get_root(doc), &n_messages);
+    hyp_chat_request request = {.messages = all,
+                                .n_messages = n_messages,
                                 .tools = yyjson_doc_get_root(tools_doc),
                                 .bos_token = "<s>",
                                 .eos_token = "</s>",
@@ -32,6 +36,7 @@ static char *render(const hyp_template *tmpl, const char *messages, const char *
                                 .now_unix_s = CORPUS_NOW};
     hyp_str out = {0};
     int rc = hyp_template_render(tmpl, &request, &out, err);
+    wire_free(all, n_messages);
     yyjson_doc_free(doc);
     yyjson_doc_free(tools_doc);
     if (rc == HYP_OK) return out.data;
@@ -196,22 +201,31 @@ static void thinking_is_passed_on(void **state) {
         NULL, WANT("<think>\nzq hidden\n</think>\n\ny"));
 }
 
-static void refusals_and_bad_requests_are_told(void **state) {
+static void refusals_are_told(void **state) {
     (void)state;
     hyp_template *tmpl = load("mistral_v1");
     hyp_err err = HYP_ERR_NONE;
     assert_null(render(tmpl, "[{\"role\":\"assistant\",\"content\":\"x\"}]", NULL, HYP_THINK_UNSET, &err));
     assert_int_equal(err.code, HYP_EINVAL);
     assert_non_null(strstr(err.message, "alternate"));
-    err = HYP_ERR_NONE;
-    assert_null(render(tmpl, "[{\"content\":\"x\"}]", NULL, HYP_THINK_UNSET, &err));
-    assert_int_equal(err.code, HYP_EINVAL);
-    err = HYP_ERR_NONE;
-    assert_null(render(tmpl, "{\"role\":\"user\"}", NULL, HYP_THINK_UNSET, &err));
-    assert_int_equal(err.code, HYP_EINVAL);
-    err = HYP_ERR_NONE;
-    assert_null(render(tmpl, "[1, \"x\", null]", NULL, HYP_THINK_UNSET, &err));
-    assert_int_equal(err.code, HYP_EINVAL);
+    hyp_template_free(tmpl);
+}
+
+static void what_is_left_out_is_not_shown(void **state) {
+    (void)state;
+    hyp_template *tmpl = load("chatml");
+    hyp_err err = HYP_ERR_NONE;
+    hyp_message messages[] = {{.role = strdup("user"), .content = strdup("a")},
+                              {.role = strdup("assistant"), .content = strdup("b")},
+                              {.role = strdup("user"), .content = strdup("c")}};
+    static const bool left_out[] = {true, true, false};
+    hyp_chat_request request = {.messages = messages, .n_messages = 3, .left_out = left_out};
+    hyp_str out = {0};
+    assert_int_equal(hyp_template_render(tmpl, &request, &out, &err), HYP_OK);
+    assert_string_equal(out.data, "<|im_start|>user\nc<|im_end|>\n");
+    hyp_str_free(&out);
+    for (size_t i = 0; i < 3; i++)
+        hyp_message_clear(&messages[i]);
     hyp_template_free(tmpl);
 }
 
@@ -332,7 +346,8 @@ int main(void) {
                                        cmocka_unit_test(wire_calls_are_completed),
                                        cmocka_unit_test(content_takes_every_form),
                                        cmocka_unit_test(thinking_is_passed_on),
-                                       cmocka_unit_test(refusals_and_bad_requests_are_told),
+                                       cmocka_unit_test(refusals_are_told),
+                                       cmocka_unit_test(what_is_left_out_is_not_shown),
                                        cmocka_unit_test(fallbacks_are_taken_in_order),
                                        cmocka_unit_test(every_template_takes_every_plain_conversation)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -292,6 +292,48 @@ static void three_tiers_share_a_mixture_of_experts(void **state) {
     hyp_model_free(m);
 }
 
+/* Sequences with a context each take its memory each; those that share one take it once. */
+static void a_shared_context_is_paid_once(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&dense_shape);
+    hyp_hardware hw = machine(2000ull * MB);
+    hyp_plan *p[3] = {NULL};
+    const hyp_plan_request requests[3] = {{.context_tokens = 1024},
+                                          {.context_tokens = 1024, .n_parallel = 4},
+                                          {.context_tokens = 1024, .n_parallel = 4, .shared_context = true}};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hyp_plan_make(m, &hw, &requests[i], &p[i], NULL), HYP_OK);
+    assert_int_equal(p[1]->kv_bytes, 4 * p[0]->kv_bytes);
+    assert_int_equal(p[2]->kv_bytes, p[0]->kv_bytes);
+    assert_int_equal(p[2]->request.n_parallel, 4);
+    for (int i = 0; i < 3; i++)
+        hyp_plan_free(p[i]);
+    hyp_model_free(m);
+}
+
+/* Buffers that a context was found to take: planned with as they are, and with narrower batches where those fit. */
+static void found_buffers_are_planned_with(void **state) {
+    (void)state;
+    hyp_model *m = test_model(&moe_shape);
+    hyp_hardware hw = machine(2000ull * MB);
+    hyp_plan_request request = {.mode = HYP_MODE_EXPERTS, .context_tokens = 1024, .batch_tokens = 512};
+    hyp_plan *first = NULL, *again = NULL;
+    assert_int_equal(hyp_plan_make(m, &hw, &request, &first, NULL), HYP_OK);
+    request.compute_scale = 2.5;
+    assert_int_equal(hyp_plan_make(m, &hw, &request, &again, NULL), HYP_OK);
+    assert_int_equal(again->compute_bytes, (uint64_t)(2.5 * (double)first->compute_bytes));
+    assert_int_equal(again->ubatch_tokens, first->ubatch_tokens);
+    check(m, &hw, again);
+    hyp_plan_free(again);
+    hw = machine(first->pinned_bytes + first->cache_bytes + first->kv_bytes + first->compute_bytes +
+                 first->overhead_bytes);
+    assert_int_equal(hyp_plan_make(m, &hw, &request, &again, NULL), HYP_OK);
+    assert_true(again->ubatch_tokens < first->ubatch_tokens || again->cache_bytes < first->cache_bytes);
+    check(m, &hw, again);
+    hyp_plan_free(first), hyp_plan_free(again);
+    hyp_model_free(m);
+}
+
 static void tied_embeddings_are_pinned_once(void **state) {
     (void)state;
     test_shape tied = dense_shape;
@@ -417,6 +459,8 @@ int main(void) {
         cmocka_unit_test(unified_memory_counts_once),
         cmocka_unit_test(a_slow_network_keeps_layers_at_home),
         cmocka_unit_test(three_tiers_share_a_mixture_of_experts),
+        cmocka_unit_test(a_shared_context_is_paid_once),
+        cmocka_unit_test(found_buffers_are_planned_with),
         cmocka_unit_test(tied_embeddings_are_pinned_once),
         cmocka_unit_test(distinct_experts_follow_their_formula),
         cmocka_unit_test(a_run_as_planned_is_predicted_like_its_plan),

@@ -13,7 +13,7 @@ static char *convert(const char *json, bool openai, int expected) {
     int r = openai ? hyp_conversation_add_openai(c, yyjson_doc_get_root(doc), &err)
                    : hyp_conversation_add_ollama(c, yyjson_doc_get_root(doc), &err);
     assert_int_equal(r, expected);
-    if (r == HYP_OK) hyp_conversation_write(c, NULL, &out);
+    if (r == HYP_OK) hyp_conversation_write(c, &out);
     hyp_conversation_free(c);
     yyjson_doc_free(doc);
     return out.data;

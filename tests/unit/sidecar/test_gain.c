@@ -60,7 +60,11 @@ static void what_streams_gains(void **state) {
     hw.ram_total_bytes = hw.ram_available_bytes = hw.ram_budget_bytes = (uint64_t)8 << 30;
     hyp_plan_request request = {.mode = HYP_MODE_AUTO};
     hyp_sidecar_gain g;
-    assert_int_equal(hyp_sidecar_predict(model, layout, &hw, points, n, &request, &g, NULL), HYP_OK);
+    hyp_plan *plan = NULL;
+    assert_int_equal(hyp_plan_make(model, &hw, &request, &plan, NULL), HYP_OK);
+    assert_int_equal(hyp_sidecar_predict(model, layout, &hw, points, n, plan, &g, NULL), HYP_OK);
+    assert_true(g.tok_per_s_now == plan->prediction.decode_tok_per_s); /* the plan's own word */
+    hyp_plan_free(plan);
     assert_false(g.streams); /* it fits into memory */
     assert_true(g.tok_per_s_now > 0 && g.tok_per_s_then == g.tok_per_s_now);
     assert_int_equal(g.bytes, layout->bytes);
@@ -69,7 +73,9 @@ static void what_streams_gains(void **state) {
 
     /* Not even the least budget: no plan, and no promise. */
     hw.ram_budget_bytes = 1;
-    assert_int_equal(hyp_sidecar_predict(model, layout, &hw, points, n, &request, &g, NULL), HYP_OK);
+    plan = NULL;
+    assert_int_equal(hyp_plan_make(model, &hw, &request, &plan, NULL), HYP_ENOMEM);
+    assert_int_equal(hyp_sidecar_predict(model, layout, &hw, points, n, plan, &g, NULL), HYP_OK);
     assert_true(g.tok_per_s_now == 0 && !g.streams);
     hyp_sidecar_free(layout);
     hyp_model_free(model);

@@ -64,7 +64,7 @@ static int constrain_calls(hyp_prompt *p, const hyp_conversation *c, const char 
             (hyp_trigger){.word = grammar.triggers[i].word, .at_start = grammar.triggers[i].at_start};
     /* In channels the grammar of the calls knows the reasoning itself. */
     bool thinks = c->think == HYP_THINK_ON || hyp_output_prompt_thinks(p->format.think, p->tail);
-    if (required && thinks && !hyp_tools_use_channels(p->format.tools)
+    if (required && thinks && !hyp_tools_use_channels(p->format.tools))
         p->n_triggers = after_reasoning(p->format.think, &p->triggers[0]);
     hyp_tool_grammar_clear(&grammar);
     return HYP_OK;

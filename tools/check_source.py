@@ -4,8 +4,7 @@ build folder, that every name src gives to the linker starts with hyp_.
 
 usage: tools/check_source.py [FOLDER [BUILD]]     (the repository; default: the one this script is in)
 
-Prints a line for each finding. Ends with status 1 if there is one; long functions, names and headers that should be private
-are only pointed at.
+Prints a line for each finding. Ends with status 1 if there is one; long functions are only pointed at.
 """
 import json
 import os
@@ -100,15 +99,18 @@ def check_file(path, lines, headers, rows):
 
 
 def check_private(users, rows):
-    """Notes of headers that only their own folder and its unit tests include, and that are not named *_priv.h. `users` are
-    {"folder/file.h": files}. Nobody includes the last folder's, so they need no name."""
-    notes = []
+    """Findings: headers that only their own folder and its unit tests include, and that are not named *_priv.h. What a
+    public header includes is public, too. `users` are {"folder/file.h": files}. Nobody includes the last folder's, so they
+    need no name."""
+    findings = []
     for header in sorted(users):
         folder = header.split("/")[0]
         own = ("src/%s/" % folder, "tests/unit/")
-        if folder in list(rows)[:-1] and not header.endswith("_priv.h") and all(path.startswith(own) for path in users[header]):
-            notes.append("src/%s:1: note: only src/%s includes it, so it is a *_priv.h" % (header, folder))
-    return notes
+        public = any(path.endswith(".h") and not path.endswith("_priv.h") for path in users[header])
+        own_only = all(path.startswith(own) for path in users[header])
+        if folder in list(rows)[:-1] and not header.endswith("_priv.h") and own_only and not public:
+            findings.append("src/%s:1: only src/%s includes it, so it is a *_priv.h" % (header, folder))
+    return findings
 
 
 def check_names(root, build):
@@ -152,12 +154,10 @@ def main():
         notes += noted
         n += 1
     names = check_names(root, os.path.abspath(sys.argv[2])) if len(sys.argv) > 2 else {}
-    notes += check_private(users, rows)
-    notes += ["%s:1: note: external names without hyp_: %s" % (path, " ".join(sorted(names[path]))) for path in sorted(names)]
+    findings += check_private(users, rows)
+    findings += ["%s:1: external names without hyp_: %s" % (path, " ".join(sorted(names[path]))) for path in sorted(names)]
     for line in notes + findings:
         print(line)
-    if names:
-        print("source: note: %d external names without hyp_" % sum(map(len, names.values())))
     print("source: %d files, %d findings" % (n, len(findings)))
     return 1 if findings else 0
 

@@ -39,7 +39,7 @@ static void put_reason(hyp_json *j, const gen *g, const hyp_event *event) {
 
 static void start_message(gen *g, hyp_str *out) {
     hyp_json j;
-    gen_begin_event(out, "message_start", &j);
+    hyp_gen_begin_event(out, "message_start", &j);
     hyp_json_key(&j, "message");
     hyp_json_open(&j, '{');
     put_head(&j, g);
@@ -50,15 +50,15 @@ static void start_message(gen *g, hyp_str *out) {
     hyp_json_kv_null(&j, "stop_sequence");
     put_usage(&j, &g->begun);
     hyp_json_close(&j, '}');
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
 }
 
 static void close_block(gen *g, hyp_str *out) {
     if (g->block == NULL) return;
     hyp_json j;
-    gen_begin_event(out, "content_block_stop", &j);
+    hyp_gen_begin_event(out, "content_block_stop", &j);
     hyp_json_kv_int(&j, "index", g->n_blocks++);
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
     g->block = NULL;
 }
 
@@ -68,7 +68,7 @@ static void open_block(gen *g, const char *kind, const hyp_event *event, hyp_str
     if (!call && g->block != NULL && strcmp(g->block, kind) == 0) return;
     close_block(g, out);
     hyp_json j;
-    gen_begin_event(out, "content_block_start", &j);
+    hyp_gen_begin_event(out, "content_block_start", &j);
     hyp_json_kv_int(&j, "index", g->n_blocks);
     hyp_json_key(&j, "content_block");
     hyp_json_open(&j, '{');
@@ -82,20 +82,20 @@ static void open_block(gen *g, const char *kind, const hyp_event *event, hyp_str
     } else
         hyp_json_kv_str(&j, kind, "");
     hyp_json_close(&j, '}');
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
     g->block = kind;
 }
 
 static void put_delta(const gen *g, const char *type, const char *key, const char *text, hyp_str *out) {
     hyp_json j;
-    gen_begin_event(out, "content_block_delta", &j);
+    hyp_gen_begin_event(out, "content_block_delta", &j);
     hyp_json_kv_int(&j, "index", g->n_blocks);
     hyp_json_key(&j, "delta");
     hyp_json_open(&j, '{');
     hyp_json_kv_str(&j, "type", type);
     hyp_json_kv_str(&j, key, text);
     hyp_json_close(&j, '}');
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
 }
 
 static void chunk(gen *g, const hyp_event *event, hyp_str *out) {
@@ -118,15 +118,15 @@ static void end(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json j;
     if (!g->spoke) start_message(g, out);
     close_block(g, out);
-    gen_begin_event(out, "message_delta", &j);
+    hyp_gen_begin_event(out, "message_delta", &j);
     hyp_json_key(&j, "delta");
     hyp_json_open(&j, '{');
     put_reason(&j, g, event);
     hyp_json_close(&j, '}');
     put_usage(&j, &event->stats);
-    gen_end_event(&j);
-    gen_begin_event(out, "message_stop", &j);
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
+    hyp_gen_begin_event(out, "message_stop", &j);
+    hyp_gen_end_event(&j);
 }
 
 static void put_text_block(hyp_json *j, const char *kind, const hyp_str *text) {
@@ -185,15 +185,15 @@ static const gen_ops count_ops = {.whole = whole_count, .plain_type = V1_JSON, .
 static void add_block(yyjson_mut_doc *doc, yyjson_val *block, const char *type, yyjson_mut_val *parts,
                       yyjson_mut_val *calls) {
     if (strcmp(type, "text") == 0)
-        rewrite_add_text(doc, parts, yyjson_obj_get(block, "text"));
+        hyp_rewrite_add_text(doc, parts, yyjson_obj_get(block, "text"));
     else if (strcmp(type, "image") == 0 || strcmp(type, "document") == 0)
-        rewrite_add_image(doc, parts);
+        hyp_rewrite_add_image(doc, parts);
     else if (strcmp(type, "tool_use") == 0)
-        rewrite_add_call(doc, calls, yyjson_obj_get(block, "id"), yyjson_obj_get(block, "name"),
-                         yyjson_obj_get(block, "input"));
+        hyp_rewrite_add_call(doc, calls, yyjson_obj_get(block, "id"), yyjson_obj_get(block, "name"),
+                             yyjson_obj_get(block, "input"));
     else if (strcmp(type, "tool_result") == 0)
-        rewrite_put(doc, rewrite_add_result(doc, yyjson_obj_get(block, "tool_use_id")), "content",
-                    yyjson_obj_get(block, "content"));
+        hyp_rewrite_put(doc, hyp_rewrite_add_result(doc, yyjson_obj_get(block, "tool_use_id")), "content",
+                        yyjson_obj_get(block, "content"));
 }
 
 static bool add_turn(api *a, yyjson_mut_doc *doc, yyjson_val *turn) {
@@ -201,11 +201,11 @@ static bool add_turn(api *a, yyjson_mut_doc *doc, yyjson_val *turn) {
     const char *role = hyp_field_str(&f, "role", "");
     yyjson_val *content = hyp_field(&f, "content"), *block;
     bool assistant = strcmp(role, "assistant") == 0;
-    if (a->err.code != 0) return api_fail(a);
+    if (a->err.code != 0) return hyp_api_fail(a);
     if (!assistant && strcmp(role, "user") != 0)
-        return api_error(a, 400, "messages: role must be \"user\" or \"assistant\", not \"%.40s\"", role);
+        return hyp_api_error(a, 400, "messages: role must be \"user\" or \"assistant\", not \"%.40s\"", role);
     if (!yyjson_is_arr(content)) {
-        rewrite_put(doc, rewrite_add_message(doc, role), "content", content);
+        hyp_rewrite_put(doc, hyp_rewrite_add_message(doc, role), "content", content);
         return true;
     }
     yyjson_mut_val *parts = yyjson_mut_arr(doc), *calls = yyjson_mut_arr(doc);
@@ -214,28 +214,28 @@ static bool add_turn(api *a, yyjson_mut_doc *doc, yyjson_val *turn) {
     yyjson_arr_foreach(content, i, n, block) {
         hyp_fields b = {block, "content", &a->err};
         const char *type = hyp_field_str(&b, "type", "");
-        if (a->err.code != 0) return api_fail(a);
+        if (a->err.code != 0) return hyp_api_fail(a);
         add_block(doc, block, type, parts, calls);
         if (strcmp(type, "thinking") == 0) thinking = yyjson_obj_get(block, "thinking");
     }
     if (!assistant && yyjson_mut_arr_size(parts) == 0) return true; /* nothing but results of tools */
-    yyjson_mut_val *message = rewrite_add_message(doc, role);
+    yyjson_mut_val *message = hyp_rewrite_add_message(doc, role);
     yyjson_mut_obj_add_val(doc, message, "content", parts);
     if (yyjson_mut_arr_size(calls) > 0) yyjson_mut_obj_add_val(doc, message, "tool_calls", calls);
-    rewrite_put(doc, message, "thinking", thinking);
+    hyp_rewrite_put(doc, message, "thinking", thinking);
     return true;
 }
 
 static bool read_messages(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
     yyjson_val *messages = hyp_field_array(&a->f, "messages"), *system = hyp_field(&a->f, "system"), *turn;
     size_t i, n;
-    if (a->err.code != 0) return api_fail(a);
-    if (yyjson_arr_size(messages) == 0) return api_error(a, 400, "messages: at least one message is required");
-    rewrite_begin(doc);
-    if (system != NULL) rewrite_put(doc, rewrite_add_message(doc, "system"), "content", system);
+    if (a->err.code != 0) return hyp_api_fail(a);
+    if (yyjson_arr_size(messages) == 0) return hyp_api_error(a, 400, "messages: at least one message is required");
+    hyp_rewrite_begin(doc);
+    if (system != NULL) hyp_rewrite_put(doc, hyp_rewrite_add_message(doc, "system"), "content", system);
     yyjson_arr_foreach(messages, i, n, turn)
         if (!add_turn(a, doc, turn)) return false;
-    return rewrite_take_messages(a, c, doc);
+    return hyp_rewrite_take_messages(a, c, doc);
 }
 
 static bool read_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
@@ -245,12 +245,12 @@ static bool read_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
     c->one_call = hyp_field_bool(&f, "disable_parallel_tool_use", false);
     bool named = strcmp(type, "tool") == 0;
     size_t i, n;
-    if (a->err.code != 0) return api_fail(a);
-    rewrite_begin(doc);
+    if (a->err.code != 0) return hyp_api_fail(a);
+    hyp_rewrite_begin(doc);
     yyjson_arr_foreach(tools, i, n, tool)
-        rewrite_add_tool(doc, yyjson_obj_get(tool, "name"), yyjson_obj_get(tool, "description"),
-                         yyjson_obj_get(tool, "input_schema"));
-    return rewrite_take_tools(a, c, doc, named ? name : strcmp(type, "any") == 0 ? "required" : type, named);
+        hyp_rewrite_add_tool(doc, yyjson_obj_get(tool, "name"), yyjson_obj_get(tool, "description"),
+                             yyjson_obj_get(tool, "input_schema"));
+    return hyp_rewrite_take_tools(a, c, doc, named ? name : strcmp(type, "any") == 0 ? "required" : type, named);
 }
 
 static bool read_sampling(api *a, hyp_params *p) {
@@ -262,11 +262,11 @@ static bool read_sampling(api *a, hyp_params *p) {
     s->top_p = hyp_field_real(f, "top_p", s->top_p);
     int64_t top_k = hyp_field_int(f, "top_k", s->top_k);
     if (a->err.code != 0 || hyp_params_set_stop(p, hyp_field(f, "stop_sequences"), &a->err) != HYP_OK)
-        return api_fail(a);
-    if (p->num_predict < 1) return api_error(a, 400, "max_tokens: a positive number is required");
-    if (s->temperature < 0 || s->temperature > 2) return api_error(a, 400, "temperature must be between 0 and 2");
-    if (s->top_p < 0 || s->top_p > 1) return api_error(a, 400, "top_p must be between 0 and 1");
-    if (top_k < 0 || top_k > INT_MAX) return api_error(a, 400, "top_k must not be negative");
+        return hyp_api_fail(a);
+    if (p->num_predict < 1) return hyp_api_error(a, 400, "max_tokens: a positive number is required");
+    if (s->temperature < 0 || s->temperature > 2) return hyp_api_error(a, 400, "temperature must be between 0 and 2");
+    if (s->top_p < 0 || s->top_p > 1) return hyp_api_error(a, 400, "top_p must be between 0 and 1");
+    if (top_k < 0 || top_k > INT_MAX) return hyp_api_error(a, 400, "top_k must not be negative");
     s->top_k = (int)top_k;
     return true;
 }
@@ -275,7 +275,7 @@ static bool read_sampling(api *a, hyp_params *p) {
 static bool read_thinking(api *a, hyp_conversation *c) {
     hyp_fields f = {hyp_field_object(&a->f, "thinking"), "thinking", &a->err};
     const char *type = hyp_field_str(&f, "type", "disabled");
-    if (a->err.code != 0) return api_fail(a);
+    if (a->err.code != 0) return hyp_api_fail(a);
     bool on = strcmp(type, "disabled") != 0 && (a->entry->summary.capabilities & HYP_CAN_THINK) != 0;
     c->think = on ? HYP_THINK_ON : HYP_THINK_OFF;
     return true;
@@ -283,10 +283,10 @@ static bool read_thinking(api *a, hyp_conversation *c) {
 
 /* What is asked, without how it is to be answered. */
 static bool fill_conversation(api *a, gen *g) {
-    hyp_conversation *c = api_new_conversation(a, g->job);
+    hyp_conversation *c = hyp_api_new_conversation(a, g->job);
     if (c == NULL) return false;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    if (doc == NULL) return api_error(a, 500, "out of memory");
+    if (doc == NULL) return hyp_api_error(a, 500, "out of memory");
     bool good = read_messages(a, c, doc) && read_tools(a, c, doc) && read_thinking(a, c);
     yyjson_mut_doc_free(doc);
     return good;
@@ -298,15 +298,15 @@ static bool fill(api *a, gen *g) {
 
 static void anthropic_messages(hyp_request *r, void *server) {
     static const gen_route route = {"MessagesRequest", "msg_", HYP_JOB_CHAT, fill, &ops};
-    gen_handle(r, server, &route);
+    hyp_gen_handle(r, server, &route);
 }
 
 static void anthropic_count_tokens(hyp_request *r, void *server) {
     static const gen_route route = {"CountTokensRequest", "", HYP_JOB_COUNT, fill_conversation, &count_ops};
-    gen_handle(r, server, &route);
+    hyp_gen_handle(r, server, &route);
 }
 
-const hyp_route anthropic_routes[] = {
+const hyp_route hyp_anthropic_routes[] = {
     {"POST", "/v1/messages", anthropic_messages, false},
     {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
     {0},

@@ -40,44 +40,44 @@ typedef struct api {
     api_style style;
 } api;
 
-/* Answer with an error in the protocol's format. Returns false, for `return api_error(...)`. */
-bool api_error(api *a, int status, const char *format, ...) HYP_PRINTF(3, 4);
+/* Answer with an error in the protocol's format. Returns false, for `return hyp_api_error(...)`. */
+bool hyp_api_error(api *a, int status, const char *format, ...) HYP_PRINTF(3, 4);
 /* The same from a->err: 400, or 500 when memory lacks. */
-bool api_fail(api *a);
+bool hyp_api_fail(api *a);
 /* Write an error object. */
-void api_put_error(api_style style, int status, const char *message, hyp_str *out);
+void hyp_api_put_error(api_style style, int status, const char *message, hyp_str *out);
 
 /* Parse the body as an object called `name` in messages. False: answered. */
-bool api_open(api *a, hyp_server *server, hyp_request *request, const char *name);
+bool hyp_api_open(api *a, hyp_server *server, hyp_request *request, const char *name);
 /* Find the model that the body names in `model` or else `name`. False: answered. */
-bool api_find_model(api *a);
-void api_close(api *a);
+bool hyp_api_find_model(api *a);
+void hyp_api_close(api *a);
 /* The three together: open, let `handle` answer, close. What `handle` returns is not asked for: it is there for
- * `return api_error(...)`. HTTP thread. */
-void api_handle(hyp_request *request, hyp_server *server, const char *name, bool (*handle)(api *a));
+ * `return hyp_api_error(...)`. HTTP thread. */
+void hyp_api_handle(hyp_request *request, hyp_server *server, const char *name, bool (*handle)(api *a));
 
 /* Answer 200 with what was written. */
-void api_reply(api *a, hyp_str *body);
+void hyp_api_reply(api *a, hyp_str *body);
 
 /* A new job for a->entry with its parameters, keep_alive and `options` taken from the body. NULL: answered. */
-hyp_job *api_new_job(api *a, hyp_job_kind kind);
+hyp_job *hyp_api_new_job(api *a, hyp_job_kind kind);
 
 /* Take `logprobs` and `top_logprobs`; and beside them Ollama's `truncate` and `shift`. False: answered. */
-bool api_read_logprobs(api *a, hyp_job *job);
-bool api_read_limits(api *a, hyp_job *job);
+bool hyp_api_read_logprobs(api *a, hyp_job *job);
+bool hyp_api_read_limits(api *a, hyp_job *job);
 /* Take Ollama's `think`: unset means true where the model can. False: answered. */
-bool api_read_think(api *a, hyp_conversation *c);
+bool hyp_api_read_think(api *a, hyp_conversation *c);
 
 /* What every chat is checked for and given beside its messages. Each answers and returns false, or NULL, when it
  * refuses. */
 
 /* An empty conversation for `job`, whose model must be one that chats. It belongs to the job. */
-hyp_conversation *api_new_conversation(api *a, hyp_job *job);
+hyp_conversation *hyp_api_new_conversation(api *a, hyp_job *job);
 /* The messages are read: refuse images, add the alias's system message where there is none, and its template. */
-bool api_finish_messages(api *a, hyp_conversation *c);
+bool hyp_api_finish_messages(api *a, hyp_conversation *c);
 /* Take tools in OpenAI's form (NULL or empty: none) and the choice among them: a tool's name if `named`, else "auto",
  * "none" or "required"; NULL: not chosen. */
-bool api_take_tools(api *a, hyp_conversation *c, yyjson_val *tools, const char *choice, bool named);
+bool hyp_api_take_tools(api *a, hyp_conversation *c, yyjson_val *tools, const char *choice, bool named);
 
 /* --- an answer made from a job's events --- */
 typedef struct gen gen;
@@ -121,7 +121,7 @@ struct gen {
 };
 
 /* Submit `job` (taken) and let the request be answered by `ops`. False: answered with an error already. */
-bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream);
+bool hyp_gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream);
 
 /* A route that does nothing but turn its body into a job, and the job's events into an answer. */
 typedef struct gen_route {
@@ -134,28 +134,28 @@ typedef struct gen_route {
 } gen_route;
 
 /* Handle a request of such a route. HTTP thread. */
-void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route);
+void hyp_gen_handle(hyp_request *r, hyp_server *server, const gen_route *route);
 
 /* An event of a stream whose events have names: "event: TYPE" and an object with its `type`, left open. */
-void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret);
-void gen_end_event(hyp_json *j);
+void hyp_gen_begin_event(hyp_str *out, const char *type, hyp_json *ret);
+void hyp_gen_end_event(hyp_json *j);
 
 /* A list of logprobs, of one event or of all that were kept. */
-void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
-bool gen_has_logprobs(const hyp_event *events);
+void hyp_gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all);
+bool hyp_gen_has_logprobs(const hyp_event *events);
 /* "tool_calls": [...] of one event or of all that were kept, each written by `put`; left out when there is none. */
-void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call));
+void hyp_gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call));
 /* "prefix" and 24 random hex digits. */
-void gen_new_id(const char *prefix, char *ret, size_t size);
+void hyp_gen_new_id(const char *prefix, char *ret, size_t size);
 
 /* --- model descriptions (model_info.c) --- */
-void modelinfo_put_details(hyp_json *j, const hyp_entry *entry, const hyp_server *server);
-void modelinfo_put_capabilities(hyp_json *j, unsigned capabilities);
+void hyp_modelinfo_put_details(hyp_json *j, const hyp_entry *entry, const hyp_server *server);
+void hyp_modelinfo_put_capabilities(hyp_json *j, unsigned capabilities);
 /* Answer with every model that is known, each written by `put`, in the list that the protocol has for them. */
-void modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, const hyp_server *server));
+void hyp_modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, const hyp_server *server));
 /* The whole /api/show object. */
-HYP_NODISCARD int modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbose, hyp_str *out,
-                                 hyp_err *err);
+HYP_NODISCARD int hyp_modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbose, hyp_str *out,
+                                     hyp_err *err);
 
 /* --- routes --- */
 
@@ -175,8 +175,8 @@ HYP_NODISCARD int modelinfo_show(const hyp_server *server, const hyp_entry *entr
     X(openai_models)                                                                                                   \
     X(openai_responses)                                                                                                \
     X(ui)
-#define API_DECLARE_ROUTES(file) extern const hyp_route file##_routes[];
+#define API_DECLARE_ROUTES(file) extern const hyp_route hyp_##file##_routes[];
 API_ROUTE_FILES(API_DECLARE_ROUTES)
 
 /* All of them, ended by NULL; what hyp_http_config wants. Handlers get the hyp_server as their context. */
-extern const hyp_route *const api_routes[];
+extern const hyp_route *const hyp_api_routes[];

@@ -41,7 +41,7 @@ static void put_error(gen *g, const hyp_event *event, hyp_reply_head *head, hyp_
         return;
     }
     if (events) hyp_str_puts(out, style == STYLE_ANTHROPIC ? "event: error\ndata: " : "data: ");
-    api_put_error(style, event->status, message, out);
+    hyp_api_put_error(style, event->status, message, out);
     if (g->started) hyp_str_puts(out, events ? "\n\n" : "\n");
 }
 
@@ -166,7 +166,7 @@ static gen *new_gen(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
     gen *g = calloc(1, sizeof *g);
     if (g == NULL) {
         hyp_job_unref(job);
-        api_error(a, 500, "out of memory");
+        hyp_api_error(a, 500, "out of memory");
         return NULL;
     }
     *g = (gen){.ops = ops,
@@ -189,24 +189,24 @@ static bool submit(api *a, gen *g) {
     if (hyp_scheduler_submit(a->server->scheduler, g->job, &status, &err) != HYP_OK) {
         log_end(g, status, "refused", err.message, NULL);
         detach(g);
-        return api_error(a, status, "%s", err.message);
+        return hyp_api_error(a, status, "%s", err.message);
     }
     hyp_request_defer(a->request, &source_ops, g);
     return true;
 }
 
-bool gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
+bool hyp_gen_start(api *a, hyp_job *job, const gen_ops *ops, bool stream) {
     gen *g = new_gen(a, job, ops, stream);
     return g != NULL && submit(a, g);
 }
 
-void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
+void hyp_gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
     api a;
-    if (api_open(&a, server, r, route->body) && api_find_model(&a)) {
+    if (hyp_api_open(&a, server, r, route->body) && hyp_api_find_model(&a)) {
         bool stream = route->ops->chunk != NULL && hyp_field_bool(&a.f, "stream", false);
-        hyp_job *job = api_new_job(&a, route->kind);
+        hyp_job *job = hyp_api_new_job(&a, route->kind);
         gen *g = job != NULL ? new_gen(&a, job, route->ops, stream) : NULL;
-        if (g != NULL) gen_new_id(route->id_prefix, g->id, sizeof g->id);
+        if (g != NULL) hyp_gen_new_id(route->id_prefix, g->id, sizeof g->id);
         if (g != NULL && route->fill(&a, g))
             submit(&a, g);
         else if (g != NULL) {
@@ -214,17 +214,17 @@ void gen_handle(hyp_request *r, hyp_server *server, const gen_route *route) {
             detach(g);
         }
     }
-    api_close(&a);
+    hyp_api_close(&a);
 }
 
-void gen_begin_event(hyp_str *out, const char *type, hyp_json *ret) {
+void hyp_gen_begin_event(hyp_str *out, const char *type, hyp_json *ret) {
     hyp_str_printf(out, "event: %s\ndata: ", type);
     *ret = (hyp_json){out, false};
     hyp_json_open(ret, '{');
     hyp_json_kv_str(ret, "type", type);
 }
 
-void gen_end_event(hyp_json *j) {
+void hyp_gen_end_event(hyp_json *j) {
     hyp_json_close(j, '}');
     hyp_str_puts(j->out, "\n\n");
 }
@@ -249,13 +249,13 @@ static void put_logprob(hyp_json *j, const hyp_logprob *p) {
     hyp_json_close(j, '}');
 }
 
-bool gen_has_logprobs(const hyp_event *events) {
+bool hyp_gen_has_logprobs(const hyp_event *events) {
     for (; events != NULL; events = events->next)
         if (events->n_logprobs > 0) return true;
     return false;
 }
 
-void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
+void hyp_gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
     hyp_json_open(j, '[');
     for (; events != NULL; events = all ? events->next : NULL)
         for (size_t i = 0; i < events->n_logprobs; i++)
@@ -263,7 +263,8 @@ void gen_put_logprobs(hyp_json *j, const hyp_event *events, bool all) {
     hyp_json_close(j, ']');
 }
 
-void gen_put_calls(hyp_json *j, const hyp_event *events, bool all, void (*put)(hyp_json *j, const hyp_event *call)) {
+void hyp_gen_put_calls(hyp_json *j, const hyp_event *events, bool all,
+                       void (*put)(hyp_json *j, const hyp_event *call)) {
     bool any = false;
     for (; events != NULL; events = all ? events->next : NULL) {
         if (events->kind != HYP_EVENT_TOOL_CALL) continue;

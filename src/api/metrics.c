@@ -122,7 +122,7 @@ static void ui_state(hyp_request *r, void *context) {
     hyp_request_reply_str(r, 200, API_JSON, &out);
 }
 
-const hyp_route metrics_routes[] = {
+const hyp_route hyp_metrics_routes[] = {
     {"GET HEAD", "/metrics", metrics_get, false},
     {"GET HEAD", "/ui/state", ui_state, false},
     {0},

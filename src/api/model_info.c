@@ -22,7 +22,7 @@ static void put_parameter_size(hyp_json *j, uint64_t n) {
     hyp_json_kv_str(j, "parameter_size", text);
 }
 
-void modelinfo_put_details(hyp_json *j, const hyp_entry *entry, const hyp_server *server) {
+void hyp_modelinfo_put_details(hyp_json *j, const hyp_entry *entry, const hyp_server *server) {
     const hyp_model_summary *s = &entry->summary;
     hyp_json_key(j, "details");
     hyp_json_open(j, '{');
@@ -40,7 +40,7 @@ void modelinfo_put_details(hyp_json *j, const hyp_entry *entry, const hyp_server
     hyp_json_close(j, '}');
 }
 
-void modelinfo_put_capabilities(hyp_json *j, unsigned capabilities) {
+void hyp_modelinfo_put_capabilities(hyp_json *j, unsigned capabilities) {
     static const struct {
         unsigned bit;
         const char *word;
@@ -53,11 +53,11 @@ void modelinfo_put_capabilities(hyp_json *j, unsigned capabilities) {
     hyp_json_close(j, ']');
 }
 
-void modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, const hyp_server *server)) {
+void hyp_modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, const hyp_server *server)) {
     hyp_entry **list = NULL;
     size_t n = 0;
     if (hyp_registry_list(a->server->registry, &list, &n, &a->err) != HYP_OK) {
-        api_fail(a);
+        hyp_api_fail(a);
         return;
     }
     hyp_str out = {0};
@@ -71,7 +71,7 @@ void modelinfo_list(api *a, void (*put)(hyp_json *j, const hyp_entry *entry, con
     hyp_json_close(&j, ']');
     hyp_json_close(&j, '}');
     hyp_registry_free_list(list, n);
-    api_reply(a, &out);
+    hyp_api_reply(a, &out);
 }
 
 static void put_scalar(hyp_json *j, enum gguf_type type, const void *data, size_t i) {
@@ -156,7 +156,7 @@ static void put_texts(hyp_json *j, const hyp_server *server, const hyp_entry *en
     hyp_str_free(&modelfile);
 }
 
-int modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbose, hyp_str *out, hyp_err *err) {
+int hyp_modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbose, hyp_str *out, hyp_err *err) {
     hyp_model *model = NULL;
     int r = hyp_model_open(entry->path, &model, err);
     if (r != HYP_OK) return r;
@@ -164,13 +164,13 @@ int modelinfo_show(const hyp_server *server, const hyp_entry *entry, bool verbos
     hyp_json j = {out, false};
     hyp_json_open(&j, '{');
     put_texts(&j, server, entry, model);
-    modelinfo_put_details(&j, entry, server);
+    hyp_modelinfo_put_details(&j, entry, server);
     if (entry->messages != NULL) {
         hyp_json_key(&j, "messages");
         hyp_json_raw(&j, entry->messages, strlen(entry->messages));
     }
     put_model_info(&j, server, entry, model, verbose);
-    modelinfo_put_capabilities(&j, entry->summary.capabilities);
+    hyp_modelinfo_put_capabilities(&j, entry->summary.capabilities);
     hyp_json_kv_str(&j, "modified_at", hyp_timestamp(entry->modified_ns, date));
     hyp_json_close(&j, '}');
     hyp_model_free(model);

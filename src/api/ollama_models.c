@@ -32,14 +32,14 @@ static void put_model(hyp_json *j, const hyp_entry *entry, const hyp_server *ser
     hyp_json_kv_str(j, "modified_at", hyp_timestamp(entry->modified_ns, date));
     hyp_json_kv_int(j, "size", (int64_t)entry->summary.bytes);
     hyp_json_kv_str(j, "digest", entry->summary.digest);
-    modelinfo_put_details(j, entry, server);
-    modelinfo_put_capabilities(j, entry->summary.capabilities);
+    hyp_modelinfo_put_details(j, entry, server);
+    hyp_modelinfo_put_capabilities(j, entry->summary.capabilities);
     hyp_json_close(j, '}');
 }
 
 static void ollama_tags(hyp_request *r, void *server) {
     api a = {.server = server, .request = r, .style = STYLE_OLLAMA};
-    modelinfo_list(&a, put_model);
+    hyp_modelinfo_list(&a, put_model);
 }
 
 /* A model that never expires is reported as one that does in a hundred years: clients show "Forever" from twenty on. */
@@ -66,7 +66,7 @@ static void ollama_ps(hyp_request *r, void *context) {
         hyp_json_kv_str(&j, "model", entry->display);
         hyp_json_kv_int(&j, "size", (int64_t)loaded[i].size_bytes);
         hyp_json_kv_str(&j, "digest", entry->summary.digest);
-        modelinfo_put_details(&j, entry, server);
+        hyp_modelinfo_put_details(&j, entry, server);
         hyp_json_kv_str(&j, "expires_at", hyp_timestamp(expiry(loaded[i].expires_ns), date));
         hyp_json_kv_int(&j, "size_vram", (int64_t)loaded[i].vram_bytes);
         hyp_json_kv_int(&j, "context_length", loaded[i].context_tokens);
@@ -75,27 +75,27 @@ static void ollama_ps(hyp_request *r, void *context) {
     }
     hyp_json_close(&j, ']');
     hyp_json_close(&j, '}');
-    api_reply(&a, &out);
+    hyp_api_reply(&a, &out);
 }
 
 static bool show(api *a) {
     hyp_str out = {0};
-    if (!api_find_model(a)) return false;
+    if (!hyp_api_find_model(a)) return false;
     bool verbose = hyp_field_bool(&a->f, "verbose", false);
-    if (a->err.code != 0) return api_fail(a);
-    if (modelinfo_show(a->server, a->entry, verbose, &out, &a->err) != HYP_OK) {
+    if (a->err.code != 0) return hyp_api_fail(a);
+    if (hyp_modelinfo_show(a->server, a->entry, verbose, &out, &a->err) != HYP_OK) {
         hyp_str_free(&out);
-        return api_error(a, 500, "%s", a->err.message);
+        return hyp_api_error(a, 500, "%s", a->err.message);
     }
-    api_reply(a, &out);
+    hyp_api_reply(a, &out);
     return true;
 }
 
 static void ollama_show(hyp_request *r, void *server) {
-    api_handle(r, server, "ShowRequest", show);
+    hyp_api_handle(r, server, "ShowRequest", show);
 }
 
-const hyp_route ollama_models_routes[] = {
+const hyp_route hyp_ollama_models_routes[] = {
     {"GET HEAD", "/", ollama_root, true}, /* clients look here whether there is a server, without a key */
     {"GET HEAD", "/api/version", ollama_version, false},
     {"GET HEAD", "/api/tags", ollama_tags, false},

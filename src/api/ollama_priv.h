@@ -4,18 +4,18 @@
 #include "api/api_priv.h"
 
 /* Without anything to do: is the model to be unloaded ("keep_alive": 0), or else loaded? */
-bool ollama_wants_unload(const api *a, const hyp_job *job);
+bool hyp_ollama_wants_unload(const api *a, const hyp_job *job);
 
 /* Durations and counts, those that are 0 left out. */
-void ollama_put_stats(hyp_json *j, const hyp_stats *stats);
+void hyp_ollama_put_stats(hyp_json *j, const hyp_stats *stats);
 
 /* {"model":..,"created_at":.. and leave the object open. */
-void ollama_begin_line(const gen *g, hyp_json *j);
+void hyp_ollama_begin_line(const gen *g, hyp_json *j);
 /* `content` as `key`, "" for NULL; and reasoning, unless it is NULL. */
-void ollama_put_text(hyp_json *j, const char *key, const char *content, const char *thinking);
+void hyp_ollama_put_text(hyp_json *j, const char *key, const char *content, const char *thinking);
 /* The same of all that was gathered. */
-void ollama_put_gathered(hyp_json *j, const char *key, const gen *g);
+void hyp_ollama_put_gathered(hyp_json *j, const char *key, const gen *g);
 /* done and why, with the context and the counts. */
-void ollama_put_done(hyp_json *j, const hyp_event *event);
+void hyp_ollama_put_done(hyp_json *j, const hyp_event *event);
 /* Logprobs of one event or of all that were kept; the bracket, and in a stream the end of the line. */
-void ollama_end_line(const gen *g, hyp_json *j, const hyp_event *events, bool all);
+void hyp_ollama_end_line(const gen *g, hyp_json *j, const hyp_event *events, bool all);

@@ -27,7 +27,7 @@ static void done(gen *g, const hyp_event *event, hyp_str *out) {
     hyp_json_key(&j, "data");
     hyp_json_open(&j, '[');
     for (const hyp_event *e = g->kept; e != NULL; e = e->next) {
-        size_t n = embed_normalise(e->embedding, e->n_embedding, g->dimensions);
+        size_t n = hyp_embed_normalise(e->embedding, e->n_embedding, g->dimensions);
         hyp_json_open(&j, '{');
         hyp_json_kv_str(&j, "object", "embedding");
         hyp_json_key(&j, "embedding");
@@ -60,19 +60,19 @@ static bool fill(api *a, gen *g) {
     const char *format = hyp_field_str(&a->f, "encoding_format", "float");
     g->dimensions = hyp_field_int(&a->f, "dimensions", 0);
     g->base64 = strcmp(format, "base64") == 0;
-    if (a->err.code != 0) return api_fail(a);
+    if (a->err.code != 0) return hyp_api_fail(a);
     if (!g->base64 && strcmp(format, "float") != 0)
-        return api_error(a, 400, "encoding_format must be \"float\" or \"base64\"");
-    if (!embed_read_inputs(a, g->job, hyp_field(&a->f, "input"))) return false;
-    return g->job->n_inputs > 0 || api_error(a, 400, "input is required");
+        return hyp_api_error(a, 400, "encoding_format must be \"float\" or \"base64\"");
+    if (!hyp_embed_read_inputs(a, g->job, hyp_field(&a->f, "input"))) return false;
+    return g->job->n_inputs > 0 || hyp_api_error(a, 400, "input is required");
 }
 
 static void openai_embeddings(hyp_request *r, void *server) {
     static const gen_route route = {"EmbedRequest", "", HYP_JOB_EMBED, fill, &ops};
-    gen_handle(r, server, &route);
+    hyp_gen_handle(r, server, &route);
 }
 
-const hyp_route openai_embeddings_routes[] = {
+const hyp_route hyp_openai_embeddings_routes[] = {
     {"POST", "/v1/embeddings", openai_embeddings, false},
     {0},
 };

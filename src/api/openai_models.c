@@ -21,7 +21,7 @@ static void put_listed(hyp_json *j, const hyp_entry *entry, const hyp_server *se
 
 static void openai_models(hyp_request *r, void *server) {
     api a = {.server = server, .request = r, .style = STYLE_OPENAI};
-    modelinfo_list(&a, put_listed);
+    hyp_modelinfo_list(&a, put_listed);
 }
 
 static void openai_model(hyp_request *r, void *context) {
@@ -31,15 +31,15 @@ static void openai_model(hyp_request *r, void *context) {
     hyp_str out = {0};
     hyp_json j = {&out, false};
     if (hyp_registry_find(server->registry, id, &a.entry, &a.err) != HYP_OK) {
-        api_error(&a, 404, "model '%s' not found", id);
+        hyp_api_error(&a, 404, "model '%s' not found", id);
         return;
     }
     put_model(&j, a.entry, id);
     hyp_entry_unref(a.entry);
-    api_reply(&a, &out);
+    hyp_api_reply(&a, &out);
 }
 
-const hyp_route openai_models_routes[] = {
+const hyp_route hyp_openai_models_routes[] = {
     {"GET HEAD", "/v1/models", openai_models, false},
     {"GET HEAD", "/v1/models/*", openai_model, false},
     {0},

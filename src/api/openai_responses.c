@@ -25,7 +25,7 @@ typedef struct reader {
 } reader;
 
 static bool bad_item(const reader *r, const char *what, const char *value) {
-    return api_error(r->a, 400, "input[%zu]: %s \"%.40s\" is not supported", r->index, what, value);
+    return hyp_api_error(r->a, 400, "input[%zu]: %s \"%.40s\" is not supported", r->index, what, value);
 }
 
 static bool add_part(reader *r, yyjson_mut_val *parts, yyjson_val *part) {
@@ -33,15 +33,15 @@ static bool add_part(reader *r, yyjson_mut_val *parts, yyjson_val *part) {
     const char *type = hyp_field_str(&f, "type", "");
     bool refusal = strcmp(type, "refusal") == 0;
     yyjson_val *text = hyp_field(&f, refusal ? "refusal" : "text");
-    if (r->a->err.code != 0) return api_fail(r->a);
+    if (r->a->err.code != 0) return hyp_api_fail(r->a);
     if (strcmp(type, "input_image") == 0) {
-        rewrite_add_image(r->doc, parts);
+        hyp_rewrite_add_image(r->doc, parts);
         return true;
     }
     if (!refusal && strcmp(type, "input_text") != 0 && strcmp(type, "output_text") != 0 && strcmp(type, "text") != 0)
         return bad_item(r, "content of type", type);
-    if (!yyjson_is_str(text)) return api_error(r->a, 400, "input[%zu]: a part without text", r->index);
-    rewrite_add_text(r->doc, parts, text);
+    if (!yyjson_is_str(text)) return hyp_api_error(r->a, 400, "input[%zu]: a part without text", r->index);
+    hyp_rewrite_add_text(r->doc, parts, text);
     return true;
 }
 
@@ -49,9 +49,9 @@ static bool add_part(reader *r, yyjson_mut_val *parts, yyjson_val *part) {
 static bool add_content(reader *r, yyjson_mut_val *parts, yyjson_val *content) {
     yyjson_val *part;
     size_t i, n;
-    if (yyjson_is_str(content)) rewrite_add_text(r->doc, parts, content);
+    if (yyjson_is_str(content)) hyp_rewrite_add_text(r->doc, parts, content);
     if (content != NULL && !yyjson_is_str(content) && !yyjson_is_arr(content))
-        return api_error(r->a, 400, "input[%zu]: content must be a string or a list", r->index);
+        return hyp_api_error(r->a, 400, "input[%zu]: content must be a string or a list", r->index);
     yyjson_arr_foreach(content, i, n, part)
         if (!add_part(r, parts, part)) return false;
     return true;
@@ -67,7 +67,7 @@ static yyjson_mut_val *assistant_message(reader *r, const char *unless) {
     yyjson_mut_val *calls = yyjson_mut_obj_get(r->assistant, "tool_calls");
     bool closed = unless != NULL && (calls != NULL || yyjson_mut_obj_get(r->assistant, unless) != NULL ||
                                      yyjson_mut_obj_get(r->assistant, "content") != NULL);
-    if (r->assistant == NULL || closed) r->assistant = rewrite_add_message(r->doc, "assistant");
+    if (r->assistant == NULL || closed) r->assistant = hyp_rewrite_add_message(r->doc, "assistant");
     r->system = NULL;
     return r->assistant;
 }
@@ -75,7 +75,7 @@ static yyjson_mut_val *assistant_message(reader *r, const char *unless) {
 static bool read_message(reader *r, const hyp_fields *item) {
     const char *role = hyp_field_str(item, "role", "");
     yyjson_val *content = hyp_field(item, "content");
-    if (r->a->err.code != 0) return api_fail(r->a);
+    if (r->a->err.code != 0) return hyp_api_fail(r->a);
     if (strcmp(role, "assistant") == 0)
         return add_content(r, list_in(r->doc, assistant_message(r, "content"), "content"), content);
     bool system = strcmp(role, "system") == 0 || strcmp(role, "developer") == 0;
@@ -84,7 +84,7 @@ static bool read_message(reader *r, const hyp_fields *item) {
     if (system && r->system != NULL) return add_content(r, r->system, content);
     bool first = yyjson_mut_arr_size(yyjson_mut_doc_get_root(r->doc)) == 0;
     yyjson_mut_val *parts =
-        yyjson_mut_obj_add_arr(r->doc, rewrite_add_message(r->doc, system ? "system" : "user"), "content");
+        yyjson_mut_obj_add_arr(r->doc, hyp_rewrite_add_message(r->doc, system ? "system" : "user"), "content");
     r->system = system && first ? parts : NULL;
     return add_content(r, parts, content);
 }
@@ -104,19 +104,21 @@ static bool read_reasoning(reader *r, const hyp_fields *item) {
     if (text.length > 0)
         yyjson_mut_obj_add_strncpy(r->doc, assistant_message(r, "thinking"), "thinking", text.data, text.length);
     hyp_str_free(&text);
-    return r->a->err.code == 0 || api_fail(r->a);
+    return r->a->err.code == 0 || hyp_api_fail(r->a);
 }
 
 static bool read_call(reader *r, const hyp_fields *item) {
     if (hyp_field_str(item, "name", "")[0] == '\0')
-        return r->a->err.code != 0 ? api_fail(r->a) : api_error(r->a, 400, "input[%zu]: name is required", r->index);
+        return r->a->err.code != 0 ? hyp_api_fail(r->a)
+                                   : hyp_api_error(r->a, 400, "input[%zu]: name is required", r->index);
     yyjson_mut_val *calls = list_in(r->doc, assistant_message(r, NULL), "tool_calls");
-    rewrite_add_call(r->doc, calls, hyp_field(item, "call_id"), hyp_field(item, "name"), hyp_field(item, "arguments"));
+    hyp_rewrite_add_call(r->doc, calls, hyp_field(item, "call_id"), hyp_field(item, "name"),
+                         hyp_field(item, "arguments"));
     return true;
 }
 
 static bool read_result(reader *r, const hyp_fields *item) {
-    yyjson_mut_val *message = rewrite_add_result(r->doc, hyp_field(item, "call_id"));
+    yyjson_mut_val *message = hyp_rewrite_add_result(r->doc, hyp_field(item, "call_id"));
     r->assistant = r->system = NULL;
     return add_content(r, yyjson_mut_obj_add_arr(r->doc, message, "content"), hyp_field(item, "output"));
 }
@@ -124,7 +126,7 @@ static bool read_result(reader *r, const hyp_fields *item) {
 static bool read_item(reader *r, yyjson_val *value) {
     hyp_fields item = {value, "input", &r->a->err};
     const char *type = hyp_field_str(&item, "type", hyp_field(&item, "role") != NULL ? "message" : "");
-    if (r->a->err.code != 0) return api_fail(r->a);
+    if (r->a->err.code != 0) return hyp_api_fail(r->a);
     if (strcmp(type, "message") == 0) return read_message(r, &item);
     if (strcmp(type, "reasoning") == 0) return read_reasoning(r, &item);
     if (strcmp(type, "function_call") == 0) return read_call(r, &item);
@@ -137,19 +139,19 @@ static bool read_input(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
     yyjson_val *input = hyp_field(&a->f, "input"), *item;
     reader r = {.a = a, .doc = doc};
     size_t n;
-    if (a->err.code != 0) return api_fail(a);
+    if (a->err.code != 0) return hyp_api_fail(a);
     if (input != NULL && !yyjson_is_str(input) && !yyjson_is_arr(input))
-        return api_error(a, 400, "input must be a string or a list of items, not %s", hyp_json_kind(input));
-    if (yyjson_get_len(input) == 0) return api_error(a, 400, "input is required");
-    rewrite_begin(doc);
+        return hyp_api_error(a, 400, "input must be a string or a list of items, not %s", hyp_json_kind(input));
+    if (yyjson_get_len(input) == 0) return hyp_api_error(a, 400, "input is required");
+    hyp_rewrite_begin(doc);
     if (instructions[0] != '\0') {
-        r.system = yyjson_mut_obj_add_arr(doc, rewrite_add_message(doc, "system"), "content");
-        rewrite_add_text(doc, r.system, hyp_field(&a->f, "instructions"));
+        r.system = yyjson_mut_obj_add_arr(doc, hyp_rewrite_add_message(doc, "system"), "content");
+        hyp_rewrite_add_text(doc, r.system, hyp_field(&a->f, "instructions"));
     }
-    if (yyjson_is_str(input)) rewrite_put(doc, rewrite_add_message(doc, "user"), "content", input);
+    if (yyjson_is_str(input)) hyp_rewrite_put(doc, hyp_rewrite_add_message(doc, "user"), "content", input);
     yyjson_arr_foreach(input, r.index, n, item)
         if (!read_item(&r, item)) return false;
-    return rewrite_take_messages(a, c, doc);
+    return hyp_rewrite_take_messages(a, c, doc);
 }
 
 /* --- the rest of a request --- */
@@ -159,12 +161,12 @@ static bool refuse_kept(api *a) {
     for (size_t i = 0; i < HYP_ARRAY_LEN(names); i++) {
         yyjson_val *value = hyp_field(&a->f, names[i]);
         if (value != NULL && !yyjson_equals_str(value, ""))
-            return api_error(
+            return hyp_api_error(
                 a, 400, "%s is not supported: nothing is stored here, send the whole conversation as input", names[i]);
     }
     if (hyp_field_bool(&a->f, "background", false))
-        return api_error(a, 400, "background is not supported: nothing is stored here");
-    return a->err.code == 0 || api_fail(a);
+        return hyp_api_error(a, 400, "background is not supported: nothing is stored here");
+    return a->err.code == 0 || hyp_api_fail(a);
 }
 
 static bool is_function(yyjson_val *tool) {
@@ -180,33 +182,33 @@ static bool read_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc) {
     const char *name = hyp_field_str(&named, "name", ""), *word = yyjson_get_str(choice); /* NULL unless a string */
     c->one_call = !hyp_field_bool(&a->f, "parallel_tool_calls", true);
     size_t i, n;
-    if (a->err.code != 0) return api_fail(a);
+    if (a->err.code != 0) return hyp_api_fail(a);
     if (strcmp(type, "function") != 0)
-        return api_error(a, 400, "a tool_choice of type \"%.40s\" is not supported", type);
-    rewrite_begin(doc);
+        return hyp_api_error(a, 400, "a tool_choice of type \"%.40s\" is not supported", type);
+    hyp_rewrite_begin(doc);
     yyjson_arr_foreach(tools, i, n, tool) {
         hyp_fields f = {tool, "tools", &a->err};
         if (is_function(tool))
-            rewrite_add_tool(doc, hyp_field(&f, "name"), hyp_field(&f, "description"), hyp_field(&f, "parameters"));
+            hyp_rewrite_add_tool(doc, hyp_field(&f, "name"), hyp_field(&f, "description"), hyp_field(&f, "parameters"));
     }
-    return rewrite_take_tools(a, c, doc, yyjson_is_obj(choice) ? name : word, yyjson_is_obj(choice));
+    return hyp_rewrite_take_tools(a, c, doc, yyjson_is_obj(choice) ? name : word, yyjson_is_obj(choice));
 }
 
 static bool read_format(api *a, hyp_conversation *c) {
     hyp_fields text = {hyp_field_object(&a->f, "text"), "text", &a->err};
     hyp_fields format = {hyp_field_object(&text, "format"), "text.format", &a->err};
-    return openai_take_format(a, c, &format, &format, "text.format");
+    return hyp_openai_take_format(a, c, &format, &format, "text.format");
 }
 
 static bool read_limits(api *a, hyp_job *job) {
     const char *truncation = hyp_field_str(&a->f, "truncation", "auto");
     int64_t most = hyp_field_int(&a->f, "max_output_tokens", INT64_MAX);
-    if (!openai_read_sampling(a, job)) return false;
-    if (most < 1) return api_error(a, 400, "max_output_tokens must be positive");
+    if (!hyp_openai_read_sampling(a, job)) return false;
+    if (most < 1) return hyp_api_error(a, 400, "max_output_tokens must be positive");
     if (most != INT64_MAX) job->params.num_predict = most;
     job->truncate = strcmp(truncation, "auto") == 0;
     return job->truncate || strcmp(truncation, "disabled") == 0 ||
-           api_error(a, 400, "truncation must be \"auto\" or \"disabled\", not \"%.40s\"", truncation);
+           hyp_api_error(a, 400, "truncation must be \"auto\" or \"disabled\", not \"%.40s\"", truncation);
 }
 
 /* --- what the answer repeats --- */
@@ -260,8 +262,8 @@ static bool prepare_answer(api *a, gen *g) {
     hyp_field_object(&a->f, "metadata"); /* is repeated as it is */
     response *r = g->own = calloc(1, sizeof *r);
     size_t i, n;
-    if (a->err.code != 0) return api_fail(a);
-    if (r == NULL) return api_error(a, 500, "out of memory");
+    if (a->err.code != 0) return hyp_api_fail(a);
+    if (r == NULL) return hyp_api_error(a, 500, "out of memory");
     yyjson_arr_foreach(include, i, n, name)
         if (yyjson_equals_str(name, "reasoning.encrypted_content")) r->encrypted = true;
     write_echo(a, g->job, true, &r->echo);
@@ -269,27 +271,27 @@ static bool prepare_answer(api *a, gen *g) {
         hyp_str_free(&r->echo);
         write_echo(a, g->job, false, &r->echo);
     }
-    return !r->echo.failed || api_error(a, 500, "out of memory");
+    return !r->echo.failed || hyp_api_error(a, 500, "out of memory");
 }
 
 static bool fill(api *a, gen *g) {
     if (!refuse_kept(a)) return false;
-    hyp_conversation *c = api_new_conversation(a, g->job);
+    hyp_conversation *c = hyp_api_new_conversation(a, g->job);
     if (c == NULL) return false;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    if (doc == NULL) return api_error(a, 500, "out of memory");
+    if (doc == NULL) return hyp_api_error(a, 500, "out of memory");
     bool good = read_input(a, c, doc) && read_tools(a, c, doc);
     yyjson_mut_doc_free(doc);
-    return good && read_format(a, c) && openai_take_effort(a, c, openai_reasoning_effort(a)) &&
+    return good && read_format(a, c) && hyp_openai_take_effort(a, c, hyp_openai_reasoning_effort(a)) &&
            read_limits(a, g->job) && prepare_answer(a, g);
 }
 
 static void openai_responses(hyp_request *r, void *server) {
-    static const gen_route route = {"ResponsesRequest", "resp_", HYP_JOB_CHAT, fill, &openai_responses_ops};
-    gen_handle(r, server, &route);
+    static const gen_route route = {"ResponsesRequest", "resp_", HYP_JOB_CHAT, fill, &hyp_openai_responses_ops};
+    hyp_gen_handle(r, server, &route);
 }
 
-const hyp_route openai_responses_routes[] = {
+const hyp_route hyp_openai_responses_routes[] = {
     {"POST", "/v1/responses", openai_responses, false},
     {0},
 };

@@ -140,7 +140,7 @@ static void begin_event(gen *g, const char *what, const char *state, hyp_str *ou
     char type[64];
     response *r = g->own;
     snprintf(type, sizeof type, "response.%s%s%s", what, state[0] != '\0' ? "." : "", state);
-    gen_begin_event(out, type, ret);
+    hyp_gen_begin_event(out, type, ret);
     hyp_json_kv_int(ret, "sequence_number", r->sequence++);
 }
 
@@ -149,7 +149,7 @@ static void response_event(gen *g, const char *type, const hyp_event *last, hyp_
     begin_event(g, type, "", out, &j);
     hyp_json_key(&j, "response");
     put_response(&j, g, last);
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
 }
 
 /* Where something happens: in which item and part. */
@@ -167,7 +167,7 @@ static void item_event(gen *g, const char *state, const char *status, const hyp_
     hyp_json_kv_int(&j, "output_index", (int64_t)r->n_items);
     hyp_json_key(&j, "item");
     put_item(&j, r, status, strcmp(state, "done") == 0, call);
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
 }
 
 static void part_event(gen *g, const char *state, hyp_str *out) {
@@ -178,7 +178,7 @@ static void part_event(gen *g, const char *state, hyp_str *out) {
     put_place(&j, r);
     hyp_json_key(&j, "part");
     put_part(&j, r->open, r->text.length > 0 ? r->text.data : "", r->text.length);
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
 }
 
 static void text_event(gen *g, const char *state, const char *key, const char *text, size_t n, hyp_str *out) {
@@ -190,7 +190,7 @@ static void text_event(gen *g, const char *state, const char *key, const char *t
     hyp_json_key(&j, key);
     hyp_json_strn(&j, text, n);
     if (r->open == RESPONSE_MESSAGE) put_empty_list(&j, "logprobs");
-    gen_end_event(&j);
+    hyp_gen_end_event(&j);
 }
 
 /* --- an item's life --- */
@@ -200,7 +200,7 @@ static void open_item(gen *g, response_item kind, const hyp_event *call, hyp_str
     r->open = kind;
     r->text.length = 0;
     r->answered |= kind != RESPONSE_REASONING;
-    gen_new_id(kinds[kind].id_prefix, r->id, sizeof r->id);
+    hyp_gen_new_id(kinds[kind].id_prefix, r->id, sizeof r->id);
     item_event(g, "added", "in_progress", call, out);
     part_event(g, "added", out);
 }
@@ -293,11 +293,11 @@ static void free_response(void *own) {
     free(r);
 }
 
-const gen_ops openai_responses_ops = {.chunk = chunk,
-                                      .end = end,
-                                      .whole = whole,
-                                      .fail = fail,
-                                      .free_own = free_response,
-                                      .stream_type = EVENT_STREAM,
-                                      .plain_type = V1_JSON,
-                                      .style = STYLE_OPENAI};
+const gen_ops hyp_openai_responses_ops = {.chunk = chunk,
+                                          .end = end,
+                                          .whole = whole,
+                                          .fail = fail,
+                                          .free_own = free_response,
+                                          .stream_type = EVENT_STREAM,
+                                          .plain_type = V1_JSON,
+                                          .style = STYLE_OPENAI};

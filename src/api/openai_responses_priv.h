@@ -20,4 +20,4 @@ typedef struct response {
 } response;
 
 /* Events into response objects and streams of them; g->own is a response. */
-extern const gen_ops openai_responses_ops;
+extern const gen_ops hyp_openai_responses_ops;

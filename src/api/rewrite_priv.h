@@ -8,25 +8,25 @@
 #include "api/api_priv.h"
 
 /* Begin a list, forgetting what `doc` held before. */
-void rewrite_begin(yyjson_mut_doc *doc);
+void hyp_rewrite_begin(yyjson_mut_doc *doc);
 
 /* Append a message of `role` (copied) and return it, or a function's tool. A value that is NULL is left out. */
-yyjson_mut_val *rewrite_add_message(yyjson_mut_doc *doc, const char *role);
-void rewrite_add_tool(yyjson_mut_doc *doc, yyjson_val *name, yyjson_val *description, yyjson_val *parameters);
+yyjson_mut_val *hyp_rewrite_add_message(yyjson_mut_doc *doc, const char *role);
+void hyp_rewrite_add_tool(yyjson_mut_doc *doc, yyjson_val *name, yyjson_val *description, yyjson_val *parameters);
 /* The result of a tool's call, a message of its own: return it without its content. */
-yyjson_mut_val *rewrite_add_result(yyjson_mut_doc *doc, yyjson_val *call_id);
+yyjson_mut_val *hyp_rewrite_add_result(yyjson_mut_doc *doc, yyjson_val *call_id);
 
 /* Append to a list of content's parts: a text, or the part by which a request with images is refused. */
-void rewrite_add_text(yyjson_mut_doc *doc, yyjson_mut_val *parts, yyjson_val *text);
-void rewrite_add_image(yyjson_mut_doc *doc, yyjson_mut_val *parts);
+void hyp_rewrite_add_text(yyjson_mut_doc *doc, yyjson_mut_val *parts, yyjson_val *text);
+void hyp_rewrite_add_image(yyjson_mut_doc *doc, yyjson_mut_val *parts);
 /* Append to a message's list of calls; `arguments` are an object or its text. */
-void rewrite_add_call(yyjson_mut_doc *doc, yyjson_mut_val *calls, yyjson_val *id, yyjson_val *name,
-                      yyjson_val *arguments);
+void hyp_rewrite_add_call(yyjson_mut_doc *doc, yyjson_mut_val *calls, yyjson_val *id, yyjson_val *name,
+                          yyjson_val *arguments);
 
 /* Set a field to a copy of `value`; NULL: nothing is set. */
-void rewrite_put(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, yyjson_val *value);
+void hyp_rewrite_put(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, yyjson_val *value);
 
-/* Hand the finished list to the conversation, as messages or as tools with the choice among them (api_take_tools()).
- * False: answered. */
-bool rewrite_take_messages(api *a, hyp_conversation *c, yyjson_mut_doc *doc);
-bool rewrite_take_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc, const char *choice, bool named);
+/* Hand the finished list to the conversation, as messages or as tools with the choice among them
+ * (hyp_api_take_tools()). False: answered. */
+bool hyp_rewrite_take_messages(api *a, hyp_conversation *c, yyjson_mut_doc *doc);
+bool hyp_rewrite_take_tools(api *a, hyp_conversation *c, yyjson_mut_doc *doc, const char *choice, bool named);

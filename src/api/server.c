@@ -30,7 +30,7 @@ int hyp_server_start(const hyp_server_config *config, hyp_server **ret, hyp_err 
                                             .listen_fd = config->listen_fd,
                                             .api_key = config->api_key,
                                             .origins = config->origins,
-                                            .routes = api_routes,
+                                            .routes = hyp_api_routes,
                                             .context = server,
                                             .max_body_bytes = config->max_body_bytes,
                                             .request_timeout_s = config->request_timeout_s,

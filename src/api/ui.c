@@ -7,7 +7,7 @@ static void ui_get(hyp_request *r, void *server) {
     hyp_request_reply(r, 200, "text/html; charset=utf-8", (const char *)ui_html, sizeof ui_html);
 }
 
-const hyp_route ui_routes[] = {
+const hyp_route hyp_ui_routes[] = {
     {"GET HEAD", "/ui", ui_get, true},
     {0},
 };

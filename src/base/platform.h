@@ -30,7 +30,7 @@ int hyp_platform_sync_data(int fd);
 int hyp_platform_reserve(int fd, uint64_t bytes);
 
 /* Whether getrusage(2) counts the blocks a process read and its page faults as Linux does. */
-extern const bool HYP_PLATFORM_COUNTS_BLOCKS;
+extern const bool hyp_platform_counts_blocks;
 
 /* A condition for hyp_platform_cond_wait_until(); destroyed by pthread_cond_destroy(). */
 void hyp_platform_cond_init(pthread_cond_t *cond);

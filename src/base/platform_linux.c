@@ -88,4 +88,4 @@ int hyp_platform_reserve(int fd, uint64_t bytes) {
     return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) != 0 && errno == ENOSPC ? ENOSPC : 0;
 }
 
-const bool HYP_PLATFORM_COUNTS_BLOCKS = true;
+const bool hyp_platform_counts_blocks = true;

@@ -114,4 +114,4 @@ int hyp_platform_reserve(int fd, uint64_t bytes) {
     return 0;
 }
 
-const bool HYP_PLATFORM_COUNTS_BLOCKS = false;
+const bool hyp_platform_counts_blocks = false;

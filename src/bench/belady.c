@@ -17,7 +17,7 @@ struct belady {
     bool failed;
 };
 
-belady *belady_new(const uint32_t *next_use, size_t n) {
+belady *hyp_belady_new(const uint32_t *next_use, size_t n) {
     belady *b = calloc(1, sizeof *b);
     if (b == NULL) return NULL;
     b->next_use = next_use;
@@ -27,14 +27,14 @@ belady *belady_new(const uint32_t *next_use, size_t n) {
     return NULL;
 }
 
-void belady_free(belady *b) {
+void hyp_belady_free(belady *b) {
     if (b == NULL) return;
     free(b->evictable);
     free(b->heap);
     free(b);
 }
 
-bool belady_failed(const belady *b) {
+bool hyp_belady_failed(const belady *b) {
     return b->failed;
 }
 
@@ -66,12 +66,12 @@ static void pop(belady *b) {
     if (b->n > 0) b->heap[at] = last;
 }
 
-void belady_set_evictable(belady *b, uint32_t unit, bool evictable) {
+void hyp_belady_set_evictable(belady *b, uint32_t unit, bool evictable) {
     b->evictable[unit] = evictable;
     if (evictable) push(b, (entry){b->next_use[unit], unit});
 }
 
-uint32_t belady_victim(belady *b) {
+uint32_t hyp_belady_victim(belady *b) {
     while (b->n > 0) {
         entry top = b->heap[0];
         if (b->evictable[top.unit] && b->next_use[top.unit] == top.next_use) return top.unit;

@@ -5,9 +5,9 @@
 typedef struct belady belady;
 
 /* `next_use[unit]` is read at every call and kept by the caller: the visit in which the unit is used next. */
-belady *belady_new(const uint32_t *next_use, size_t n);
-void belady_free(belady *b);
-/* After an allocation has failed, further calls do nothing and belady_failed() returns true. */
-void belady_set_evictable(belady *b, uint32_t unit, bool evictable);
-uint32_t belady_victim(belady *b);
-bool belady_failed(const belady *b);
+belady *hyp_belady_new(const uint32_t *next_use, size_t n);
+void hyp_belady_free(belady *b);
+/* After an allocation has failed, further calls do nothing and hyp_belady_failed() returns true. */
+void hyp_belady_set_evictable(belady *b, uint32_t unit, bool evictable);
+uint32_t hyp_belady_victim(belady *b);
+bool hyp_belady_failed(const belady *b);

@@ -2,8 +2,8 @@
 #include "bench/bench.h"
 
 #include "base/mem.h"
-#include "bench/bench_cache.h"
-#include "bench/bench_group.h"
+#include "bench/bench_cache_priv.h"
+#include "bench/bench_group_priv.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "bench/bench_cache.h"
+#include "bench/bench_cache_priv.h"
 
 #include "base/mem.h"
 #include "base/platform.h"

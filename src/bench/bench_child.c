@@ -106,7 +106,7 @@ static int read_report(const hyp_bench_child *child, int status, bool stopped, b
 /* The report counts from the model's opening, and one side may read in loading what the other reads in computing. The
  * kernel counts a process's life, in blocks of 512 bytes. */
 static void count_load(const struct rusage *usage, hyp_bench_run *run) {
-    if (!HYP_PLATFORM_COUNTS_BLOCKS) return;
+    if (!hyp_platform_counts_blocks) return;
     run->figures[HYP_BENCH_READ] = (double)usage->ru_inblock * 512;
     run->figures[HYP_BENCH_FAULTS] = (double)usage->ru_majflt;
 }

@@ -1,4 +1,4 @@
-#include "bench/bench_group.h"
+#include "bench/bench_group_priv.h"
 
 #include "base/mem.h"
 #include "bench/bench_guard.h"

@@ -55,13 +55,13 @@ static void set_flags(replay *r, uint32_t unit, uint8_t set, uint8_t clear) {
         return;
     }
     bool was = (old & (RESIDENT | PINNED)) == RESIDENT, is = (new &(RESIDENT | PINNED)) == RESIDENT;
-    if (was != is) belady_set_evictable(r->oracle, unit, is);
+    if (was != is) hyp_belady_set_evictable(r->oracle, unit, is);
 }
 
 /* Make room for a unit of `bytes`. For a prefetch only at the cost of what is worth less than `prefetched`. */
 static bool make_room(replay *r, uint64_t bytes, uint32_t prefetched) {
     while (r->cached_bytes + bytes > r->config->cache_bytes) {
-        uint32_t victim = r->policy != NULL ? hyp_policy_victim(r->policy) : belady_victim(r->oracle);
+        uint32_t victim = r->policy != NULL ? hyp_policy_victim(r->policy) : hyp_belady_victim(r->oracle);
         if (victim == UINT32_MAX) return false;
         if (prefetched != UINT32_MAX && !(r->policy != NULL ? hyp_policy_worth(r->policy, prefetched, victim)
                                                             : r->next_use[prefetched] < r->next_use[victim]))
@@ -222,7 +222,7 @@ static int allocate(replay *r, hyp_err *err) {
     r->flags = calloc(r->n_units, 1);
     if (r->next_use == NULL || r->after == NULL || r->flags == NULL) return HYP_ENOMEM;
     if (r->config->policy == HYP_REPLAY_BELADY)
-        return (r->oracle = belady_new(r->next_use, r->n_units)) != NULL ? HYP_OK : HYP_ENOMEM;
+        return (r->oracle = hyp_belady_new(r->next_use, r->n_units)) != NULL ? HYP_OK : HYP_ENOMEM;
     HYP_AUTOFREE hyp_policy_unit *units = calloc(r->n_units, sizeof *units);
     if (units == NULL) return HYP_ENOMEM;
     for (uint32_t l = 0; l < info->n_layers; l++)
@@ -240,12 +240,12 @@ int hyp_replay_run(const hyp_trace *trace, const hyp_replay_config *config, hyp_
     if (status == HYP_OK) {
         look_ahead(&r);
         replay_all(&r);
-        if (r.oracle != NULL && belady_failed(r.oracle)) status = HYP_ENOMEM;
+        if (r.oracle != NULL && hyp_belady_failed(r.oracle)) status = HYP_ENOMEM;
     }
     if (status == HYP_ENOMEM)
         hyp_err_set(err, HYP_ENOMEM, "out of memory replaying a trace of %zu visits", trace->n_visits);
     hyp_policy_free(r.policy);
-    belady_free(r.oracle);
+    hyp_belady_free(r.oracle);
     free(r.first);
     free(r.next_use);
     free(r.after);

@@ -1,4 +1,4 @@
-#include "engine/argmax.h"
+#include "engine/argmax_priv.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
 /* engine_priv.h - what the files of this folder share. */
 #pragma once
 #include "engine/engine.h"
-#include "engine/mirror.h"
-#include "engine/offload.h"
+#include "engine/mirror_priv.h"
+#include "engine/offload_priv.h"
 #include "hw/hardware.h"
 #include "stream/fallback.h"
 #include "stream/stream.h"

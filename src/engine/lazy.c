@@ -1,4 +1,4 @@
-#include "engine/lazy.h"
+#include "engine/lazy_priv.h"
 
 #include "base/mem.h"
 #include "base/text.h"

@@ -1,4 +1,4 @@
-#include "engine/mirror.h"
+#include "engine/mirror_priv.h"
 
 #include "base/mem.h"
 

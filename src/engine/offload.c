@@ -1,4 +1,4 @@
-#include "engine/offload.h"
+#include "engine/offload_priv.h"
 
 #include "base/mem.h"
 #include "gguf/model.h"

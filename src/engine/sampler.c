@@ -1,9 +1,9 @@
 #include "engine/sampler.h"
 
 #include "base/mem.h"
-#include "engine/argmax.h"
+#include "engine/argmax_priv.h"
 #include "engine/engine_priv.h"
-#include "engine/lazy.h"
+#include "engine/lazy_priv.h"
 #include "engine/runtime.h"
 
 #include <math.h>

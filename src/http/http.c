@@ -97,7 +97,7 @@ static bool admit(hyp_request *request) {
     if (http->on_loopback && !hyp_access_host_allowed(host))
         return refuse(request, "the Host header names another machine");
     if (request->origin != NULL && strcmp(request->method, "OPTIONS") == 0) {
-        http_reply_preflight(request);
+        hyp_http_reply_preflight(request);
         return false;
     }
     int status = find_route(request);
@@ -155,7 +155,7 @@ static void add_to_body(hyp_request *request, const char *data, size_t n) {
 static void run_handler(hyp_request *request) {
     request->handled = true;
     /* All of it is here: what takes long from now on is not the client's doing. */
-    http_connection_set_deadline(request->http, request->connection, 0);
+    hyp_http_connection_set_deadline(request->http, request->connection, 0);
     if (request->too_large || request->body.failed) {
         reply_too_large(request, request->body_seen > request->http->max_body_bytes ? 413 : 503);
         return;
@@ -173,7 +173,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     if (request == NULL) {
         *request_cls = request = request_open(http, mhd, path, method);
         if (request == NULL || request->connection == NULL) return MHD_NO;
-        http_connection_set_deadline(http, request->connection, http->request_timeout_s);
+        hyp_http_connection_set_deadline(http, request->connection, http->request_timeout_s);
         if (admit(request) && announced_too_large(request)) reply_too_large(request, 413);
         return MHD_YES;
     }
@@ -185,7 +185,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     }
     if (request->queued) return MHD_YES; /* refused before its body came */
     if (!request->handled) run_handler(request);
-    if (request->ops != NULL && !request->queued) return http_advance(request);
+    if (request->ops != NULL && !request->queued) return hyp_http_advance(request);
     return request->queued ? MHD_YES : MHD_NO;
 }
 
@@ -199,10 +199,10 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **request_c
     if (request->connection != NULL) {
         /* First of all: it takes http->lock, under which the watching thread calls `gone`. Afterwards nobody does, and
          * the source may be freed. */
-        http_connection_watch(http, request->connection, NULL);
-        http_connection_set_deadline(http, request->connection, IDLE_TIMEOUT_S);
+        hyp_http_connection_watch(http, request->connection, NULL);
+        hyp_http_connection_set_deadline(http, request->connection, IDLE_TIMEOUT_S);
     }
-    http_log_incomplete(request);
+    hyp_http_log_incomplete(request);
     if (request->ops != NULL) request->ops->detach(request->source);
     atomic_fetch_sub(&http->body_bytes, request->body_charged);
     hyp_str_free(&request->body);
@@ -218,11 +218,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     hyp_http *http = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *context = info != NULL ? http_connection_open(http, info->connect_fd) : NULL;
+        *context = info != NULL ? hyp_http_connection_open(http, info->connect_fd) : NULL;
         atomic_fetch_add(&http->n_connections, 1);
         atomic_fetch_add(&http->open_connections, 1);
     } else {
-        if (*context != NULL) http_connection_close(http, *context);
+        if (*context != NULL) hyp_http_connection_close(http, *context);
         *context = NULL;
         atomic_fetch_sub(&http->open_connections, 1);
     }
@@ -308,7 +308,7 @@ int hyp_http_start(const hyp_http_config *config, hyp_http **ret, hyp_err *err) 
     pthread_mutex_init(&http->lock, NULL);
     int family = AF_INET;
     int r = open_listener(http, &family, err);
-    if (r == HYP_OK) r = http_watch_start(http, err);
+    if (r == HYP_OK) r = hyp_http_watch_start(http, err);
     if (r != HYP_OK) goto failed;
     *ret = http; /* a handler may want it before this function has returned */
     unsigned flags =
@@ -353,10 +353,10 @@ void hyp_http_stop(hyp_http *http) {
      * take their sockets out of its set. */
     atomic_store(&http->stopping, true);
     if (http->daemon != NULL) {
-        http_watch_abandon_all(http);
+        hyp_http_watch_abandon_all(http);
         MHD_stop_daemon(http->daemon);
     }
-    http_watch_stop(http);
+    hyp_http_watch_stop(http);
     if (http->listen_fd >= 0 && http->daemon == NULL) close(http->listen_fd); /* a daemon has closed it itself */
     pthread_mutex_destroy(&http->lock);
     free(http);

@@ -66,21 +66,21 @@ struct hyp_http {
 };
 
 /* watch.c */
-HYP_NODISCARD int http_watch_start(hyp_http *http, hyp_err *err);
-void http_watch_stop(hyp_http *http);
-connection *http_connection_open(hyp_http *http, int fd); /* NULL without memory */
-void http_connection_close(hyp_http *http, connection *c);
-void http_connection_set_deadline(hyp_http *http, connection *c, double seconds); /* 0: none */
-void http_connection_watch(hyp_http *http, connection *c, hyp_request *waiting);  /* NULL: stop watching */
-void http_watch_abandon_all(hyp_http *http);                                      /* as if every client had left */
+HYP_NODISCARD int hyp_http_watch_start(hyp_http *http, hyp_err *err);
+void hyp_http_watch_stop(hyp_http *http);
+connection *hyp_http_connection_open(hyp_http *http, int fd); /* NULL without memory */
+void hyp_http_connection_close(hyp_http *http, connection *c);
+void hyp_http_connection_set_deadline(hyp_http *http, connection *c, double seconds); /* 0: none */
+void hyp_http_connection_watch(hyp_http *http, connection *c, hyp_request *waiting);  /* NULL: stop watching */
+void hyp_http_watch_abandon_all(hyp_http *http);                                      /* as if every client had left */
 
 /* reply.c */
-enum MHD_Result http_advance(hyp_request *request);
-void http_reply_preflight(hyp_request *request);
+enum MHD_Result hyp_http_advance(hyp_request *request);
+void hyp_http_reply_preflight(hyp_request *request);
 
 /* log.c. Off, both cost a load and a branch. */
 
 /* A reply of `status` was queued. Not with http->lock: a line is a write. */
-void http_log_reply(const hyp_request *request, int status);
+void hyp_http_log_reply(const hyp_request *request, int status);
 /* The request is over; says so if it never got as far as a reply. */
-void http_log_incomplete(const hyp_request *request);
+void hyp_http_log_incomplete(const hyp_request *request);

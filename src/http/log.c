@@ -35,7 +35,7 @@ static void write_line(const hyp_request *request, hyp_log_level level, const ch
     hyp_log_event(HYP_LOG_HTTP, level, message, fields, n);
 }
 
-void http_log_reply(const hyp_request *request, int status) {
+void hyp_http_log_reply(const hyp_request *request, int status) {
     if (request->ops != NULL) return;
     if (status >= 400 && HYP_LOG_ON(HTTP, INFO))
         write_line(request, HYP_LOG_INFO, "refused", status, request->why);
@@ -43,7 +43,7 @@ void http_log_reply(const hyp_request *request, int status) {
         write_line(request, HYP_LOG_DEBUG, "reply", status, NULL);
 }
 
-void http_log_incomplete(const hyp_request *request) {
+void hyp_http_log_incomplete(const hyp_request *request) {
     if (request->ops != NULL || request->queued || !HYP_LOG_ON(HTTP, INFO)) return;
     write_line(request, HYP_LOG_INFO, "gone", 0, "the connection ended before the request was complete");
 }

@@ -26,7 +26,7 @@ static void queue(hyp_request *request, int status, const char *content_type, st
     if (MHD_queue_response(request->mhd, (unsigned)status, response) == MHD_YES) {
         request->queued = true;
         atomic_fetch_add(&request->http->by_class[status / 100 % 6], 1);
-        http_log_reply(request, status);
+        hyp_http_log_reply(request, status);
     }
     request->why = NULL;
     MHD_destroy_response(response); /* our reference: libmicrohttpd has its own */
@@ -51,7 +51,7 @@ void hyp_request_reply_str(hyp_request *request, int status, const char *content
     hyp_str_free(body);
 }
 
-void http_reply_preflight(hyp_request *request) {
+void hyp_http_reply_preflight(hyp_request *request) {
     struct MHD_Response *response = MHD_create_response_empty(MHD_RF_NONE);
     if (response == NULL) return;
     MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS");
@@ -118,7 +118,7 @@ static ssize_t read_source(void *cls, uint64_t position, char *buf, size_t max) 
 }
 
 /* The reply is deferred and its status not sent yet: look whether it can be now. */
-enum MHD_Result http_advance(hyp_request *request) {
+enum MHD_Result hyp_http_advance(hyp_request *request) {
     for (;;) {
         hyp_pull p = pull(request);
         if (p == HYP_PULL_WAIT) {
@@ -144,5 +144,5 @@ void hyp_request_defer(hyp_request *request, const hyp_source_ops *ops, void *so
     request->ops = ops;
     request->source = source;
     request->head = (hyp_reply_head){200, "application/json"};
-    http_connection_watch(request->http, request->connection, request);
+    hyp_http_connection_watch(request->http, request->connection, request);
 }

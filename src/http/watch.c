@@ -14,7 +14,7 @@
 
 enum { MAX_GONE = 32, SWEEP_MS = 500 };
 
-connection *http_connection_open(hyp_http *http, int fd) {
+connection *hyp_http_connection_open(hyp_http *http, int fd) {
     connection *c = calloc(1, sizeof *c);
     if (c == NULL) return NULL;
     c->fd = fd;
@@ -29,11 +29,11 @@ connection *http_connection_open(hyp_http *http, int fd) {
 }
 
 static void leave_watchset(hyp_http *http, connection *c) {
-    if (c->watched) watchset_remove(http->watched, c->fd);
+    if (c->watched) hyp_watchset_remove(http->watched, c->fd);
     c->watched = false;
 }
 
-void http_connection_close(hyp_http *http, connection *c) {
+void hyp_http_connection_close(hyp_http *http, connection *c) {
     pthread_mutex_lock(&http->lock);
     leave_watchset(http, c);
     if (c->prev != NULL)
@@ -45,20 +45,20 @@ void http_connection_close(hyp_http *http, connection *c) {
     free(c);
 }
 
-void http_connection_set_deadline(hyp_http *http, connection *c, double seconds) {
+void hyp_http_connection_set_deadline(hyp_http *http, connection *c, double seconds) {
     pthread_mutex_lock(&http->lock);
     c->deadline_s = seconds > 0 ? hyp_text_now_s() + seconds : 0;
     pthread_mutex_unlock(&http->lock);
 }
 
-void http_connection_watch(hyp_http *http, connection *c, hyp_request *waiting) {
+void hyp_http_connection_watch(hyp_http *http, connection *c, hyp_request *waiting) {
     pthread_mutex_lock(&http->lock);
     c->waiting = waiting;
     c->wake_s = hyp_text_now_s() + http->sign_of_life_s;
     if (waiting == NULL)
         leave_watchset(http, c);
     else if (!c->watched)
-        c->watched = watchset_add(http->watched, c->fd, c->serial);
+        c->watched = hyp_watchset_add(http->watched, c->fd, c->serial);
     pthread_mutex_unlock(&http->lock);
 }
 
@@ -69,7 +69,7 @@ static void abandon(connection *c) {
     if (request != NULL) request->ops->gone(request->source);
 }
 
-void http_watch_abandon_all(hyp_http *http) {
+void hyp_http_watch_abandon_all(hyp_http *http) {
     pthread_mutex_lock(&http->lock);
     for (connection *c = http->connections; c != NULL; c = c->next) {
         abandon(c);
@@ -104,7 +104,7 @@ static void *watch(void *arg) {
     double last_sweep = 0;
     while (!atomic_load(&http->stopping)) {
         uint64_t gone[MAX_GONE];
-        int n = watchset_wait(http->watched, SWEEP_MS, gone, MAX_GONE);
+        int n = hyp_watchset_wait(http->watched, SWEEP_MS, gone, MAX_GONE);
         if (n < 0 && errno != EINTR) break;
         double now = hyp_text_now_s();
         /* An interrupted wait is no reason to look at every connection. */
@@ -115,8 +115,8 @@ static void *watch(void *arg) {
     return NULL;
 }
 
-int http_watch_start(hyp_http *http, hyp_err *err) {
-    int r = watchset_open(&http->watched);
+int hyp_http_watch_start(hyp_http *http, hyp_err *err) {
+    int r = hyp_watchset_open(&http->watched);
     if (r != 0) return hyp_err_set_sys(err, HYP_EIO, r, "cannot watch connections");
     r = pthread_create(&http->watcher, NULL, watch, http);
     if (r != 0) return hyp_err_set_sys(err, HYP_EIO, r, "cannot start the thread that watches connections");
@@ -124,12 +124,12 @@ int http_watch_start(hyp_http *http, hyp_err *err) {
     return HYP_OK;
 }
 
-void http_watch_stop(hyp_http *http) {
+void hyp_http_watch_stop(hyp_http *http) {
     if (http->watching) {
-        watchset_wake(http->watched);
+        hyp_watchset_wake(http->watched);
         pthread_join(http->watcher, NULL);
         http->watching = false;
     }
-    watchset_close(http->watched);
+    hyp_watchset_close(http->watched);
     http->watched = NULL;
 }

@@ -12,7 +12,7 @@ struct watchset {
     int epoll_fd, wake_fd;
 };
 
-int watchset_open(watchset **ret) {
+int hyp_watchset_open(watchset **ret) {
     watchset *w = malloc(sizeof *w);
     if (w == NULL) return ENOMEM;
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -20,30 +20,30 @@ int watchset_open(watchset **ret) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
     if (w->epoll_fd < 0 || w->wake_fd < 0 || epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &event) != 0) {
         int sys = errno;
-        watchset_close(w);
+        hyp_watchset_close(w);
         return sys;
     }
     *ret = w;
     return 0;
 }
 
-void watchset_close(watchset *w) {
+void hyp_watchset_close(watchset *w) {
     if (w == NULL) return;
     if (w->epoll_fd >= 0) close(w->epoll_fd);
     if (w->wake_fd >= 0) close(w->wake_fd);
     free(w);
 }
 
-bool watchset_add(watchset *w, int fd, uint64_t serial) {
+bool hyp_watchset_add(watchset *w, int fd, uint64_t serial) {
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = serial};
     return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void watchset_remove(watchset *w, int fd) {
+void hyp_watchset_remove(watchset *w, int fd) {
     epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-int watchset_wait(watchset *w, int timeout_ms, uint64_t *ret_serials, int max) {
+int hyp_watchset_wait(watchset *w, int timeout_ms, uint64_t *ret_serials, int max) {
     struct epoll_event events[MAX_EVENTS];
     int n = epoll_wait(w->epoll_fd, events, max < MAX_EVENTS ? max : MAX_EVENTS, timeout_ms), found = 0;
     for (int i = 0; i < n; i++) {
@@ -56,7 +56,7 @@ int watchset_wait(watchset *w, int timeout_ms, uint64_t *ret_serials, int max) {
     return n < 0 ? -1 : found;
 }
 
-void watchset_wake(watchset *w) {
+void hyp_watchset_wake(watchset *w) {
     uint64_t one = 1;
     ssize_t n = write(w->wake_fd, &one, sizeof one);
     (void)n; /* it can only fail when the count is at its highest, and then the wait ends too */

@@ -11,7 +11,7 @@ struct watchset {
     int queue;
 };
 
-int watchset_open(watchset **ret) {
+int hyp_watchset_open(watchset **ret) {
     watchset *w = malloc(sizeof *w);
     if (w == NULL) return ENOMEM;
     w->queue = kqueue(); /* never inherited by a child */
@@ -19,20 +19,20 @@ int watchset_open(watchset **ret) {
     EV_SET(&wake, 0, EVFILT_USER, EV_ADD | EV_CLEAR, 0, 0, NULL);
     if (w->queue < 0 || kevent(w->queue, &wake, 1, NULL, 0, NULL) != 0) {
         int sys = errno;
-        watchset_close(w);
+        hyp_watchset_close(w);
         return sys;
     }
     *ret = w;
     return 0;
 }
 
-void watchset_close(watchset *w) {
+void hyp_watchset_close(watchset *w) {
     if (w == NULL) return;
     if (w->queue >= 0) close(w->queue);
     free(w);
 }
 
-bool watchset_add(watchset *w, int fd, uint64_t serial) {
+bool hyp_watchset_add(watchset *w, int fd, uint64_t serial) {
     /* There is no filter for the end alone. EV_CLEAR: data that nobody reads meanwhile is reported once and passed
      * over. */
     struct kevent change;
@@ -40,13 +40,13 @@ bool watchset_add(watchset *w, int fd, uint64_t serial) {
     return kevent(w->queue, &change, 1, NULL, 0, NULL) == 0;
 }
 
-void watchset_remove(watchset *w, int fd) {
+void hyp_watchset_remove(watchset *w, int fd) {
     struct kevent change;
     EV_SET(&change, fd, EVFILT_READ, EV_DELETE, 0, 0, NULL);
     kevent(w->queue, &change, 1, NULL, 0, NULL);
 }
 
-int watchset_wait(watchset *w, int timeout_ms, uint64_t *ret_serials, int max) {
+int hyp_watchset_wait(watchset *w, int timeout_ms, uint64_t *ret_serials, int max) {
     struct kevent events[MAX_EVENTS];
     struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
     int n = kevent(w->queue, NULL, 0, events, max < MAX_EVENTS ? max : MAX_EVENTS, &timeout), found = 0;
@@ -57,7 +57,7 @@ int watchset_wait(watchset *w, int timeout_ms, uint64_t *ret_serials, int max) {
     return n < 0 ? -1 : found;
 }
 
-void watchset_wake(watchset *w) {
+void hyp_watchset_wake(watchset *w) {
     struct kevent wake;
     EV_SET(&wake, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);
     kevent(w->queue, &wake, 1, NULL, 0, NULL);

@@ -1,4 +1,4 @@
-#include "hw/bandwidth.h"
+#include "hw/bandwidth_priv.h"
 
 #include "base/mem.h"
 #include "base/text.h"

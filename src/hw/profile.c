@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/paths.h"
 #include "base/text.h"
-#include "hw/bandwidth.h"
+#include "hw/bandwidth_priv.h"
 #include "hw/profile_priv.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "io/balance.h"
+#include "io/balance_priv.h"
 
 #include "base/mem.h"
 

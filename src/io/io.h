@@ -6,8 +6,8 @@
  * files are only ever read.
  *
  * A file may have copies on other disks (mirrors). Each piece of a request is then read from the copy that should have
- * it first (balance.h). A source (a disk: the primary is 0, the mirrors follow) whose read fails is dropped, and the
- * read is made from another: a request fails only when no copy can be read.
+ * it first (balance_priv.h). A source (a disk: the primary is 0, the mirrors follow) whose read fails is dropped, and
+ * the read is made from another: a request fails only when no copy can be read.
  *
  * Backends: io_uring (a single thread submits and reaps with few system calls), a pool of threads doing pread, and
  * plain (pread inside submit, for tests and as the reference). All pass the same tests.

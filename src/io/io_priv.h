@@ -7,7 +7,7 @@
  * One mutex, `lock`, guards the queues, the counts and the list of finished requests. It is held for a few dozen
  * instructions at a time and never across a read, a wait for the device or a wake-up. */
 #pragma once
-#include "io/balance.h"
+#include "io/balance_priv.h"
 #include "io/io.h"
 
 #include <pthread.h>

@@ -24,7 +24,7 @@ typedef struct hj_token {
 } hj_token;
 
 /* Split a template into tokens, the last one HJ_T_EOF. `text` must stay: tokens point into it. */
-hj_token *hj_lex(hj_ctx *c, const char *text, size_t n);
+hj_token *hyp_hj_lex(hj_ctx *c, const char *text, size_t n);
 
 typedef enum hj_node_type {
     /* expressions */
@@ -84,19 +84,19 @@ typedef struct hj_parser {
 } hj_parser;
 
 /* parse.c: statements */
-hj_node *hj_parse(hj_ctx *c, const hj_token *tokens);
+hj_node *hyp_hj_parse(hj_ctx *c, const hj_token *tokens);
 
 /* parse_expr.c */
-hj_node *hj_node_new(hj_parser *p, hj_node_type type);
-_Noreturn void hj_parse_fail(hj_parser *p, const char *expected);
-bool hj_at_op(const hj_parser *p, int op);
-bool hj_at_name(const hj_parser *p, const char *name);
-bool hj_take_op(hj_parser *p, int op);
-bool hj_take_name(hj_parser *p, const char *name);
-void hj_expect_op(hj_parser *p, int op, const char *what);
-hj_val hj_expect_name(hj_parser *p); /* terminated copy */
-hj_node *hj_parse_expr(hj_parser *p);
-hj_node *hj_parse_tuple(hj_parser *p, bool with_condition); /* one expression, or several with commas */
-hj_node *hj_parse_target(hj_parser *p);                     /* names, with commas and parentheses */
-hj_node *hj_parse_postfix(hj_parser *p, hj_node *n);
-hj_node *hj_parse_filters(hj_parser *p, hj_node *n, bool first_without_bar);
+hj_node *hyp_hj_node_new(hj_parser *p, hj_node_type type);
+_Noreturn void hyp_hj_parse_fail(hj_parser *p, const char *expected);
+bool hyp_hj_at_op(const hj_parser *p, int op);
+bool hyp_hj_at_name(const hj_parser *p, const char *name);
+bool hyp_hj_take_op(hj_parser *p, int op);
+bool hyp_hj_take_name(hj_parser *p, const char *name);
+void hyp_hj_expect_op(hj_parser *p, int op, const char *what);
+hj_val hyp_hj_expect_name(hj_parser *p); /* terminated copy */
+hj_node *hyp_hj_parse_expr(hj_parser *p);
+hj_node *hyp_hj_parse_tuple(hj_parser *p, bool with_condition); /* one expression, or several with commas */
+hj_node *hyp_hj_parse_target(hj_parser *p);                     /* names, with commas and parentheses */
+hj_node *hyp_hj_parse_postfix(hj_parser *p, hj_node *n);
+hj_node *hyp_hj_parse_filters(hj_parser *p, hj_node *n, bool first_without_bar);

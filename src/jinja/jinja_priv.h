@@ -1,9 +1,9 @@
 /* jinja_priv.h - what the files of src/jinja share; nobody else includes it. Names here start with hj_.
  *
  * Memory: a compilation or a render owns one arena; nothing is freed singly, nothing outlives it.
- * Errors: hj_fail() stores the error and jumps to the one setjmp() of the compilation or render. That is safe because
- * no function between the two owns anything but arena memory. So hj_ functions return values, never error codes.
- * Values are 16 bytes and passed by value; strings are (pointer, length), not terminated, and never change. */
+ * Errors: hyp_hj_fail() stores the error and jumps to the one setjmp() of the compilation or render. That is safe
+ * because no function between the two owns anything but arena memory. So hj_ functions return values, never error
+ * codes. Values are 16 bytes and passed by value; strings are (pointer, length), not terminated, and never change. */
 #pragma once
 #include "jinja/jinja.h"
 
@@ -144,31 +144,32 @@ struct hj_ctx {
 };
 
 /* --- core.c: memory, errors, budgets --- */
-void *hj_alloc(hj_ctx *c, size_t bytes); /* aligned to 16, not cleared */
-void *hj_alloc0(hj_ctx *c, size_t count, size_t size);
-void hj_arena_free(hj_arena *arena);
-_Noreturn void hj_fail(hj_ctx *c, int code, const char *format, ...) HYP_PRINTF(3, 4);
-_Noreturn void hj_raise(hj_ctx *c, hj_val message); /* what raise_exception() does */
-void hj_steps(hj_ctx *c, uint64_t n);               /* charge n steps */
-void hj_enter(hj_ctx *c);                           /* one level deeper; hj_leave() on the way back */
-void hj_leave(hj_ctx *c);
-void hj_buf_put(hj_ctx *c, hj_buf *b, const char *bytes, size_t n);
-void hj_buf_puts(hj_ctx *c, hj_buf *b, const char *text);
-void hj_buf_char(hj_ctx *c, hj_buf *b, char ch);
-void hj_buf_fill(hj_ctx *c, hj_buf *b, char ch, size_t n);
-hj_val hj_buf_str(const hj_buf *b);
+void *hyp_hj_alloc(hj_ctx *c, size_t bytes); /* aligned to 16, not cleared */
+void *hyp_hj_alloc0(hj_ctx *c, size_t count, size_t size);
+void hyp_hj_arena_free(hj_arena *arena);
+_Noreturn void hyp_hj_fail(hj_ctx *c, int code, const char *format, ...) HYP_PRINTF(3, 4);
+_Noreturn void hyp_hj_raise(hj_ctx *c, hj_val message); /* what raise_exception() does */
+void hyp_hj_steps(hj_ctx *c, uint64_t n);               /* charge n steps */
+void hyp_hj_enter(hj_ctx *c);                           /* one level deeper; hyp_hj_leave() on the way back */
+void hyp_hj_leave(hj_ctx *c);
+void hyp_hj_buf_put(hj_ctx *c, hj_buf *b, const char *bytes, size_t n);
+void hyp_hj_buf_puts(hj_ctx *c, hj_buf *b, const char *text);
+void hyp_hj_buf_char(hj_ctx *c, hj_buf *b, char ch);
+void hyp_hj_buf_fill(hj_ctx *c, hj_buf *b, char ch, size_t n);
+hj_val hyp_hj_buf_str(const hj_buf *b);
 
 /* --- utf8.c --- */
-uint32_t hj_utf8_next(const char *s, size_t n, size_t *ret_bytes); /* an invalid byte is a character of its own value */
-size_t hj_utf8_count(const char *s, size_t n);
-size_t hj_utf8_offset(const char *s, size_t n, size_t chars); /* byte offset of character number `chars` */
-bool hj_is_space(uint32_t cp);
-bool hj_is_printable(uint32_t cp);
-bool hj_is_alpha(uint32_t cp);
-uint32_t hj_upper(uint32_t cp);
-uint32_t hj_lower(uint32_t cp);
-size_t hj_trim_left(const char *s, size_t n);  /* bytes of white space at the start */
-size_t hj_trim_right(const char *s, size_t n); /* bytes that remain without white space at the end */
+uint32_t hyp_hj_utf8_next(const char *s, size_t n,
+                          size_t *ret_bytes); /* an invalid byte is a character of its own value */
+size_t hyp_hj_utf8_count(const char *s, size_t n);
+size_t hyp_hj_utf8_offset(const char *s, size_t n, size_t chars); /* byte offset of character number `chars` */
+bool hyp_hj_is_space(uint32_t cp);
+bool hyp_hj_is_printable(uint32_t cp);
+bool hyp_hj_is_alpha(uint32_t cp);
+uint32_t hyp_hj_upper(uint32_t cp);
+uint32_t hyp_hj_lower(uint32_t cp);
+size_t hyp_hj_trim_left(const char *s, size_t n);  /* bytes of white space at the start */
+size_t hyp_hj_trim_right(const char *s, size_t n); /* bytes that remain without white space at the end */
 
 /* --- value.c --- */
 #define HJ_NIL ((hj_val){.kind = HJ_UNDEF})
@@ -195,82 +196,82 @@ static inline bool hj_is_str(hj_val v, const char *text) {
 static inline bool hj_is_num(hj_val v) {
     return v.kind == HJ_INT || v.kind == HJ_FLOAT || v.kind == HJ_BOOL;
 }
-hj_val hj_undef(hj_ctx *c, const char *name, size_t n);
-hj_val hj_seq(hj_ctx *c, int sub, uint32_t reserve);
-hj_val hj_seq_of(hj_list *list, int sub);
-void hj_push(hj_ctx *c, hj_list *list, hj_val v);
-hj_val hj_dict_new(hj_ctx *c);
-hj_entry *hj_dict_find(hj_ctx *c, const hj_dict *d, hj_val key); /* NULL if absent */
-void hj_dict_set(hj_ctx *c, hj_dict *d, hj_val key, hj_val val);
-void hj_dict_remove(hj_dict *d, hj_entry *e);
-hj_val hj_dict_seq(hj_ctx *c, const hj_dict *d, int sub); /* HJ_SEQ_KEYS, _VALUES or _ITEMS */
-bool hj_truth(hj_val v);
-bool hj_equal(hj_ctx *c, hj_val a, hj_val b);
-int hj_compare(hj_ctx *c, hj_val a, hj_val b); /* <0, 0, >0; fails on types without an order */
-bool hj_contains(hj_ctx *c, hj_val container, hj_val item);
-const hj_list *hj_iterate(hj_ctx *c, hj_val v); /* the items of anything iterable */
-const char *hj_type_name(hj_val v);
-double hj_number(hj_val v); /* of a bool, int or float */
-hj_val hj_from_json(hj_ctx *c, yyjson_mut_val *json);
+hj_val hyp_hj_undef(hj_ctx *c, const char *name, size_t n);
+hj_val hyp_hj_seq(hj_ctx *c, int sub, uint32_t reserve);
+hj_val hyp_hj_seq_of(hj_list *list, int sub);
+void hyp_hj_push(hj_ctx *c, hj_list *list, hj_val v);
+hj_val hyp_hj_dict_new(hj_ctx *c);
+hj_entry *hyp_hj_dict_find(hj_ctx *c, const hj_dict *d, hj_val key); /* NULL if absent */
+void hyp_hj_dict_set(hj_ctx *c, hj_dict *d, hj_val key, hj_val val);
+void hyp_hj_dict_remove(hj_dict *d, hj_entry *e);
+hj_val hyp_hj_dict_seq(hj_ctx *c, const hj_dict *d, int sub); /* HJ_SEQ_KEYS, _VALUES or _ITEMS */
+bool hyp_hj_truth(hj_val v);
+bool hyp_hj_equal(hj_ctx *c, hj_val a, hj_val b);
+int hyp_hj_compare(hj_ctx *c, hj_val a, hj_val b); /* <0, 0, >0; fails on types without an order */
+bool hyp_hj_contains(hj_ctx *c, hj_val container, hj_val item);
+const hj_list *hyp_hj_iterate(hj_ctx *c, hj_val v); /* the items of anything iterable */
+const char *hyp_hj_type_name(hj_val v);
+double hyp_hj_number(hj_val v); /* of a bool, int or float */
+hj_val hyp_hj_from_json(hj_ctx *c, yyjson_mut_val *json);
 
 /* --- print.c --- */
-void hj_put_str(hj_ctx *c, hj_buf *b, hj_val v);  /* as Python's str() */
-void hj_put_repr(hj_ctx *c, hj_buf *b, hj_val v); /* as Python's repr() */
-void hj_put_float(hj_ctx *c, hj_buf *b, double f);
-hj_val hj_to_str(hj_ctx *c, hj_val v);
-hj_val hj_format_percent(hj_ctx *c, hj_val format, const hj_args *args); /* printf style */
-hj_val hj_format_braces(hj_ctx *c, hj_val format, const hj_args *args);  /* str.format */
-hj_val hj_tojson(hj_ctx *c, hj_val self, const hj_args *args);
+void hyp_hj_put_str(hj_ctx *c, hj_buf *b, hj_val v);  /* as Python's str() */
+void hyp_hj_put_repr(hj_ctx *c, hj_buf *b, hj_val v); /* as Python's repr() */
+void hyp_hj_put_float(hj_ctx *c, hj_buf *b, double f);
+hj_val hyp_hj_to_str(hj_ctx *c, hj_val v);
+hj_val hyp_hj_format_percent(hj_ctx *c, hj_val format, const hj_args *args); /* printf style */
+hj_val hyp_hj_format_braces(hj_ctx *c, hj_val format, const hj_args *args);  /* str.format */
+hj_val hyp_hj_tojson(hj_ctx *c, hj_val self, const hj_args *args);
 
 /* --- ops.c --- */
 enum { HJ_ADD, HJ_SUB, HJ_MUL, HJ_DIV, HJ_FLOORDIV, HJ_MOD, HJ_POW, HJ_CONCAT };
 enum { HJ_EQ, HJ_NE, HJ_LT, HJ_LE, HJ_GT, HJ_GE, HJ_IN, HJ_NOT_IN };
-hj_val hj_binary(hj_ctx *c, int op, hj_val a, hj_val b);
-hj_val hj_negate(hj_ctx *c, hj_val v, bool minus);
-bool hj_relation(hj_ctx *c, int op, hj_val a, hj_val b);
-hj_val hj_get_attr(hj_ctx *c, hj_val v, const char *name, size_t n); /* v.name */
-hj_val hj_get_item(hj_ctx *c, hj_val v, hj_val key);                 /* v[key] */
+hj_val hyp_hj_binary(hj_ctx *c, int op, hj_val a, hj_val b);
+hj_val hyp_hj_negate(hj_ctx *c, hj_val v, bool minus);
+bool hyp_hj_relation(hj_ctx *c, int op, hj_val a, hj_val b);
+hj_val hyp_hj_get_attr(hj_ctx *c, hj_val v, const char *name, size_t n); /* v.name */
+hj_val hyp_hj_get_item(hj_ctx *c, hj_val v, hj_val key);                 /* v[key] */
 /* Follow "a.b.0" or an index, as filters' attribute= do; a step that finds nothing gives `fallback`, if there is one.
  */
-hj_val hj_get_path(hj_ctx *c, hj_val v, hj_val path, hj_val fallback);
-hj_val hj_slice(hj_ctx *c, hj_val v, hj_val start, hj_val stop, hj_val step);
+hj_val hyp_hj_get_path(hj_ctx *c, hj_val v, hj_val path, hj_val fallback);
+hj_val hyp_hj_slice(hj_ctx *c, hj_val v, hj_val start, hj_val stop, hj_val step);
 
 /* --- tables: by name, NULL if there is none --- */
 typedef struct hj_named {
     const char *name;
     hj_fn fn;
 } hj_named;
-hj_fn hj_find_fn(const hj_named *table, size_t n, const char *name, size_t len);
-hj_fn hj_filter_named(const char *name, size_t n);          /* filters.c */
-hj_fn hj_filter_seq_named(const char *name, size_t n);      /* filters_seq.c */
-hj_fn hj_test_named(const char *name, size_t n);            /* tests.c */
-hj_fn hj_method_str(const char *name, size_t n);            /* methods_str.c */
-hj_fn hj_method_coll(hj_val v, const char *name, size_t n); /* methods_coll.c */
-void hj_globals_define(hj_ctx *c, hj_frame *frame);         /* globals.c */
+hj_fn hyp_hj_find_fn(const hj_named *table, size_t n, const char *name, size_t len);
+hj_fn hyp_hj_filter_named(const char *name, size_t n);          /* filters.c */
+hj_fn hyp_hj_filter_seq_named(const char *name, size_t n);      /* filters_seq.c */
+hj_fn hyp_hj_test_named(const char *name, size_t n);            /* tests.c */
+hj_fn hyp_hj_method_str(const char *name, size_t n);            /* methods_str.c */
+hj_fn hyp_hj_method_coll(hj_val v, const char *name, size_t n); /* methods_coll.c */
+void hyp_hj_globals_define(hj_ctx *c, hj_frame *frame);         /* globals.c */
 
 /* --- arguments of built-ins --- */
-bool hj_has_arg(const hj_args *a, uint32_t index, const char *name);
-hj_val hj_arg(const hj_args *a, uint32_t index, const char *name); /* undefined if absent */
-int64_t hj_arg_int(hj_ctx *c, const hj_args *a, uint32_t index, const char *name, int64_t fallback);
-bool hj_arg_bool(const hj_args *a, uint32_t index, const char *name, bool fallback);
-hj_val hj_arg_str(hj_ctx *c, const hj_args *a, uint32_t index, const char *name); /* fails unless a string */
+bool hyp_hj_has_arg(const hj_args *a, uint32_t index, const char *name);
+hj_val hyp_hj_arg(const hj_args *a, uint32_t index, const char *name); /* undefined if absent */
+int64_t hyp_hj_arg_int(hj_ctx *c, const hj_args *a, uint32_t index, const char *name, int64_t fallback);
+bool hyp_hj_arg_bool(const hj_args *a, uint32_t index, const char *name, bool fallback);
+hj_val hyp_hj_arg_str(hj_ctx *c, const hj_args *a, uint32_t index, const char *name); /* fails unless a string */
 
 /* Text helpers that methods and filters share (methods_str.c). */
-hj_val hj_str_replace(hj_ctx *c, hj_val s, hj_val old, hj_val new, int64_t count);
-hj_val hj_str_case(hj_ctx *c, hj_val s, bool upper);
-hj_val hj_str_capitalize(hj_ctx *c, hj_val s);
-hj_val hj_str_strip(hj_ctx *c, hj_val s, hj_val chars, bool left, bool right);
-hj_val hj_str_join(hj_ctx *c, hj_val separator, const hj_list *items, bool strict);
-int64_t hj_str_find(hj_val s, hj_val needle, size_t from); /* byte offset or -1 */
+hj_val hyp_hj_str_replace(hj_ctx *c, hj_val s, hj_val old, hj_val new, int64_t count);
+hj_val hyp_hj_str_case(hj_ctx *c, hj_val s, bool upper);
+hj_val hyp_hj_str_capitalize(hj_ctx *c, hj_val s);
+hj_val hyp_hj_str_strip(hj_ctx *c, hj_val s, hj_val chars, bool left, bool right);
+hj_val hyp_hj_str_join(hj_ctx *c, hj_val separator, const hj_list *items, bool strict);
+int64_t hyp_hj_str_find(hj_val s, hj_val needle, size_t from); /* byte offset or -1 */
 
 /* --- scopes --- */
-hj_frame *hj_frame_new(hj_ctx *c, hj_frame *up);
-void hj_frame_set(hj_ctx *c, hj_frame *f, const char *name, hj_val v);
-hj_val hj_lookup(hj_ctx *c, const char *name, size_t n);
+hj_frame *hyp_hj_frame_new(hj_ctx *c, hj_frame *up);
+void hyp_hj_frame_set(hj_ctx *c, hj_frame *f, const char *name, hj_val v);
+hj_val hyp_hj_lookup(hj_ctx *c, const char *name, size_t n);
 
 /* --- ast.h has the nodes; eval.c, exec.c, call.c run them --- */
-hj_val hj_eval(hj_ctx *c, const hj_node *n);
+hj_val hyp_hj_eval(hj_ctx *c, const hj_node *n);
 typedef enum { HJ_FLOW_NEXT, HJ_FLOW_BREAK, HJ_FLOW_CONTINUE } hj_flow;
-hj_flow hj_exec(hj_ctx *c, const hj_node *list);
-hj_val hj_call(hj_ctx *c, hj_val callee, const hj_args *args);
-hj_args hj_eval_args(hj_ctx *c, const hj_node *list);
+hj_flow hyp_hj_exec(hj_ctx *c, const hj_node *list);
+hj_val hyp_hj_call(hj_ctx *c, hj_val callee, const hj_args *args);
+hj_args hyp_hj_eval_args(hj_ctx *c, const hj_node *list);

@@ -24,7 +24,7 @@ typedef struct lexer {
 static void push(lexer *l, hj_token_type type, int op, hj_val val) {
     if (l->len == l->cap) {
         size_t cap = l->cap == 0 ? 64 : l->cap * 2;
-        hj_token *tokens = hj_alloc(l->c, cap * sizeof *tokens);
+        hj_token *tokens = hyp_hj_alloc(l->c, cap * sizeof *tokens);
         if (l->len > 0) memcpy(tokens, l->tokens, l->len * sizeof *tokens);
         l->tokens = tokens;
         l->cap = cap;
@@ -56,12 +56,12 @@ static void text_before(lexer *l, size_t end, char sign, bool block) {
     const char *s = l->s + l->at;
     size_t n = end - l->at;
     if (sign == '-') {
-        n = hj_trim_right(s, n);
+        n = hyp_hj_trim_right(s, n);
     } else if (sign != '+' && block) {
         size_t line = n;
         while (line > 0 && s[line - 1] != '\n')
             line--;
-        if ((line > 0 || l->line_start) && line + hj_trim_left(s + line, n - line) == n) n = line;
+        if ((line > 0 || l->line_start) && line + hyp_hj_trim_left(s + line, n - line) == n) n = line;
     }
     if (n > 0) push(l, HJ_T_TEXT, 0, hj_strn(s, n));
     advance(l, end);
@@ -71,7 +71,7 @@ static void text_before(lexer *l, size_t end, char sign, bool block) {
 static void after_tag(lexer *l, char sign, bool block) {
     size_t start = l->at;
     if (sign == '-')
-        advance(l, l->at + hj_trim_left(l->s + l->at, l->n - l->at));
+        advance(l, l->at + hyp_hj_trim_left(l->s + l->at, l->n - l->at));
     else if (sign != '+' && block && at(l, l->at, '\n'))
         advance(l, l->at + 1);
     l->line_start = l->at > start && l->s[l->at - 1] == '\n';
@@ -107,7 +107,7 @@ static bool hex_escape(const char *s, size_t n, size_t *i, uint32_t *ret) {
 static hj_val unescape(lexer *l, const char *s, size_t n) {
     if (memchr(s, '\\', n) == NULL) return hj_strn(s, n);
     static const char simple[] = "n\nt\tr\ra\ab\bf\fv\v\\\\''\"\"";
-    char *out = hj_alloc(l->c, n); /* no escape is shorter than what it stands for */
+    char *out = hyp_hj_alloc(l->c, n); /* no escape is shorter than what it stands for */
     size_t w = 0;
     for (size_t i = 0; i < n; i++) {
         if (s[i] != '\\' || i + 1 >= n) {
@@ -130,7 +130,7 @@ static hj_val unescape(lexer *l, const char *s, size_t n) {
             i += k - 1;
             w += hyp_utf8_encode(cp, out + w);
         } else if (e == 'x' || e == 'u' || e == 'U') {
-            if (!hex_escape(s, n, &i, &cp)) hj_fail(l->c, HYP_EFORMAT, "bad \\%c escape in a string", e);
+            if (!hex_escape(s, n, &i, &cp)) hyp_hj_fail(l->c, HYP_EFORMAT, "bad \\%c escape in a string", e);
             char put[4];
             size_t k = hyp_utf8_encode(cp, put);
             memcpy(out + w, put, k);
@@ -148,7 +148,7 @@ static void lex_string(lexer *l) {
     size_t end = l->at + 1;
     while (end < l->n && l->s[end] != quote)
         end += l->s[end] == '\\' ? 2 : 1;
-    if (end >= l->n) hj_fail(l->c, HYP_EFORMAT, "a string is not closed");
+    if (end >= l->n) hyp_hj_fail(l->c, HYP_EFORMAT, "a string is not closed");
     hj_val v = unescape(l, l->s + l->at + 1, end - l->at - 1);
     push(l, HJ_T_CONST, 0, v);
     advance(l, end + 1);
@@ -189,7 +189,7 @@ static void lex_number(lexer *l) {
     size_t n = 0;
     for (size_t i = start + (base == 10 ? 0 : 2); i < end; i++) {
         if (l->s[i] == '_') continue;
-        if (n + 1 >= sizeof text) hj_fail(l->c, HYP_EFORMAT, "a number has too many digits");
+        if (n + 1 >= sizeof text) hyp_hj_fail(l->c, HYP_EFORMAT, "a number has too many digits");
         text[n++] = l->s[i];
     }
     text[n] = '\0';
@@ -199,7 +199,7 @@ static void lex_number(lexer *l) {
         errno = 0;
         char *stop;
         long long i = strtoll(text, &stop, base);
-        if (errno != 0 || n == 0 || *stop != '\0') hj_fail(l->c, HYP_EFORMAT, "a number is too large");
+        if (errno != 0 || n == 0 || *stop != '\0') hyp_hj_fail(l->c, HYP_EFORMAT, "a number is too large");
         push(l, HJ_T_CONST, 0, hj_int(i));
     }
     advance(l, end);
@@ -219,12 +219,12 @@ static void lex_operator(lexer *l, char stack[], unsigned *depth, unsigned max_d
             return;
         }
     if (strchr("+-*/%~[](){}<>=.:|,;", ch) == NULL || ch == '\0')
-        hj_fail(l->c, HYP_EFORMAT, "unexpected character 0x%02x", (unsigned char)ch);
+        hyp_hj_fail(l->c, HYP_EFORMAT, "unexpected character 0x%02x", (unsigned char)ch);
     if (ch == '(' || ch == '[' || ch == '{') {
-        if (*depth >= max_depth) hj_fail(l->c, HYP_ELIMIT, "brackets are nested more than %u deep", max_depth);
+        if (*depth >= max_depth) hyp_hj_fail(l->c, HYP_ELIMIT, "brackets are nested more than %u deep", max_depth);
         stack[(*depth)++] = ch == '(' ? ')' : ch == '[' ? ']' : '}';
     } else if (ch == ')' || ch == ']' || ch == '}') {
-        if (*depth == 0 || stack[--*depth] != ch) hj_fail(l->c, HYP_EFORMAT, "unexpected '%c'", ch);
+        if (*depth == 0 || stack[--*depth] != ch) hyp_hj_fail(l->c, HYP_EFORMAT, "unexpected '%c'", ch);
     }
     push(l, HJ_T_OP, (unsigned char)ch, HJ_NIL);
     advance(l, l->at + 1);
@@ -237,8 +237,8 @@ static void lex_tag(lexer *l, bool block) {
     unsigned depth = 0;
     const char close = block ? '%' : '}';
     for (;;) {
-        advance(l, l->at + hj_trim_left(l->s + l->at, l->n - l->at));
-        if (l->at >= l->n) hj_fail(l->c, HYP_EFORMAT, "the template ends inside a tag");
+        advance(l, l->at + hyp_hj_trim_left(l->s + l->at, l->n - l->at));
+        if (l->at >= l->n) hyp_hj_fail(l->c, HYP_EFORMAT, "the template ends inside a tag");
         char ch = l->s[l->at];
         size_t sign = ch == '-' || (ch == '+' && block);
         if (depth == 0 && at(l, l->at + sign, close) && at(l, l->at + sign + 1, '}')) {
@@ -265,11 +265,11 @@ static void lex_tag(lexer *l, bool block) {
 
 /* At `pos`, just after "{%" and its sign: is it the word `name` and the tag's end? Gives the end's sign and place. */
 static bool bare_tag(const lexer *l, size_t pos, const char *name, char *ret_sign, size_t *ret_end) {
-    pos += hj_trim_left(l->s + pos, l->n - pos);
+    pos += hyp_hj_trim_left(l->s + pos, l->n - pos);
     size_t n = strlen(name);
     if (l->n - pos < n || memcmp(l->s + pos, name, n) != 0) return false;
     pos += n;
-    pos += hj_trim_left(l->s + pos, l->n - pos);
+    pos += hyp_hj_trim_left(l->s + pos, l->n - pos);
     char sign = pos < l->n && (l->s[pos] == '-' || l->s[pos] == '+') ? l->s[pos] : '\0';
     if (sign != '\0') pos++;
     if (!at(l, pos, '%') || !at(l, pos + 1, '}')) return false;
@@ -289,7 +289,7 @@ static void lex_raw(lexer *l) {
         after_tag(l, end_sign, true);
         return;
     }
-    hj_fail(l->c, HYP_EFORMAT, "{%% raw %%} is not closed");
+    hyp_hj_fail(l->c, HYP_EFORMAT, "{%% raw %%} is not closed");
 }
 
 static void lex_comment(lexer *l) {
@@ -300,11 +300,11 @@ static void lex_comment(lexer *l) {
         after_tag(l, sign, true);
         return;
     }
-    hj_fail(l->c, HYP_EFORMAT, "a comment is not closed");
+    hyp_hj_fail(l->c, HYP_EFORMAT, "a comment is not closed");
 }
 
-hj_token *hj_lex(hj_ctx *c, const char *text, size_t n) {
-    char *copy = hj_alloc(c, n + 1);
+hj_token *hyp_hj_lex(hj_ctx *c, const char *text, size_t n) {
+    char *copy = hyp_hj_alloc(c, n + 1);
     memcpy(copy, text, n);
     lexer l = {.c = c, .s = copy, .n = normalise(copy, n), .line_start = true};
     while (l.at < l.n) {

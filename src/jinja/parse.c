@@ -4,13 +4,13 @@
 static hj_node *parse_body(hj_parser *p, const char *const *ends);
 
 static void expect_block_end(hj_parser *p) {
-    if (p->tok->type != HJ_T_BLOCK_END) hj_parse_fail(p, "'%}'");
+    if (p->tok->type != HJ_T_BLOCK_END) hyp_hj_parse_fail(p, "'%}'");
     p->tok++;
 }
 
 /* Take the tag that closed a body: {% name %}, of which "{%" is gone. */
 static void expect_end_tag(hj_parser *p, const char *name) {
-    if (!hj_take_name(p, name)) hj_parse_fail(p, name);
+    if (!hyp_hj_take_name(p, name)) hyp_hj_parse_fail(p, name);
     if (p->tok->type == HJ_T_NAME) p->tok++; /* {% endmacro name %} */
     expect_block_end(p);
 }
@@ -25,17 +25,17 @@ static hj_node *body_until(hj_parser *p, const char *end) {
 
 static hj_node *parse_if(hj_parser *p) {
     static const char *const ends[] = {"elif", "else", "endif", NULL};
-    hj_node *n = hj_node_new(p, HJ_N_IF), **tail = &n->a;
+    hj_node *n = hyp_hj_node_new(p, HJ_N_IF), **tail = &n->a;
     for (bool last = false;;) {
-        hj_node *branch = hj_node_new(p, HJ_N_BRANCH);
-        branch->a = last ? NULL : hj_parse_tuple(p, true);
+        hj_node *branch = hyp_hj_node_new(p, HJ_N_BRANCH);
+        branch->a = last ? NULL : hyp_hj_parse_tuple(p, true);
         expect_block_end(p);
         branch->d = parse_body(p, ends);
         *tail = branch;
         tail = &branch->next;
-        if (hj_take_name(p, "endif")) break;
-        if (last) hj_parse_fail(p, "endif");
-        last = hj_at_name(p, "else");
+        if (hyp_hj_take_name(p, "endif")) break;
+        if (last) hyp_hj_parse_fail(p, "endif");
+        last = hyp_hj_at_name(p, "else");
         p->tok++;
     }
     expect_block_end(p);
@@ -44,17 +44,17 @@ static hj_node *parse_if(hj_parser *p) {
 
 static hj_node *parse_for(hj_parser *p) {
     static const char *const ends[] = {"else", "endfor", NULL};
-    hj_node *n = hj_node_new(p, HJ_N_FOR);
-    n->a = hj_parse_target(p);
-    if (!hj_take_name(p, "in")) hj_parse_fail(p, "'in'");
-    n->b = hj_parse_tuple(p, false);
-    if (hj_take_name(p, "if")) n->c = hj_parse_expr(p);
-    if (hj_at_name(p, "recursive")) hj_fail(p->c, HYP_EUNSUPPORTED, "recursive loops are not supported");
+    hj_node *n = hyp_hj_node_new(p, HJ_N_FOR);
+    n->a = hyp_hj_parse_target(p);
+    if (!hyp_hj_take_name(p, "in")) hyp_hj_parse_fail(p, "'in'");
+    n->b = hyp_hj_parse_tuple(p, false);
+    if (hyp_hj_take_name(p, "if")) n->c = hyp_hj_parse_expr(p);
+    if (hyp_hj_at_name(p, "recursive")) hyp_hj_fail(p->c, HYP_EUNSUPPORTED, "recursive loops are not supported");
     expect_block_end(p);
     p->loops++;
     n->d = parse_body(p, ends);
     p->loops--;
-    if (hj_take_name(p, "else")) {
+    if (hyp_hj_take_name(p, "else")) {
         expect_block_end(p);
         n->e = parse_body(p, ends + 1);
     }
@@ -63,24 +63,24 @@ static hj_node *parse_for(hj_parser *p) {
 }
 
 static hj_node *parse_set(hj_parser *p) {
-    hj_node *n = hj_node_new(p, HJ_N_SET);
+    hj_node *n = hyp_hj_node_new(p, HJ_N_SET);
     if (p->tok->type == HJ_T_NAME && p->tok[1].type == HJ_T_OP && p->tok[1].op == '.') {
-        hj_node *object = hj_node_new(p, HJ_N_NAME);
-        object->val = hj_expect_name(p);
+        hj_node *object = hyp_hj_node_new(p, HJ_N_NAME);
+        object->val = hyp_hj_expect_name(p);
         p->tok++;
-        n->a = hj_node_new(p, HJ_N_ATTR);
+        n->a = hyp_hj_node_new(p, HJ_N_ATTR);
         n->a->a = object;
-        n->a->val = hj_expect_name(p);
+        n->a->val = hyp_hj_expect_name(p);
     } else {
-        n->a = hj_parse_target(p);
+        n->a = hyp_hj_parse_target(p);
     }
-    if (hj_take_op(p, '=')) {
-        n->b = hj_parse_tuple(p, true);
+    if (hyp_hj_take_op(p, '=')) {
+        n->b = hyp_hj_parse_tuple(p, true);
         expect_block_end(p);
         return n;
     }
     n->type = HJ_N_SET_BLOCK;
-    if (hj_at_op(p, '|')) n->b = hj_parse_filters(p, hj_node_new(p, HJ_N_HOLE), false);
+    if (hyp_hj_at_op(p, '|')) n->b = hyp_hj_parse_filters(p, hyp_hj_node_new(p, HJ_N_HOLE), false);
     n->d = body_until(p, "endset");
     return n;
 }
@@ -88,18 +88,18 @@ static hj_node *parse_set(hj_parser *p) {
 static hj_node *parse_params(hj_parser *p) {
     hj_node *head = NULL, **tail = &head;
     bool defaults = false;
-    while (!hj_take_op(p, ')')) {
+    while (!hyp_hj_take_op(p, ')')) {
         if (head != NULL) {
-            hj_expect_op(p, ',', "',' or ')'");
-            if (hj_take_op(p, ')')) break;
+            hyp_hj_expect_op(p, ',', "',' or ')'");
+            if (hyp_hj_take_op(p, ')')) break;
         }
-        hj_node *n = hj_node_new(p, HJ_N_PARAM);
-        n->val = hj_expect_name(p);
-        if (hj_take_op(p, '=')) {
-            n->a = hj_parse_expr(p);
+        hj_node *n = hyp_hj_node_new(p, HJ_N_PARAM);
+        n->val = hyp_hj_expect_name(p);
+        if (hyp_hj_take_op(p, '=')) {
+            n->a = hyp_hj_parse_expr(p);
             defaults = true;
         } else if (defaults) {
-            hj_parse_fail(p, "a default value");
+            hyp_hj_parse_fail(p, "a default value");
         }
         *tail = n;
         tail = &n->next;
@@ -108,9 +108,9 @@ static hj_node *parse_params(hj_parser *p) {
 }
 
 static hj_node *parse_macro(hj_parser *p) {
-    hj_node *n = hj_node_new(p, HJ_N_MACRO);
-    n->val = hj_expect_name(p);
-    hj_expect_op(p, '(', "'('");
+    hj_node *n = hyp_hj_node_new(p, HJ_N_MACRO);
+    n->val = hyp_hj_expect_name(p);
+    hyp_hj_expect_op(p, '(', "'('");
     n->a = parse_params(p);
     unsigned loops = p->loops;
     p->loops = 0;
@@ -120,12 +120,12 @@ static hj_node *parse_macro(hj_parser *p) {
 }
 
 static hj_node *parse_call_block(hj_parser *p) {
-    hj_node *n = hj_node_new(p, HJ_N_CALL_BLOCK);
-    n->c = hj_node_new(p, HJ_N_MACRO);
+    hj_node *n = hyp_hj_node_new(p, HJ_N_CALL_BLOCK);
+    n->c = hyp_hj_node_new(p, HJ_N_MACRO);
     n->c->val = hj_str("caller");
-    if (hj_take_op(p, '(')) n->c->a = parse_params(p);
-    n->b = hj_parse_expr(p);
-    if (n->b->type != HJ_N_CALL) hj_parse_fail(p, "a call");
+    if (hyp_hj_take_op(p, '(')) n->c->a = parse_params(p);
+    n->b = hyp_hj_parse_expr(p);
+    if (n->b->type != HJ_N_CALL) hyp_hj_parse_fail(p, "a call");
     unsigned loops = p->loops;
     p->loops = 0;
     n->c->d = body_until(p, "endcall");
@@ -134,13 +134,13 @@ static hj_node *parse_call_block(hj_parser *p) {
 }
 
 static hj_node *parse_with(hj_parser *p) {
-    hj_node *n = hj_node_new(p, HJ_N_WITH), **tail = &n->a;
+    hj_node *n = hyp_hj_node_new(p, HJ_N_WITH), **tail = &n->a;
     while (p->tok->type != HJ_T_BLOCK_END) {
-        if (n->a != NULL) hj_expect_op(p, ',', "','");
-        hj_node *set = hj_node_new(p, HJ_N_SET);
-        set->a = hj_parse_target(p);
-        hj_expect_op(p, '=', "'='");
-        set->b = hj_parse_expr(p);
+        if (n->a != NULL) hyp_hj_expect_op(p, ',', "','");
+        hj_node *set = hyp_hj_node_new(p, HJ_N_SET);
+        set->a = hyp_hj_parse_target(p);
+        hyp_hj_expect_op(p, '=', "'='");
+        set->b = hyp_hj_parse_expr(p);
         *tail = set;
         tail = &set->next;
     }
@@ -149,77 +149,77 @@ static hj_node *parse_with(hj_parser *p) {
 }
 
 static hj_node *parse_jump(hj_parser *p, hj_node_type type) {
-    if (p->loops == 0) hj_fail(p->c, HYP_EFORMAT, "break or continue outside a loop");
-    hj_node *n = hj_node_new(p, type);
+    if (p->loops == 0) hyp_hj_fail(p->c, HYP_EFORMAT, "break or continue outside a loop");
+    hj_node *n = hyp_hj_node_new(p, type);
     expect_block_end(p);
     return n;
 }
 
 static hj_node *parse_filter_block(hj_parser *p) {
-    hj_node *n = hj_node_new(p, HJ_N_FILTER_BLOCK);
-    n->b = hj_parse_filters(p, hj_node_new(p, HJ_N_HOLE), true);
+    hj_node *n = hyp_hj_node_new(p, HJ_N_FILTER_BLOCK);
+    n->b = hyp_hj_parse_filters(p, hyp_hj_node_new(p, HJ_N_HOLE), true);
     n->d = body_until(p, "endfilter");
     return n;
 }
 
 static hj_node *parse_statement(hj_parser *p) {
     p->c->line = p->tok->line;
-    if (hj_take_name(p, "if")) return parse_if(p);
-    if (hj_take_name(p, "for")) return parse_for(p);
-    if (hj_take_name(p, "set")) return parse_set(p);
-    if (hj_take_name(p, "macro")) return parse_macro(p);
-    if (hj_take_name(p, "call")) return parse_call_block(p);
-    if (hj_take_name(p, "filter")) return parse_filter_block(p);
-    if (hj_take_name(p, "with")) return parse_with(p);
-    if (hj_take_name(p, "break")) return parse_jump(p, HJ_N_BREAK);
-    if (hj_take_name(p, "continue")) return parse_jump(p, HJ_N_CONTINUE);
-    if (hj_take_name(p, "generation")) { /* marks the assistant's part for training; means nothing here */
-        hj_node *n = hj_node_new(p, HJ_N_SCOPE);
+    if (hyp_hj_take_name(p, "if")) return parse_if(p);
+    if (hyp_hj_take_name(p, "for")) return parse_for(p);
+    if (hyp_hj_take_name(p, "set")) return parse_set(p);
+    if (hyp_hj_take_name(p, "macro")) return parse_macro(p);
+    if (hyp_hj_take_name(p, "call")) return parse_call_block(p);
+    if (hyp_hj_take_name(p, "filter")) return parse_filter_block(p);
+    if (hyp_hj_take_name(p, "with")) return parse_with(p);
+    if (hyp_hj_take_name(p, "break")) return parse_jump(p, HJ_N_BREAK);
+    if (hyp_hj_take_name(p, "continue")) return parse_jump(p, HJ_N_CONTINUE);
+    if (hyp_hj_take_name(p, "generation")) { /* marks the assistant's part for training; means nothing here */
+        hj_node *n = hyp_hj_node_new(p, HJ_N_SCOPE);
         n->d = body_until(p, "endgeneration");
         return n;
     }
     if (p->tok->type == HJ_T_NAME)
-        hj_fail(p->c, HYP_EUNSUPPORTED, "unknown tag '%.*s'", (int)(p->tok->val.len < 40 ? p->tok->val.len : 40),
-                p->tok->val.s);
-    hj_parse_fail(p, "a tag's name");
+        hyp_hj_fail(p->c, HYP_EUNSUPPORTED, "unknown tag '%.*s'", (int)(p->tok->val.len < 40 ? p->tok->val.len : 40),
+                    p->tok->val.s);
+    hyp_hj_parse_fail(p, "a tag's name");
 }
 
 static bool at_end(const hj_parser *p, const char *const *ends) {
     for (; *ends != NULL; ends++)
-        if (hj_at_name(p, *ends)) return true;
+        if (hyp_hj_at_name(p, *ends)) return true;
     return false;
 }
 
 /* Statements until a tag named in `ends`, whose "{%" is taken and whose name is the current token then. */
 static hj_node *parse_body(hj_parser *p, const char *const *ends) {
     hj_node *head = NULL, **tail = &head;
-    hj_enter(p->c);
+    hyp_hj_enter(p->c);
     for (;;) {
         hj_node *n = NULL;
         p->c->line = p->tok->line;
         switch (p->tok->type) {
         case HJ_T_TEXT:
-            n = hj_node_new(p, HJ_N_TEXT);
+            n = hyp_hj_node_new(p, HJ_N_TEXT);
             n->val = p->tok++->val;
             break;
         case HJ_T_VAR_BEGIN:
             p->tok++;
-            n = hj_node_new(p, HJ_N_OUTPUT);
-            n->a = hj_parse_tuple(p, true);
-            if (p->tok->type != HJ_T_VAR_END) hj_parse_fail(p, "'}}'");
+            n = hyp_hj_node_new(p, HJ_N_OUTPUT);
+            n->a = hyp_hj_parse_tuple(p, true);
+            if (p->tok->type != HJ_T_VAR_END) hyp_hj_parse_fail(p, "'}}'");
             p->tok++;
             break;
         case HJ_T_BLOCK_BEGIN:
             p->tok++;
             if (at_end(p, ends)) {
-                hj_leave(p->c);
+                hyp_hj_leave(p->c);
                 return head;
             }
             n = parse_statement(p);
             break;
         default:
-            if (*ends != NULL) hj_parse_fail(p, ends[0]);
-            hj_leave(p->c);
+            if (*ends != NULL) hyp_hj_parse_fail(p, ends[0]);
+            hyp_hj_leave(p->c);
             return head;
         }
         *tail = n;
@@ -227,7 +227,7 @@ static hj_node *parse_body(hj_parser *p, const char *const *ends) {
     }
 }
 
-hj_node *hj_parse(hj_ctx *c, const hj_token *tokens) {
+hj_node *hyp_hj_parse(hj_ctx *c, const hj_token *tokens) {
     static const char *const none[] = {NULL};
     hj_parser p = {.c = c, .tok = tokens};
     return parse_body(&p, none);

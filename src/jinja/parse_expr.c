@@ -6,8 +6,8 @@ static hj_node *parse_or(hj_parser *p);
 static hj_node *parse_unary(hj_parser *p, bool with_filters);
 static hj_node *parse_primary(hj_parser *p);
 
-hj_node *hj_node_new(hj_parser *p, hj_node_type type) {
-    hj_node *n = hj_alloc0(p->c, 1, sizeof *n);
+hj_node *hyp_hj_node_new(hj_parser *p, hj_node_type type) {
+    hj_node *n = hyp_hj_alloc0(p->c, 1, sizeof *n);
     n->type = (uint8_t)type;
     n->line = p->tok->line;
     return n;
@@ -15,7 +15,7 @@ hj_node *hj_node_new(hj_parser *p, hj_node_type type) {
 
 /* Evaluation recurses over the tree, so its depth is bounded here. */
 static hj_node *node_with(hj_parser *p, hj_node_type type, int op, hj_node *a, hj_node *b) {
-    hj_node *n = hj_node_new(p, type);
+    hj_node *n = hyp_hj_node_new(p, type);
     n->op = (uint8_t)op;
     n->a = a;
     n->b = b;
@@ -23,7 +23,7 @@ static hj_node *node_with(hj_parser *p, hj_node_type type, int op, hj_node *a, h
     if (a != NULL && a->depth >= depth) depth = a->depth + 1u;
     if (b != NULL && b->depth >= depth) depth = b->depth + 1u;
     if (depth > p->c->limits.max_depth)
-        hj_fail(p->c, HYP_ELIMIT, "an expression is nested more than %u deep", p->c->limits.max_depth);
+        hyp_hj_fail(p->c, HYP_ELIMIT, "an expression is nested more than %u deep", p->c->limits.max_depth);
     n->depth = (uint16_t)depth;
     return n;
 }
@@ -48,37 +48,37 @@ static const char *token_text(const hj_token *t, char buf[32]) {
     return buf;
 }
 
-void hj_parse_fail(hj_parser *p, const char *expected) {
+void hyp_hj_parse_fail(hj_parser *p, const char *expected) {
     char buf[32];
     p->c->line = p->tok->line;
-    hj_fail(p->c, HYP_EFORMAT, "expected %s, not %s", expected, token_text(p->tok, buf));
+    hyp_hj_fail(p->c, HYP_EFORMAT, "expected %s, not %s", expected, token_text(p->tok, buf));
 }
 
-bool hj_at_op(const hj_parser *p, int op) {
+bool hyp_hj_at_op(const hj_parser *p, int op) {
     return p->tok->type == HJ_T_OP && p->tok->op == op;
 }
-bool hj_at_name(const hj_parser *p, const char *name) {
+bool hyp_hj_at_name(const hj_parser *p, const char *name) {
     return p->tok->type == HJ_T_NAME && p->tok->val.len == strlen(name) &&
            memcmp(p->tok->val.s, name, p->tok->val.len) == 0;
 }
-bool hj_take_op(hj_parser *p, int op) {
-    if (!hj_at_op(p, op)) return false;
+bool hyp_hj_take_op(hj_parser *p, int op) {
+    if (!hyp_hj_at_op(p, op)) return false;
     p->tok++;
     return true;
 }
-bool hj_take_name(hj_parser *p, const char *name) {
-    if (!hj_at_name(p, name)) return false;
+bool hyp_hj_take_name(hj_parser *p, const char *name) {
+    if (!hyp_hj_at_name(p, name)) return false;
     p->tok++;
     return true;
 }
-void hj_expect_op(hj_parser *p, int op, const char *what) {
-    if (!hj_take_op(p, op)) hj_parse_fail(p, what);
+void hyp_hj_expect_op(hj_parser *p, int op, const char *what) {
+    if (!hyp_hj_take_op(p, op)) hyp_hj_parse_fail(p, what);
 }
 
-hj_val hj_expect_name(hj_parser *p) {
-    if (p->tok->type != HJ_T_NAME) hj_parse_fail(p, "a name");
+hj_val hyp_hj_expect_name(hj_parser *p) {
+    if (p->tok->type != HJ_T_NAME) hyp_hj_parse_fail(p, "a name");
     hj_val v = p->tok->val;
-    char *copy = hj_alloc(p->c, v.len + 1u);
+    char *copy = hyp_hj_alloc(p->c, v.len + 1u);
     memcpy(copy, v.s, v.len);
     copy[v.len] = '\0';
     p->tok++;
@@ -92,27 +92,27 @@ static void append(hj_node ***tail, hj_node *n) {
 
 /* A parent's depth over a list of children. */
 static hj_node *over_list(hj_parser *p, hj_node_type type, hj_node *items) {
-    hj_node *n = hj_node_new(p, type);
+    hj_node *n = hyp_hj_node_new(p, type);
     n->a = items;
     for (const hj_node *i = items; i != NULL; i = i->next)
         if (i->depth >= n->depth) n->depth = (uint16_t)(i->depth + 1);
     if (n->depth > p->c->limits.max_depth)
-        hj_fail(p->c, HYP_ELIMIT, "an expression is nested more than %u deep", p->c->limits.max_depth);
+        hyp_hj_fail(p->c, HYP_ELIMIT, "an expression is nested more than %u deep", p->c->limits.max_depth);
     return n;
 }
 
-hj_node *hj_parse_expr(hj_parser *p) {
-    hj_enter(p->c);
+hj_node *hyp_hj_parse_expr(hj_parser *p) {
+    hyp_hj_enter(p->c);
     hj_node *value = parse_or(p);
-    while (hj_take_name(p, "if")) {
+    while (hyp_hj_take_name(p, "if")) {
         hj_node *test = parse_or(p);
-        hj_node *other = hj_take_name(p, "else") ? hj_parse_expr(p) : NULL;
+        hj_node *other = hyp_hj_take_name(p, "else") ? hyp_hj_parse_expr(p) : NULL;
         hj_node *n = node_with(p, HJ_N_COND, 0, test, value);
         n->c = other;
         if (other != NULL && other->depth >= n->depth) n->depth = (uint16_t)(other->depth + 1);
         value = n;
     }
-    hj_leave(p->c);
+    hyp_hj_leave(p->c);
     return value;
 }
 
@@ -120,14 +120,14 @@ static hj_node *parse_not(hj_parser *p);
 
 static hj_node *parse_and(hj_parser *p) {
     hj_node *left = parse_not(p);
-    while (hj_take_name(p, "and"))
+    while (hyp_hj_take_name(p, "and"))
         left = node_with(p, HJ_N_AND, 0, left, parse_not(p));
     return left;
 }
 
 static hj_node *parse_or(hj_parser *p) {
     hj_node *left = parse_and(p);
-    while (hj_take_name(p, "or"))
+    while (hyp_hj_take_name(p, "or"))
         left = node_with(p, HJ_N_OR, 0, left, parse_and(p));
     return left;
 }
@@ -136,7 +136,7 @@ static hj_node *parse_concat(hj_parser *p);
 
 static hj_node *parse_sum(hj_parser *p) {
     hj_node *left = parse_concat(p);
-    while (hj_at_op(p, '+') || hj_at_op(p, '-')) {
+    while (hyp_hj_at_op(p, '+') || hyp_hj_at_op(p, '-')) {
         int op = p->tok++->op == '+' ? HJ_ADD : HJ_SUB;
         left = node_with(p, HJ_N_BINARY, op, left, parse_concat(p));
     }
@@ -149,11 +149,11 @@ static int relation(hj_parser *p) {
         int relation;
     } ops[] = {{HJ_OP_EQ, HJ_EQ}, {HJ_OP_NE, HJ_NE}, {'<', HJ_LT}, {HJ_OP_LE, HJ_LE}, {'>', HJ_GT}, {HJ_OP_GE, HJ_GE}};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (hj_take_op(p, ops[i].op)) return ops[i].relation;
-    if (hj_take_name(p, "in")) return HJ_IN;
-    if (hj_at_name(p, "not")) {
+        if (hyp_hj_take_op(p, ops[i].op)) return ops[i].relation;
+    if (hyp_hj_take_name(p, "in")) return HJ_IN;
+    if (hyp_hj_at_name(p, "not")) {
         p->tok++;
-        if (hj_take_name(p, "in")) return HJ_NOT_IN;
+        if (hyp_hj_take_name(p, "in")) return HJ_NOT_IN;
         p->tok--;
     }
     return -1;
@@ -168,16 +168,16 @@ static hj_node *parse_compare(hj_parser *p) {
 }
 
 static hj_node *parse_not(hj_parser *p) {
-    if (!hj_take_name(p, "not")) return parse_compare(p);
-    hj_enter(p->c);
+    if (!hyp_hj_take_name(p, "not")) return parse_compare(p);
+    hyp_hj_enter(p->c);
     hj_node *n = node_with(p, HJ_N_NOT, 0, parse_not(p), NULL);
-    hj_leave(p->c);
+    hyp_hj_leave(p->c);
     return n;
 }
 
 static hj_node *parse_power(hj_parser *p) {
     hj_node *left = parse_unary(p, true);
-    while (hj_take_op(p, HJ_OP_POW))
+    while (hyp_hj_take_op(p, HJ_OP_POW))
         left = node_with(p, HJ_N_BINARY, HJ_POW, left, parse_unary(p, true));
     return left;
 }
@@ -185,11 +185,11 @@ static hj_node *parse_power(hj_parser *p) {
 static hj_node *parse_product(hj_parser *p) {
     hj_node *left = parse_power(p);
     for (;;) {
-        int op = hj_at_op(p, '*')              ? HJ_MUL
-                 : hj_at_op(p, '/')            ? HJ_DIV
-                 : hj_at_op(p, HJ_OP_FLOORDIV) ? HJ_FLOORDIV
-                 : hj_at_op(p, '%')            ? HJ_MOD
-                                               : -1;
+        int op = hyp_hj_at_op(p, '*')              ? HJ_MUL
+                 : hyp_hj_at_op(p, '/')            ? HJ_DIV
+                 : hyp_hj_at_op(p, HJ_OP_FLOORDIV) ? HJ_FLOORDIV
+                 : hyp_hj_at_op(p, '%')            ? HJ_MOD
+                                                   : -1;
         if (op < 0) return left;
         p->tok++;
         left = node_with(p, HJ_N_BINARY, op, left, parse_power(p));
@@ -198,7 +198,7 @@ static hj_node *parse_product(hj_parser *p) {
 
 static hj_node *parse_concat(hj_parser *p) {
     hj_node *left = parse_product(p);
-    while (hj_take_op(p, '~'))
+    while (hyp_hj_take_op(p, '~'))
         left = node_with(p, HJ_N_BINARY, HJ_CONCAT, left, parse_product(p));
     return left;
 }
@@ -206,19 +206,19 @@ static hj_node *parse_concat(hj_parser *p) {
 /* The arguments in parentheses, the opening one already taken. */
 static hj_node *parse_args(hj_parser *p) {
     hj_node *head = NULL, **tail = &head;
-    while (!hj_take_op(p, ')')) {
+    while (!hyp_hj_take_op(p, ')')) {
         if (head != NULL) {
-            hj_expect_op(p, ',', "',' or ')'");
-            if (hj_take_op(p, ')')) break;
+            hyp_hj_expect_op(p, ',', "',' or ')'");
+            if (hyp_hj_take_op(p, ')')) break;
         }
         hj_val name = HJ_NIL;
-        int op = hj_take_op(p, '*') ? '*' : hj_take_op(p, HJ_OP_POW) ? 'd' : 0;
+        int op = hyp_hj_take_op(p, '*') ? '*' : hyp_hj_take_op(p, HJ_OP_POW) ? 'd' : 0;
         if (op == 0 && p->tok->type == HJ_T_NAME && p->tok[1].type == HJ_T_OP && p->tok[1].op == '=') {
-            name = hj_expect_name(p);
+            name = hyp_hj_expect_name(p);
             p->tok++;
             op = '=';
         }
-        hj_node *arg = node_with(p, HJ_N_ARG, op, hj_parse_expr(p), NULL);
+        hj_node *arg = node_with(p, HJ_N_ARG, op, hyp_hj_parse_expr(p), NULL);
         arg->val = name;
         append(&tail, arg);
     }
@@ -238,21 +238,21 @@ static hj_node *parse_subscript(hj_parser *p, hj_node *base) {
     int part = 0;
     bool slice = false, tuple = false;
     hj_node *head = NULL, **tail = &head;
-    while (!hj_at_op(p, ']')) {
-        if (hj_take_op(p, ':')) {
+    while (!hyp_hj_at_op(p, ']')) {
+        if (hyp_hj_take_op(p, ':')) {
             slice = true;
-            if (++part > 2) hj_parse_fail(p, "']'");
-        } else if (head != NULL && hj_take_op(p, ',')) {
+            if (++part > 2) hyp_hj_parse_fail(p, "']'");
+        } else if (head != NULL && hyp_hj_take_op(p, ',')) {
             tuple = true;
         } else {
-            if (parts[part] != NULL && !tuple) hj_parse_fail(p, "']'");
-            parts[part] = hj_parse_expr(p);
+            if (parts[part] != NULL && !tuple) hyp_hj_parse_fail(p, "']'");
+            parts[part] = hyp_hj_parse_expr(p);
             if (!slice) append(&tail, parts[part]);
         }
     }
     p->tok++;
-    if (slice && tuple) hj_parse_fail(p, "a slice without commas");
-    if (!slice && head == NULL) hj_parse_fail(p, "an index");
+    if (slice && tuple) hyp_hj_parse_fail(p, "a slice without commas");
+    if (!slice && head == NULL) hyp_hj_parse_fail(p, "an index");
     if (!slice) return node_with(p, HJ_N_ITEM, 0, base, tuple ? over_list(p, HJ_N_TUPLE, head) : head);
     hj_node *n = node_with(p, HJ_N_SLICE, 0, base, parts[0]);
     n->c = parts[1];
@@ -262,21 +262,21 @@ static hj_node *parse_subscript(hj_parser *p, hj_node *base) {
     return n;
 }
 
-hj_node *hj_parse_postfix(hj_parser *p, hj_node *n) {
+hj_node *hyp_hj_parse_postfix(hj_parser *p, hj_node *n) {
     for (;;) {
-        if (hj_take_op(p, '.')) {
+        if (hyp_hj_take_op(p, '.')) {
             if (p->tok->type == HJ_T_CONST && p->tok->val.kind == HJ_INT) {
-                hj_node *index = hj_node_new(p, HJ_N_CONST);
+                hj_node *index = hyp_hj_node_new(p, HJ_N_CONST);
                 index->val = p->tok++->val;
                 n = node_with(p, HJ_N_ITEM, 0, n, index);
             } else {
                 hj_node *attr = node_with(p, HJ_N_ATTR, 0, n, NULL);
-                attr->val = hj_expect_name(p);
+                attr->val = hyp_hj_expect_name(p);
                 n = attr;
             }
-        } else if (hj_take_op(p, '[')) {
+        } else if (hyp_hj_take_op(p, '[')) {
             n = parse_subscript(p, n);
-        } else if (hj_take_op(p, '(')) {
+        } else if (hyp_hj_take_op(p, '(')) {
             n = with_args(p, HJ_N_CALL, n, parse_args(p));
         } else {
             return n;
@@ -286,11 +286,11 @@ hj_node *hj_parse_postfix(hj_parser *p, hj_node *n) {
 
 /* A filter's or a test's name, which may hold dots. */
 static hj_val dotted_name(hj_parser *p) {
-    hj_val name = hj_expect_name(p);
-    while (hj_at_op(p, '.') && p->tok[1].type == HJ_T_NAME) {
+    hj_val name = hyp_hj_expect_name(p);
+    while (hyp_hj_at_op(p, '.') && p->tok[1].type == HJ_T_NAME) {
         p->tok++;
-        hj_val more = hj_expect_name(p);
-        char *joined = hj_alloc(p->c, name.len + more.len + 2u);
+        hj_val more = hyp_hj_expect_name(p);
+        char *joined = hyp_hj_alloc(p->c, name.len + more.len + 2u);
         memcpy(joined, name.s, name.len);
         joined[name.len] = '.';
         memcpy(joined + name.len + 1, more.s, more.len + 1u);
@@ -301,38 +301,38 @@ static hj_val dotted_name(hj_parser *p) {
 
 static hj_node *parse_filter(hj_parser *p, hj_node *input) {
     hj_val name = dotted_name(p);
-    hj_node *n = with_args(p, HJ_N_FILTER, input, hj_take_op(p, '(') ? parse_args(p) : NULL);
+    hj_node *n = with_args(p, HJ_N_FILTER, input, hyp_hj_take_op(p, '(') ? parse_args(p) : NULL);
     n->val = name;
-    n->fn = hj_filter_named(name.s, name.len);
+    n->fn = hyp_hj_filter_named(name.s, name.len);
     return n;
 }
 
 static hj_node *parse_test(hj_parser *p, hj_node *input) {
-    bool negated = hj_take_name(p, "not");
+    bool negated = hyp_hj_take_name(p, "not");
     hj_val name = dotted_name(p);
     hj_node *args = NULL;
-    if (hj_take_op(p, '(')) {
+    if (hyp_hj_take_op(p, '(')) {
         args = parse_args(p);
-    } else if ((p->tok->type == HJ_T_NAME && !hj_at_name(p, "else") && !hj_at_name(p, "or") && !hj_at_name(p, "and") &&
-                !hj_at_name(p, "is")) ||
-               p->tok->type == HJ_T_CONST || hj_at_op(p, '(') || hj_at_op(p, '[') || hj_at_op(p, '{')) {
-        args = node_with(p, HJ_N_ARG, 0, hj_parse_postfix(p, parse_primary(p)), NULL);
+    } else if ((p->tok->type == HJ_T_NAME && !hyp_hj_at_name(p, "else") && !hyp_hj_at_name(p, "or") &&
+                !hyp_hj_at_name(p, "and") && !hyp_hj_at_name(p, "is")) ||
+               p->tok->type == HJ_T_CONST || hyp_hj_at_op(p, '(') || hyp_hj_at_op(p, '[') || hyp_hj_at_op(p, '{')) {
+        args = node_with(p, HJ_N_ARG, 0, hyp_hj_parse_postfix(p, parse_primary(p)), NULL);
     }
     hj_node *n = with_args(p, HJ_N_TEST, input, args);
     n->op = negated;
     n->val = name;
-    n->fn = hj_test_named(name.s, name.len);
+    n->fn = hyp_hj_test_named(name.s, name.len);
     return n;
 }
 
-hj_node *hj_parse_filters(hj_parser *p, hj_node *n, bool first_without_bar) {
+hj_node *hyp_hj_parse_filters(hj_parser *p, hj_node *n, bool first_without_bar) {
     if (first_without_bar) n = parse_filter(p, n);
     for (;;) {
-        if (hj_take_op(p, '|'))
+        if (hyp_hj_take_op(p, '|'))
             n = parse_filter(p, n);
-        else if (hj_take_name(p, "is"))
+        else if (hyp_hj_take_name(p, "is"))
             n = parse_test(p, n);
-        else if (hj_take_op(p, '('))
+        else if (hyp_hj_take_op(p, '('))
             n = with_args(p, HJ_N_CALL, n, parse_args(p));
         else
             return n;
@@ -340,28 +340,28 @@ hj_node *hj_parse_filters(hj_parser *p, hj_node *n, bool first_without_bar) {
 }
 
 static hj_node *parse_unary(hj_parser *p, bool with_filters) {
-    hj_enter(p->c);
+    hyp_hj_enter(p->c);
     hj_node *n;
-    if (hj_at_op(p, '-') || hj_at_op(p, '+')) {
+    if (hyp_hj_at_op(p, '-') || hyp_hj_at_op(p, '+')) {
         int op = p->tok++->op;
         n = node_with(p, HJ_N_SIGN, op, parse_unary(p, false), NULL);
     } else {
         n = parse_primary(p);
     }
-    n = hj_parse_postfix(p, n);
-    if (with_filters) n = hj_parse_filters(p, n, false);
-    hj_leave(p->c);
+    n = hyp_hj_parse_postfix(p, n);
+    if (with_filters) n = hyp_hj_parse_filters(p, n, false);
+    hyp_hj_leave(p->c);
     return n;
 }
 
 static hj_node *parse_list(hj_parser *p) {
     hj_node *head = NULL, **tail = &head;
-    while (!hj_take_op(p, ']')) {
+    while (!hyp_hj_take_op(p, ']')) {
         if (head != NULL) {
-            hj_expect_op(p, ',', "',' or ']'");
-            if (hj_take_op(p, ']')) break;
+            hyp_hj_expect_op(p, ',', "',' or ']'");
+            if (hyp_hj_take_op(p, ']')) break;
         }
-        hj_node *item = hj_parse_expr(p);
+        hj_node *item = hyp_hj_parse_expr(p);
         append(&tail, item);
     }
     return over_list(p, HJ_N_LIST, head);
@@ -369,14 +369,14 @@ static hj_node *parse_list(hj_parser *p) {
 
 static hj_node *parse_dict(hj_parser *p) {
     hj_node *head = NULL, **tail = &head;
-    while (!hj_take_op(p, '}')) {
+    while (!hyp_hj_take_op(p, '}')) {
         if (head != NULL) {
-            hj_expect_op(p, ',', "',' or '}'");
-            if (hj_take_op(p, '}')) break;
+            hyp_hj_expect_op(p, ',', "',' or '}'");
+            if (hyp_hj_take_op(p, '}')) break;
         }
-        hj_node *key = hj_parse_expr(p);
-        hj_expect_op(p, ':', "':'");
-        hj_node *val = hj_parse_expr(p);
+        hj_node *key = hyp_hj_parse_expr(p);
+        hyp_hj_expect_op(p, ':', "':'");
+        hj_node *val = hyp_hj_parse_expr(p);
         append(&tail, key);
         append(&tail, val);
     }
@@ -384,11 +384,11 @@ static hj_node *parse_dict(hj_parser *p) {
 }
 
 static bool constant_name(const hj_parser *p, hj_val *ret) {
-    if (hj_at_name(p, "true") || hj_at_name(p, "True"))
+    if (hyp_hj_at_name(p, "true") || hyp_hj_at_name(p, "True"))
         *ret = hj_bool(true);
-    else if (hj_at_name(p, "false") || hj_at_name(p, "False"))
+    else if (hyp_hj_at_name(p, "false") || hyp_hj_at_name(p, "False"))
         *ret = hj_bool(false);
-    else if (hj_at_name(p, "none") || hj_at_name(p, "None"))
+    else if (hyp_hj_at_name(p, "none") || hyp_hj_at_name(p, "None"))
         *ret = HJ_NULL;
     else
         return false;
@@ -396,14 +396,14 @@ static bool constant_name(const hj_parser *p, hj_val *ret) {
 }
 
 static hj_node *parse_const(hj_parser *p) {
-    hj_node *n = hj_node_new(p, HJ_N_CONST);
+    hj_node *n = hyp_hj_node_new(p, HJ_N_CONST);
     n->val = p->tok++->val;
     if (n->val.kind != HJ_STR || p->tok->type != HJ_T_CONST || p->tok->val.kind != HJ_STR) return n;
     hj_buf text = {0}; /* adjacent strings are one */
-    hj_buf_put(p->c, &text, n->val.s, n->val.len);
+    hyp_hj_buf_put(p->c, &text, n->val.s, n->val.len);
     for (; p->tok->type == HJ_T_CONST && p->tok->val.kind == HJ_STR; p->tok++)
-        hj_buf_put(p->c, &text, p->tok->val.s, p->tok->val.len);
-    n->val = hj_buf_str(&text);
+        hyp_hj_buf_put(p->c, &text, p->tok->val.s, p->tok->val.len);
+    n->val = hyp_hj_buf_str(&text);
     return n;
 }
 
@@ -413,56 +413,56 @@ static hj_node *parse_primary(hj_parser *p) {
     if (p->tok->type == HJ_T_CONST) return parse_const(p);
     if (p->tok->type == HJ_T_NAME) {
         if (constant_name(p, &constant)) {
-            hj_node *n = hj_node_new(p, HJ_N_CONST);
+            hj_node *n = hyp_hj_node_new(p, HJ_N_CONST);
             n->val = constant;
             p->tok++;
             return n;
         }
-        hj_node *n = hj_node_new(p, HJ_N_NAME);
-        n->val = hj_expect_name(p);
+        hj_node *n = hyp_hj_node_new(p, HJ_N_NAME);
+        n->val = hyp_hj_expect_name(p);
         return n;
     }
-    if (hj_take_op(p, '[')) return parse_list(p);
-    if (hj_take_op(p, '{')) return parse_dict(p);
-    if (!hj_take_op(p, '(')) hj_parse_fail(p, "an expression");
-    if (hj_take_op(p, ')')) return over_list(p, HJ_N_TUPLE, NULL);
-    hj_node *n = hj_parse_tuple(p, true);
-    hj_expect_op(p, ')', "')'");
+    if (hyp_hj_take_op(p, '[')) return parse_list(p);
+    if (hyp_hj_take_op(p, '{')) return parse_dict(p);
+    if (!hyp_hj_take_op(p, '(')) hyp_hj_parse_fail(p, "an expression");
+    if (hyp_hj_take_op(p, ')')) return over_list(p, HJ_N_TUPLE, NULL);
+    hj_node *n = hyp_hj_parse_tuple(p, true);
+    hyp_hj_expect_op(p, ')', "')'");
     return n;
 }
 
 static bool at_tuple_end(const hj_parser *p) {
-    return p->tok->type == HJ_T_VAR_END || p->tok->type == HJ_T_BLOCK_END || hj_at_op(p, ')') ||
-           hj_at_name(p, "recursive");
+    return p->tok->type == HJ_T_VAR_END || p->tok->type == HJ_T_BLOCK_END || hyp_hj_at_op(p, ')') ||
+           hyp_hj_at_name(p, "recursive");
 }
 
-hj_node *hj_parse_tuple(hj_parser *p, bool with_condition) {
-    hj_node *head = with_condition ? hj_parse_expr(p) : parse_or(p), **tail = &head->next;
-    if (!hj_at_op(p, ',')) return head;
-    while (hj_take_op(p, ',') && !at_tuple_end(p)) {
-        hj_node *item = with_condition ? hj_parse_expr(p) : parse_or(p);
+hj_node *hyp_hj_parse_tuple(hj_parser *p, bool with_condition) {
+    hj_node *head = with_condition ? hyp_hj_parse_expr(p) : parse_or(p), **tail = &head->next;
+    if (!hyp_hj_at_op(p, ',')) return head;
+    while (hyp_hj_take_op(p, ',') && !at_tuple_end(p)) {
+        hj_node *item = with_condition ? hyp_hj_parse_expr(p) : parse_or(p);
         append(&tail, item);
     }
     return over_list(p, HJ_N_TUPLE, head);
 }
 
-hj_node *hj_parse_target(hj_parser *p) {
-    hj_enter(p->c);
+hj_node *hyp_hj_parse_target(hj_parser *p) {
+    hyp_hj_enter(p->c);
     hj_node *head = NULL, **tail = &head;
     bool tuple = false;
     do {
         hj_node *n;
-        if (tuple && p->tok->type != HJ_T_NAME && !hj_at_op(p, '(')) break;
-        if (hj_take_op(p, '(')) {
-            n = hj_parse_target(p);
-            hj_expect_op(p, ')', "')'");
+        if (tuple && p->tok->type != HJ_T_NAME && !hyp_hj_at_op(p, '(')) break;
+        if (hyp_hj_take_op(p, '(')) {
+            n = hyp_hj_parse_target(p);
+            hyp_hj_expect_op(p, ')', "')'");
         } else {
-            n = hj_node_new(p, HJ_N_NAME);
-            n->val = hj_expect_name(p);
+            n = hyp_hj_node_new(p, HJ_N_NAME);
+            n->val = hyp_hj_expect_name(p);
         }
         append(&tail, n);
-        if (hj_at_op(p, ',')) tuple = true;
-    } while (hj_take_op(p, ','));
-    hj_leave(p->c);
+        if (hyp_hj_at_op(p, ',')) tuple = true;
+    } while (hyp_hj_take_op(p, ','));
+    hyp_hj_leave(p->c);
     return tuple ? over_list(p, HJ_N_TUPLE, head) : head;
 }

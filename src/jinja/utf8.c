@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 #include "jinja/jinja_priv.h"
 
-uint32_t hj_utf8_next(const char *s, size_t n, size_t *ret_bytes) {
+uint32_t hyp_hj_utf8_next(const char *s, size_t n, size_t *ret_bytes) {
     const unsigned char *u = (const unsigned char *)s;
     uint32_t cp = u[0];
     size_t bytes = hyp_utf8_decode(s, n, &cp);
@@ -16,40 +16,40 @@ uint32_t hj_utf8_next(const char *s, size_t n, size_t *ret_bytes) {
     return cp;
 }
 
-size_t hj_utf8_count(const char *s, size_t n) {
+size_t hyp_hj_utf8_count(const char *s, size_t n) {
     size_t count = 0;
     for (size_t i = 0, step; i < n; i += step, count++)
-        hj_utf8_next(s + i, n - i, &step);
+        hyp_hj_utf8_next(s + i, n - i, &step);
     return count;
 }
 
-size_t hj_utf8_offset(const char *s, size_t n, size_t chars) {
+size_t hyp_hj_utf8_offset(const char *s, size_t n, size_t chars) {
     size_t i = 0;
     for (size_t step; i < n && chars > 0; i += step, chars--)
-        hj_utf8_next(s + i, n - i, &step);
+        hyp_hj_utf8_next(s + i, n - i, &step);
     return i;
 }
 
-bool hj_is_space(uint32_t cp) {
+bool hyp_hj_is_space(uint32_t cp) {
     return (cp >= 9 && cp <= 13) || (cp >= 28 && cp <= 32) || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
            (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f ||
            cp == 0x3000;
 }
 
-bool hj_is_printable(uint32_t cp) {
+bool hyp_hj_is_printable(uint32_t cp) {
     if (cp < 32 || (cp >= 0x7f && cp <= 0xa0) || cp == 0xad) return false;
     if (cp == ' ') return true;
-    if (hj_is_space(cp)) return false;
+    if (hyp_hj_is_space(cp)) return false;
     return !((cp >= 0x200b && cp <= 0x200f) || (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) ||
              (cp >= 0xd800 && cp <= 0xf8ff) || cp == 0xfeff || (cp >= 0xfff9 && cp <= 0xfffb) || cp > 0x10ffff);
 }
 
-bool hj_is_alpha(uint32_t cp) {
+bool hyp_hj_is_alpha(uint32_t cp) {
     return (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || cp == 0xaa || cp == 0xb5 || cp == 0xba ||
            (cp >= 0xc0 && cp != 0xd7 && cp != 0xf7 && cp < 0x2000) || (cp >= 0x3040 && cp < 0xd7a4);
 }
 
-uint32_t hj_upper(uint32_t cp) {
+uint32_t hyp_hj_upper(uint32_t cp) {
     if (cp >= 'a' && cp <= 'z') return cp - 32;
     if (cp < 0xb5) return cp;
     if (cp == 0xb5) return 0x39c;
@@ -64,7 +64,7 @@ uint32_t hj_upper(uint32_t cp) {
     return cp;
 }
 
-uint32_t hj_lower(uint32_t cp) {
+uint32_t hyp_hj_lower(uint32_t cp) {
     if (cp >= 'A' && cp <= 'Z') return cp + 32;
     if (cp < 0xc0) return cp;
     if (cp <= 0xde && cp != 0xd7) return cp + 32;
@@ -77,20 +77,20 @@ uint32_t hj_lower(uint32_t cp) {
     return cp;
 }
 
-size_t hj_trim_left(const char *s, size_t n) {
+size_t hyp_hj_trim_left(const char *s, size_t n) {
     size_t i = 0;
-    for (size_t step; i < n && hj_is_space(hj_utf8_next(s + i, n - i, &step));)
+    for (size_t step; i < n && hyp_hj_is_space(hyp_hj_utf8_next(s + i, n - i, &step));)
         i += step;
     return i;
 }
 
-size_t hj_trim_right(const char *s, size_t n) {
+size_t hyp_hj_trim_right(const char *s, size_t n) {
     while (n > 0) {
         size_t at = n - 1, step;
         while (at > 0 && n - at < 4 && ((unsigned char)s[at] & 0xc0) == 0x80)
             at--;
-        uint32_t cp = hj_utf8_next(s + at, n - at, &step);
-        if (at + step != n || !hj_is_space(cp)) break;
+        uint32_t cp = hyp_hj_utf8_next(s + at, n - at, &step);
+        if (at + step != n || !hyp_hj_is_space(cp)) break;
         n = at;
     }
     return n;

@@ -84,7 +84,7 @@ static int make_spans(hyp_pager *p, const item *items, size_t n, hyp_err *err) {
     return HYP_OK;
 }
 
-int tables_build(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
+int hyp_tables_build(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     if (c->n_files == 0 || c->n_units == 0 || c->n_units >= NONE || c->n_extents >= NONE)
         return hyp_err_set(err, HYP_EINVAL, "no files or no units to page");
     p->page = hyp_platform_page_bytes();
@@ -110,7 +110,7 @@ int tables_build(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     return r;
 }
 
-void tables_free(hyp_pager *p) {
+void hyp_tables_free(hyp_pager *p) {
     free(p->units);
     free(p->spans);
     free(p->span_of);

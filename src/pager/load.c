@@ -20,7 +20,7 @@ typedef struct load {
     int result;
 } load;
 
-void always_place(hyp_pager *p, uint64_t *ret_end) {
+void hyp_always_place(hyp_pager *p, uint64_t *ret_end) {
     uint64_t at = 0;
     for (size_t i = 0; i < p->n_spans; i++) {
         pager_span *s = &p->spans[i];
@@ -54,7 +54,7 @@ static bool submit_next(load *l) {
                                       .bytes = end - at,
                                       .buf = p->arena.view + at,
                                       .cls = HYP_IO_DEMAND};
-    if (l->next_offset == 0) span_set_state(p, (uint32_t)l->next_span, SPAN_READING);
+    if (l->next_offset == 0) hyp_span_set_state(p, (uint32_t)l->next_span, SPAN_READING);
     l->chunks_left[l->next_span]++;
     l->next_offset += end - at;
     hyp_arena_prepare(&p->arena, at, end - at); /* while the chunks before it are being read */
@@ -72,15 +72,15 @@ static void finish(load *l, hyp_io_request *request, hyp_err *err) {
     /* Chunks finish in any order: the run is there when all of it was submitted and none is left. */
     bool whole = s < l->next_span || l->next_offset == span_bytes(p, &p->spans[s]);
     if (l->chunks_left[s] > 0 || !whole || l->result != HYP_OK) return;
-    span_set_state(p, s, SPAN_ARRIVED);
-    span_map(p, s, false);
+    hyp_span_set_state(p, s, SPAN_ARRIVED);
+    hyp_span_map(p, s, false);
 }
 
 int hyp_pager_load_always(hyp_pager *p, bool (*progress)(uint64_t done, uint64_t total, void *user), void *user,
                           hyp_err *err) {
     /* The loop below reaps whatever finishes, and takes it for one of its own requests. */
     while (p->n_reading > 0)
-        reads_collect(p, true);
+        hyp_reads_collect(p, true);
     load l = {.pager = p};
     HYP_AUTOFREE uint32_t *chunks_left = calloc(p->n_spans + 1, sizeof *chunks_left);
     if (chunks_left == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for loading");
@@ -105,6 +105,6 @@ int hyp_pager_load_always(hyp_pager *p, bool (*progress)(uint64_t done, uint64_t
     }
     /* What did not get whole goes back; its frame stays reserved for the next try. */
     for (uint32_t i = 0; i < p->n_spans; i++)
-        if (p->spans[i].unit == NONE && p->spans[i].state == SPAN_READING) span_set_state(p, i, SPAN_ON_DISK);
+        if (p->spans[i].unit == NONE && p->spans[i].state == SPAN_READING) hyp_span_set_state(p, i, SPAN_ON_DISK);
     return l.result;
 }

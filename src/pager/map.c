@@ -116,7 +116,7 @@ void hyp_pager_leave_primary(hyp_pager *p, int sys_errno) {
     p->left_primary = true;
 }
 
-bool span_map(hyp_pager *p, uint32_t index, bool populate) {
+bool hyp_span_map(hyp_pager *p, uint32_t index, bool populate) {
     pager_span *s = &p->spans[index];
     assert(s->state == SPAN_ARRIVED);
     /* What a neighbour shows already stays: it is the same bytes, and one page less to hand over when this one leaves.
@@ -125,12 +125,12 @@ bool span_map(hyp_pager *p, uint32_t index, bool populate) {
     bool own_last = s->first == s->last ? own_first : resident_neighbour(p, index, s->last) == NONE;
     uint64_t a = own_first ? s->first : s->first + 1, b = own_last ? s->last + 1 : s->last;
     if (a < b && show_frame(p, s, a, b - 1, populate) != 0) { /* too many mappings: these bytes fault from the file */
-        span_set_state(p, index, SPAN_ON_DISK);
+        hyp_span_set_state(p, index, SPAN_ON_DISK);
         return false;
     }
     s->owns_first = own_first;
     s->owns_last = own_last;
-    span_set_state(p, index, SPAN_RESIDENT);
+    hyp_span_set_state(p, index, SPAN_RESIDENT);
     return true;
 }
 
@@ -147,7 +147,7 @@ static bool hand_over(hyp_pager *p, uint32_t index, uint64_t page) {
     return true;
 }
 
-bool span_unmap(hyp_pager *p, uint32_t index) {
+bool hyp_span_unmap(hyp_pager *p, uint32_t index) {
     pager_span *s = &p->spans[index];
     assert(s->state == SPAN_RESIDENT);
     /* Shared pages first, then the file over what is still owned, and only then is the frame given back: at no moment
@@ -157,6 +157,6 @@ bool span_unmap(hyp_pager *p, uint32_t index) {
     uint64_t a = s->owns_first ? s->first : s->first + 1, b = s->owns_last ? s->last + 1 : s->last;
     if (a < b && show_file(p, s, a, b - 1) != 0) return false;
     s->owns_first = s->owns_last = false;
-    span_set_state(p, index, SPAN_ON_DISK);
+    hyp_span_set_state(p, index, SPAN_ON_DISK);
     return true;
 }

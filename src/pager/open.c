@@ -85,14 +85,14 @@ int hyp_pager_measure(const hyp_pager_config *config, uint64_t *ret_always, uint
     hyp_pager p = {0};
     hyp_frame_class *classes = NULL;
     size_t n = 0;
-    int r = tables_build(&p, config, err);
+    int r = hyp_tables_build(&p, config, err);
     if (r == HYP_OK) r = assign_classes(&p, &classes, &n, err);
     if (r == HYP_OK) {
         *ret_always = p.always_bytes;
         *ret_largest = largest_unit(&p);
     }
     free(classes);
-    tables_free(&p);
+    hyp_tables_free(&p);
     return r;
 }
 
@@ -119,7 +119,7 @@ static int make_frames(hyp_pager *p, hyp_err *err) {
     uint64_t base = 0, end = 0, budget = p->budget_bytes - p->always_bytes;
     for (size_t i = 0; i < n; i++) /* until here n_slots counts the spans of the class */
         classes[i].n_slots = (uint32_t)HYP_MIN(classes[i].n_slots, budget / classes[i].bytes);
-    always_place(p, &base);
+    hyp_always_place(p, &base);
     r = hyp_frames_init(&p->frames, classes, n, base, budget, &end, err);
     if (r == HYP_OK) r = hyp_arena_open(HYP_MAX(end, (uint64_t)p->page), &p->arena, err);
     p->frames.arena = &p->arena; /* on failure too: hyp_pager_close() takes both apart */
@@ -211,7 +211,7 @@ static int open_io_with_packed(hyp_pager *p, const hyp_pager_config *c, const ch
 static int open_io(hyp_pager *p, const hyp_pager_config *c, const char **paths, hyp_err *err) {
     if (c->packed != NULL) {
         paths[c->n_files] = c->packed->path;
-        int r = packed_attach(p, c, &p->packed_failure);
+        int r = hyp_packed_attach(p, c, &p->packed_failure);
         if (r == HYP_OK) r = open_io_with_packed(p, c, paths);
         if (r == HYP_OK) return HYP_OK;
         p->packed_on = false;
@@ -306,7 +306,7 @@ static void limit_mappings(hyp_pager *p) {
 int hyp_pager_open(const hyp_pager_config *config, hyp_pager **ret, hyp_err *err) {
     hyp_pager *p = calloc(1, sizeof *p);
     if (p == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for the pager");
-    int r = tables_build(p, config, err);
+    int r = hyp_tables_build(p, config, err);
     if (r == HYP_OK) r = open_files(p, config, err);
     if (r == HYP_OK) r = make_frames(p, err);
     if (r == HYP_OK) r = make_policy(p, config->policy, err);
@@ -346,6 +346,6 @@ void hyp_pager_close(hyp_pager *p) {
     free(p->arrived);
     free(p->pinned);
     free(p->packed_order);
-    tables_free(p);
+    hyp_tables_free(p);
     free(p);
 }

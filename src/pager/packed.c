@@ -23,7 +23,7 @@ static int compare_extents(const void *a, const void *b) {
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-int packed_attach(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
+int hyp_packed_attach(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     const hyp_pager_packed *packed = c->packed;
     _Static_assert(offsetof(hyp_packed_run, extent) == 0, "a run is found by its extent");
     for (size_t i = 0; i < packed->n_runs; i++)
@@ -45,7 +45,7 @@ int packed_attach(hyp_pager *p, const hyp_pager_config *c, hyp_err *err) {
     return HYP_OK;
 }
 
-void packed_aim(hyp_pager *p, uint32_t index, hyp_io_request *request) {
+void hyp_packed_aim(hyp_pager *p, uint32_t index, hyp_io_request *request) {
     pager_span *s = &p->spans[index];
     s->from_packed = p->packed_on && s->packed_at != NOT_PACKED;
     if (!s->from_packed) return;
@@ -53,23 +53,23 @@ void packed_aim(hyp_pager *p, uint32_t index, hyp_io_request *request) {
     request->offset = s->packed_at;
 }
 
-void packed_flush(hyp_pager *p) {
+void hyp_packed_flush(hyp_pager *p) {
     if (p->n_batch > 0) hyp_io_submit_many(p->io, p->batch, p->n_batch);
     p->n_batch = 0;
 }
 
-void packed_submit(hyp_pager *p, uint32_t s) {
+void hyp_packed_submit(hyp_pager *p, uint32_t s) {
     hyp_io_request *request = &p->requests[s];
     const hyp_io_request *last = p->n_batch > 0 ? p->batch[p->n_batch - 1] : NULL;
     bool next = last != NULL && p->spans[s].from_packed && request->offset == last->offset + last->bytes;
-    if (!next || p->n_batch == MAX_BATCH) packed_flush(p);
+    if (!next || p->n_batch == MAX_BATCH) hyp_packed_flush(p);
     if (p->spans[s].from_packed)
         p->batch[p->n_batch++] = request;
     else
         hyp_io_submit(p->io, request);
 }
 
-bool packed_check(hyp_pager *p, uint32_t index, const hyp_io_request *request) {
+bool hyp_packed_check(hyp_pager *p, uint32_t index, const hyp_io_request *request) {
     pager_span *s = &p->spans[index];
     hyp_err why = HYP_ERR_NONE;
     if (request->result != HYP_OK)
@@ -93,7 +93,7 @@ static int compare_places(const void *a, const void *b) {
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-bool packed_sort(hyp_pager *p, const uint32_t *units, size_t n) {
+bool hyp_packed_sort(hyp_pager *p, const uint32_t *units, size_t n) {
     if (!p->packed_on || !p->whole_units || n > p->n_units) return false;
     uint64_t bytes = 0;
     for (size_t i = 0; i < n; i++) {

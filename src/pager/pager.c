@@ -23,12 +23,12 @@ static bool evict_unit(hyp_pager *p, uint32_t u) {
         uint32_t s = unit_span(p, &p->units[u], part);
         pager_span *span = &p->spans[s];
         if (span->state == SPAN_ARRIVED) {
-            span_set_state(p, s, SPAN_ON_DISK);
+            hyp_span_set_state(p, s, SPAN_ON_DISK);
             any = true;
         } else if (span->state == SPAN_RESIDENT) {
-            bool gone = span_unmap(p, s);
+            bool gone = hyp_span_unmap(p, s);
             any = any || gone;
-            if (!gone) unit_set_stuck(p, u, true);
+            if (!gone) hyp_unit_set_stuck(p, u, true);
         }
     }
     return any;
@@ -67,7 +67,7 @@ static void serve_starved(hyp_pager *p) {
         pager_span *span = &p->spans[s];
         bool wants = span->starved && span->state == SPAN_ON_DISK;
         if (wants && !full && take_frame(p, s, TAKE_ANY)) {
-            read_start(p, s, HYP_IO_DEMAND);
+            hyp_read_start(p, s, HYP_IO_DEMAND);
             wants = false;
         }
         span->starved = span->in_starved = wants;
@@ -75,13 +75,13 @@ static void serve_starved(hyp_pager *p) {
         if (wants) p->starved[kept++] = s;
     }
     p->n_starved = kept;
-    packed_flush(p);
+    hyp_packed_flush(p);
 }
 
 /* --- failures --- */
 
 static int report_failure(hyp_pager *p, uint32_t s, hyp_err *err) {
-    span_forget_failure(p, s);
+    hyp_span_forget_failure(p, s);
     return hyp_io_describe(p->io, &p->requests[s], err);
 }
 
@@ -90,7 +90,7 @@ static int report_any_failure(hyp_pager *p, hyp_err *err) {
     int r = HYP_OK;
     for (uint32_t s = 0; s < p->n_spans && p->n_failed > 0; s++) {
         if (p->spans[s].failed && r == HYP_OK) r = report_failure(p, s, err);
-        span_forget_failure(p, s);
+        hyp_span_forget_failure(p, s);
     }
     return r;
 }
@@ -126,7 +126,7 @@ static void fetch(hyp_pager *p, uint32_t s) {
     switch ((span_state)span->state) {
     case SPAN_ON_DISK:
         if (p->n_starved == 0 && take_frame(p, s, TAKE_ANY)) {
-            read_start(p, s, HYP_IO_DEMAND);
+            hyp_read_start(p, s, HYP_IO_DEMAND);
         } else {
             /* The first to starve calls off the prefetches: their frames are the only ones that can still come free
              * while everything else is pinned. Whoever follows waits behind it. */
@@ -138,7 +138,7 @@ static void fetch(hyp_pager *p, uint32_t s) {
         span->doomed = false;
         if (p->requests[s].cls == HYP_IO_PREFETCH) hyp_io_promote(p->io, &p->requests[s]);
         break;
-    case SPAN_ARRIVED: span_list_arrived(p, s); break;
+    case SPAN_ARRIVED: hyp_span_list_arrived(p, s); break;
     case SPAN_RESIDENT: break;
     }
 }
@@ -166,7 +166,7 @@ int hyp_pager_demand(hyp_pager *p, uint32_t layer, const uint32_t *units, const 
     if (layer >= p->n_layers) return hyp_err_set(err, HYP_EINVAL, "no streamed layer %u", layer);
     for (size_t i = 0; i < n; i++)
         if (units[i] >= p->n_units) return hyp_err_set(err, HYP_EINVAL, "no unit %u", units[i]);
-    reads_collect(p, false);
+    hyp_reads_collect(p, false);
     if (p->n_failed > 0) return report_any_failure(p, err);
     /* All are pinned and touched before any is fetched: fetching evicts, and must evict neither what this demand names
      * nor by a history that does not know of it yet. */
@@ -176,16 +176,16 @@ int hyp_pager_demand(hyp_pager *p, uint32_t layer, const uint32_t *units, const 
         pager_unit *u = &p->units[units[i]];
         if (u->epoch == p->epoch) continue; /* named twice */
         u->epoch = p->epoch;
-        unit_set_pinned(p, units[i], true);
+        hyp_unit_set_pinned(p, units[i], true);
         if (!u->always) hyp_policy_touch(p->policy, units[i], n_tokens != NULL ? n_tokens[i] : 1);
         count_demand(p, u);
     }
     serve_starved(p);
-    if (packed_sort(p, units, n))
+    if (hyp_packed_sort(p, units, n))
         fetch_units(p, n);
     else
         fetch_parts(p, units, n);
-    packed_flush(p);
+    hyp_packed_flush(p);
     return HYP_OK;
 }
 
@@ -194,7 +194,7 @@ static void map_arrived(hyp_pager *p, bool populate) {
     while (p->n_arrived > 0) {
         uint32_t s = p->arrived[--p->n_arrived];
         p->spans[s].in_arrived = false;
-        if (p->spans[s].state == SPAN_ARRIVED && p->units[p->spans[s].unit].pinned) span_map(p, s, populate);
+        if (p->spans[s].state == SPAN_ARRIVED && p->units[p->spans[s].unit].pinned) hyp_span_map(p, s, populate);
     }
 }
 
@@ -210,7 +210,7 @@ static missing look(hyp_pager *p, const pager_unit *u, uint8_t mask) {
         if ((mask >> part & 1) == 0) continue;
         uint32_t s = unit_span(p, u, part);
         pager_span *span = &p->spans[s];
-        if (span->state == SPAN_ARRIVED && span->unit != NONE) span_map(p, s, false);
+        if (span->state == SPAN_ARRIVED && span->unit != NONE) hyp_span_map(p, s, false);
         m.reading = m.reading || span->state == SPAN_READING;
         m.starved = m.starved || span->starved;
         if (span->failed) m.failed = s;
@@ -223,7 +223,7 @@ int hyp_pager_wait(hyp_pager *p, uint32_t index, uint8_t mask, hyp_err *err) {
     const pager_unit *u = &p->units[index];
     double since = 0; /* no clock is read where nothing has to be waited for */
     int r = HYP_OK;
-    for (bool any = reads_collect(p, false);;) {
+    for (bool any = hyp_reads_collect(p, false);;) {
         if (any || p->n_starved > 0) serve_starved(p);
         missing m = look(p, u, mask);
         if (m.failed != NONE) {
@@ -234,7 +234,7 @@ int hyp_pager_wait(hyp_pager *p, uint32_t index, uint8_t mask, hyp_err *err) {
         if (!m.reading && !(m.starved && p->n_reading_loose > 0)) break;
         if (since == 0) since = hyp_text_now_s();
         map_arrived(p, true); /* the processor has nothing better to do */
-        any = reads_collect(p, true);
+        any = hyp_reads_collect(p, true);
     }
     if (since != 0) p->stats.stall_s += hyp_text_now_s() - since;
     return r;
@@ -242,7 +242,7 @@ int hyp_pager_wait(hyp_pager *p, uint32_t index, uint8_t mask, hyp_err *err) {
 
 bool hyp_pager_ready(hyp_pager *p, uint32_t index, uint8_t mask) {
     if (index >= p->n_units) return false;
-    reads_collect(p, false);
+    hyp_reads_collect(p, false);
     serve_starved(p);
     const pager_unit *u = &p->units[index];
     look(p, u, mask);
@@ -252,7 +252,7 @@ bool hyp_pager_ready(hyp_pager *p, uint32_t index, uint8_t mask) {
 }
 
 void hyp_pager_poll(hyp_pager *p) {
-    reads_collect(p, false);
+    hyp_reads_collect(p, false);
     serve_starved(p);
     map_arrived(p, false);
 }
@@ -263,10 +263,10 @@ static void release_one(hyp_pager *p, uint32_t index) {
     for (uint32_t part = 0; part < u->n_extents && !u->always; part++) {
         uint32_t s = unit_span(p, u, part);
         p->spans[s].starved = false;
-        span_forget_failure(p, s);
+        hyp_span_forget_failure(p, s);
     }
-    unit_set_pinned(p, index, false);
-    if (u->stuck) unit_set_stuck(p, index, false);
+    hyp_unit_set_pinned(p, index, false);
+    if (u->stuck) hyp_unit_set_stuck(p, index, false);
 }
 
 void hyp_pager_release(hyp_pager *p, const uint32_t *units, size_t n) {
@@ -290,8 +290,8 @@ static void drop_span(hyp_pager *p, uint32_t s) {
         span->doomed = true;
         hyp_io_cancel(p->io, &p->requests[s]);
         break;
-    case SPAN_ARRIVED: span_set_state(p, s, SPAN_ON_DISK); break;
-    case SPAN_RESIDENT: (void)span_unmap(p, s); break; /* refused: it stays, and the policy may try again */
+    case SPAN_ARRIVED: hyp_span_set_state(p, s, SPAN_ON_DISK); break;
+    case SPAN_RESIDENT: (void)hyp_span_unmap(p, s); break; /* refused: it stays, and the policy may try again */
     }
 }
 
@@ -327,7 +327,7 @@ static bool prefetch_part(hyp_pager *p, uint32_t s, take_mode mode) {
     if (span->state != SPAN_ON_DISK) return true;
     /* While a demand waits for a frame no guess gets one. */
     if (p->n_starved > 0 || !take_frame(p, s, mode)) return false;
-    read_start(p, s, HYP_IO_PREFETCH);
+    hyp_read_start(p, s, HYP_IO_PREFETCH);
     return true;
 }
 
@@ -337,7 +337,7 @@ bool hyp_pager_prefetch(hyp_pager *p, uint32_t index) {
     bool any = u->always;
     for (uint32_t part = 0; part < u->n_extents && !u->always; part++)
         any = prefetch_part(p, unit_span(p, u, part), TAKE_WORTH) || any;
-    packed_flush(p);
+    hyp_packed_flush(p);
     return any;
 }
 
@@ -348,7 +348,7 @@ uint8_t hyp_pager_prefetch_free(hyp_pager *p, uint32_t index, uint8_t mask) {
     for (uint32_t part = 0; part < u->n_extents; part++)
         if ((mask >> part & 1) != 0 && (u->always || prefetch_part(p, unit_span(p, u, part), TAKE_FREE)))
             held |= (uint8_t)(1u << part);
-    packed_flush(p);
+    hyp_packed_flush(p);
     return held;
 }
 

@@ -33,7 +33,7 @@ typedef enum span_state {
 } span_state;
 
 /* For the log; static. */
-const char *span_state_name(span_state state);
+const char *hyp_span_state_name(span_state state);
 
 typedef struct pager_span {
     uint32_t file;
@@ -45,7 +45,7 @@ typedef struct pager_span {
     uint64_t frame;       /* offset in the arena, unless SPAN_ON_DISK */
     uint64_t packed_at;   /* its place in the packed file, or NOT_PACKED */
     uint64_t checksum;    /* of its pages, when packed */
-    uint8_t state;        /* span_state; changed by span_set_state() alone */
+    uint8_t state;        /* span_state; changed by hyp_span_set_state() alone */
     bool owns_first : 1;  /* the mapping's page `first` (`last`) shows this frame, not that of a neighbour */
     bool owns_last : 1;   /* equal to owns_first when first == last */
     bool guessed : 1;     /* a prefetch brought it and nothing has demanded it yet */
@@ -140,63 +140,63 @@ static inline uint32_t unit_span(const hyp_pager *p, const pager_unit *u, uint32
 
 /* The one place where a span changes its state: checks that the change is allowed, frees the frame of what goes back to
  * disk, keeps the counts, and updates the policy. */
-void span_set_state(hyp_pager *p, uint32_t s, span_state state);
+void hyp_span_set_state(hyp_pager *p, uint32_t s, span_state state);
 
-void unit_set_pinned(hyp_pager *p, uint32_t u, bool pinned);
-void unit_set_stuck(hyp_pager *p, uint32_t u, bool stuck);
+void hyp_unit_set_pinned(hyp_pager *p, uint32_t u, bool pinned);
+void hyp_unit_set_stuck(hyp_pager *p, uint32_t u, bool stuck);
 
 /* Take back every read that has finished; with `wait` block for one first. Returns whether any was taken back. */
-bool reads_collect(hyp_pager *p, bool wait);
+bool hyp_reads_collect(hyp_pager *p, bool wait);
 
 /* Submit the read of a span that has just got a frame. */
-void read_start(hyp_pager *p, uint32_t s, hyp_io_class cls);
+void hyp_read_start(hyp_pager *p, uint32_t s, hyp_io_class cls);
 
 /* List an arrived span of a pinned unit for mapping. */
-void span_list_arrived(hyp_pager *p, uint32_t s);
+void hyp_span_list_arrived(hyp_pager *p, uint32_t s);
 
 /* Forget that the reads of `s` failed. */
-void span_forget_failure(hyp_pager *p, uint32_t s);
+void hyp_span_forget_failure(hyp_pager *p, uint32_t s);
 
 /* --- packed.c --- */
 
 /* Give every cached span whose extent is in config->packed its place there. Errors: HYP_ENOMEM, HYP_EINVAL (runs out of
  * order). */
-HYP_NODISCARD int packed_attach(hyp_pager *p, const hyp_pager_config *config, hyp_err *err);
+HYP_NODISCARD int hyp_packed_attach(hyp_pager *p, const hyp_pager_config *config, hyp_err *err);
 
 /* Aim the request of a span at the packed file, if the span is there. */
-void packed_aim(hyp_pager *p, uint32_t s, hyp_io_request *request);
+void hyp_packed_aim(hyp_pager *p, uint32_t s, hyp_io_request *request);
 
-/* Submit a request, or keep it back while it may be a neighbour of the next. packed_flush() submits what was kept back:
- * every operation calls it before it ends, or looks for finished reads. */
-void packed_submit(hyp_pager *p, uint32_t s);
-void packed_flush(hyp_pager *p);
+/* Submit a request, or keep it back while it may be a neighbour of the next. hyp_packed_flush() submits what was kept
+ * back: every operation calls it before it ends, or looks for finished reads. */
+void hyp_packed_submit(hyp_pager *p, uint32_t s);
+void hyp_packed_flush(hyp_pager *p);
 
 /* A read out of the packed file has ended: are these the model's bytes? If not, the packed file is done with. */
-bool packed_check(hyp_pager *p, uint32_t s, const hyp_io_request *request);
+bool hyp_packed_check(hyp_pager *p, uint32_t s, const hyp_io_request *request);
 
 /* Read a demand's units one after the other in the order of the packed file? Puts them into packed_order. */
-bool packed_sort(hyp_pager *p, const uint32_t *units, size_t n);
+bool hyp_packed_sort(hyp_pager *p, const uint32_t *units, size_t n);
 
 /* --- map.c --- */
 
 /* Show the frame of an arrived span; SPAN_RESIDENT afterwards. When the system refuses, the span goes back to disk.
  * Returns whether it is resident. */
-bool span_map(hyp_pager *p, uint32_t s, bool populate);
+bool hyp_span_map(hyp_pager *p, uint32_t s, bool populate);
 
 /* Show the file, or a neighbour's frame on a shared page, instead of the frame of a resident span; SPAN_ON_DISK
  * afterwards. False when the system refused: the span stays resident. */
-bool span_unmap(hyp_pager *p, uint32_t s);
+bool hyp_span_unmap(hyp_pager *p, uint32_t s);
 
 /* --- load.c --- */
 
 /* Say where the frames of the `always` runs lie, from arena offset 0 on; `*ret_end`: one past the last. */
-void always_place(hyp_pager *p, uint64_t *ret_end);
+void hyp_always_place(hyp_pager *p, uint64_t *ret_end);
 
 /* --- build.c --- */
 
 /* Check the config and fill the tables that need no memory object, no policy and no files: units, spans, sums. */
-HYP_NODISCARD int tables_build(hyp_pager *p, const hyp_pager_config *config, hyp_err *err);
-void tables_free(hyp_pager *p);
+HYP_NODISCARD int hyp_tables_build(hyp_pager *p, const hyp_pager_config *config, hyp_err *err);
+void hyp_tables_free(hyp_pager *p);
 
 /* --- check.c --- */
 

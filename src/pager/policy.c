@@ -15,9 +15,9 @@ struct hyp_policy {
 };
 
 static const policy_ops *const kinds[HYP_N_POLICIES] = {
-    [HYP_POLICY_HYPURA] = &policy_hypura_ops,
-    [HYP_POLICY_LRU] = &policy_lru_ops,
-    [HYP_POLICY_LFU] = &policy_lfu_ops,
+    [HYP_POLICY_HYPURA] = &hyp_policy_hypura_ops,
+    [HYP_POLICY_LRU] = &hyp_policy_lru_ops,
+    [HYP_POLICY_LFU] = &hyp_policy_lfu_ops,
 };
 
 int hyp_policy_new(hyp_policy_kind kind, const hyp_policy_unit *units, size_t n, uint32_t n_layers, hyp_policy **ret,

@@ -130,5 +130,5 @@ static bool heap_worth(const void *state, uint32_t unit, uint32_t victim) {
             heap_worth                                                                                                 \
     }
 
-const policy_ops policy_lru_ops = HEAP_OPS("lru", lru_new);
-const policy_ops policy_lfu_ops = HEAP_OPS("lfu", lfu_new);
+const policy_ops hyp_policy_lru_ops = HEAP_OPS("lru", lru_new);
+const policy_ops hyp_policy_lfu_ops = HEAP_OPS("lfu", lfu_new);

@@ -1,17 +1,16 @@
 /* policy_hypura.c - our own kind: evict what has the least chance of use for the room it will take until then.
  *
- * p is the chance that a unit is used at the next visit of its layer (reuse.h), d in (0, 1] how much of a cycle lies
- * before that visit (1 for the layer just computed), and q the going price of a frame: the p of what is being evicted,
- * that is, the hits that a frame brings a cycle if it is given to the next best. To keep a unit until its next visit
- *     is worth p - q d.
- * (Gains after that visit were tried as a further term; they change nothing: README.md.) Within a layer, worth rises
- * with p alone, and p changes only when the layer is visited. So each layer keeps its evictable units sorted by p, with
- * a bitmap of those that have ceased to be; a victim is the least of the layers' first ones.
+ * p is the chance that a unit is used at the next visit of its layer (reuse_priv.h), d in (0, 1] how much of a cycle
+ * lies before that visit (1 for the layer just computed), and q the going price of a frame: the p of what is being
+ * evicted, that is, the hits that a frame brings a cycle if it is given to the next best. To keep a unit until its next
+ * visit is worth p - q d. (Gains after that visit were tried as a further term; they change nothing: README.md.) Within
+ * a layer, worth rises with p alone, and p changes only when the layer is visited. So each layer keeps its evictable
+ * units sorted by p, with a bitmap of those that have ceased to be; a victim is the least of the layers' first ones.
  *
  * With uniform routing all p are nearly alike, and d decides: what the layer just computed has just read is evicted
  * first, and the rest stays: below one cycle, a fixed subset is resident, where LRU hits nothing. */
 #include "pager/policy_priv.h"
-#include "pager/reuse.h"
+#include "pager/reuse_priv.h"
 
 #include "base/mem.h"
 
@@ -75,7 +74,7 @@ static void hypura_free(void *state) {
     free(s->sort_keys);
     free(s->words);
     free(s->orders);
-    reuse_free(s->reuse);
+    hyp_reuse_free(s->reuse);
     free(s);
 }
 
@@ -110,7 +109,7 @@ static bool make_reuse(hypura_state *s) {
     for (uint32_t l = 0; l < s->n_layers; l++)
         first[l] = s->layers[l].first;
     first[s->n_layers] = (uint32_t)s->n;
-    s->reuse = reuse_new(first, s->n_layers);
+    s->reuse = hyp_reuse_new(first, s->n_layers);
     return s->reuse != NULL;
 }
 
@@ -208,7 +207,7 @@ static void sort_layer(hypura_state *s, layer_rank *layer) {
 static void finish_visit(hypura_state *s) {
     uint32_t l = s->current;
     layer_rank *layer = &s->layers[l];
-    if (!s->counting || !reuse_finish_visit(s->reuse, l, s->estimate)) return;
+    if (!s->counting || !hyp_reuse_finish_visit(s->reuse, l, s->estimate)) return;
     s->counting = false;
     for (uint32_t slot = layer->first; slot < layer->first + layer->n; slot++) {
         if (!s->guessed[slot]) continue;
@@ -230,7 +229,7 @@ static void hypura_enter_layer(void *state, uint32_t layer) {
 static void hypura_touch(void *state, uint32_t unit, uint32_t n_tokens) {
     hypura_state *s = state;
     uint32_t slot = s->slot_of[unit];
-    reuse_count(s->reuse, slot, n_tokens);
+    hyp_reuse_count(s->reuse, slot, n_tokens);
     s->touched[slot] = s->visit[s->layer_of[slot]];
     s->counting |= s->layer_of[slot] == s->current;
 }
@@ -263,8 +262,8 @@ static void hypura_set_evictable(void *state, uint32_t unit, bool evictable) {
 static void hypura_prime(void *state, uint32_t unit, float weight) {
     hypura_state *s = state;
     uint32_t slot = s->slot_of[unit];
-    reuse_prime(s->reuse, slot, weight);
-    s->p[slot] = reuse_estimate(s->reuse, slot);
+    hyp_reuse_prime(s->reuse, slot, weight);
+    s->p[slot] = hyp_reuse_estimate(s->reuse, slot);
     s->layers[s->layer_of[slot]].stale = true;
 }
 
@@ -322,7 +321,7 @@ static bool hypura_worth(const void *state, uint32_t unit, uint32_t victim) {
     return worth_of(s, s->layer_of[a], fmaxf(s->p[a], s->guess_p)) > worth_of(s, s->layer_of[b], s->p[b]);
 }
 
-const policy_ops policy_hypura_ops = {
+const policy_ops hyp_policy_hypura_ops = {
     "hypura",       hypura_new,           hypura_free,  hypura_enter_layer, hypura_touch,
     hypura_arrived, hypura_set_evictable, hypura_prime, hypura_victim,      hypura_worth,
 };

@@ -19,4 +19,4 @@ typedef struct policy_ops {
     bool (*worth)(const void *state, uint32_t unit, uint32_t victim);
 } policy_ops;
 
-extern const policy_ops policy_hypura_ops, policy_lru_ops, policy_lfu_ops;
+extern const policy_ops hyp_policy_hypura_ops, hyp_policy_lru_ops, hyp_policy_lfu_ops;

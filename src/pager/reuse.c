@@ -1,4 +1,4 @@
-#include "pager/reuse.h"
+#include "pager/reuse_priv.h"
 
 #include "base/mem.h"
 
@@ -27,7 +27,7 @@ struct reuse {
     float *x, *p; /* room for a layer */
 };
 
-void reuse_free(reuse *r) {
+void hyp_reuse_free(reuse *r) {
     if (r == NULL) return;
     for (int k = 0; k < REUSE_N_DECAYS; k++)
         free(r->f[k]);
@@ -40,7 +40,7 @@ void reuse_free(reuse *r) {
     free(r);
 }
 
-reuse *reuse_new(const uint32_t *first, uint32_t n_layers) {
+reuse *hyp_reuse_new(const uint32_t *first, uint32_t n_layers) {
     reuse *r = calloc(1, sizeof *r);
     if (r == NULL) return NULL;
     r->n_layers = n_layers;
@@ -60,7 +60,7 @@ reuse *reuse_new(const uint32_t *first, uint32_t n_layers) {
     for (int k = 0; k < REUSE_N_DECAYS; k++)
         good &= (r->f[k] = calloc(r->n + 1, sizeof *r->f[k])) != NULL;
     if (!good) {
-        reuse_free(r);
+        hyp_reuse_free(r);
         return NULL;
     }
     memcpy(r->first, first, (n_layers + 1) * sizeof *first);
@@ -68,7 +68,7 @@ reuse *reuse_new(const uint32_t *first, uint32_t n_layers) {
     return r;
 }
 
-void reuse_count(reuse *r, uint32_t unit, uint32_t n_tokens) {
+void hyp_reuse_count(reuse *r, uint32_t unit, uint32_t n_tokens) {
     r->counts[unit] += n_tokens;
 }
 
@@ -153,7 +153,7 @@ static void age(reuse *r, uint32_t layer, uint32_t from, uint32_t n, float token
     }
 }
 
-bool reuse_finish_visit(reuse *r, uint32_t layer, float *ret_p) {
+bool hyp_reuse_finish_visit(reuse *r, uint32_t layer, float *ret_p) {
     uint32_t from = r->first[layer], n = r->first[layer + 1] - from, *counts = r->counts + from;
     uint64_t sum = 0;
     uint32_t most = 0;
@@ -182,12 +182,12 @@ bool reuse_finish_visit(reuse *r, uint32_t layer, float *ret_p) {
     return true;
 }
 
-void reuse_prime(reuse *r, uint32_t unit, float weight) {
+void hyp_reuse_prime(reuse *r, uint32_t unit, float weight) {
     for (int k = 0; k < REUSE_N_DECAYS; k++)
         r->f[k][unit] = HYP_MIN(weight, 1.0f);
 }
 
-float reuse_estimate(const reuse *r, uint32_t unit) {
+float hyp_reuse_estimate(const reuse *r, uint32_t unit) {
     float p = 0;
     for (int k = 0; k < REUSE_N_DECAYS; k++)
         p += r->mix[k] * r->f[k][unit];

@@ -47,18 +47,18 @@ static void leave_frame(hyp_pager *p, uint32_t s) {
     span->guessed = span->doomed = false;
 }
 
-void span_list_arrived(hyp_pager *p, uint32_t s) {
+void hyp_span_list_arrived(hyp_pager *p, uint32_t s) {
     if (p->spans[s].in_arrived) return;
     p->spans[s].in_arrived = true;
     p->arrived[p->n_arrived++] = s;
 }
 
-const char *span_state_name(span_state state) {
+const char *hyp_span_state_name(span_state state) {
     static const char *const names[] = {"on disk", "reading", "arrived", "resident"};
     return names[state];
 }
 
-void span_set_state(hyp_pager *p, uint32_t s, span_state state) {
+void hyp_span_set_state(hyp_pager *p, uint32_t s, span_state state) {
     pager_span *span = &p->spans[s];
     span_state old = span->state;
     /* One step forward, or back to disk from any state: nothing is shown that was not read, nothing read without a
@@ -66,18 +66,18 @@ void span_set_state(hyp_pager *p, uint32_t s, span_state state) {
     assert(state == SPAN_ON_DISK ? old != SPAN_ON_DISK : state == (unsigned)old + 1);
     span->state = (uint8_t)state;
     HYP_LOG(PAGER, TRACE, "span %u of unit %d: %s -> %s", s, span->unit == NONE ? -1 : (int)span->unit,
-            span_state_name(old), span_state_name(state));
+            hyp_span_state_name(old), hyp_span_state_name(state));
     if (span->unit == NONE) return; /* an `always` run keeps its frame */
     if (state == SPAN_ON_DISK && old != SPAN_READING) p->stats.evicted_bytes += span->file_bytes;
     if (old == SPAN_READING) leave_reading(p, s);
     if (state == SPAN_READING) enter_reading(p, s);
     if (state == SPAN_ON_DISK) leave_frame(p, s);
-    if (state == SPAN_ARRIVED && p->units[span->unit].pinned) span_list_arrived(p, s);
+    if (state == SPAN_ARRIVED && p->units[span->unit].pinned) hyp_span_list_arrived(p, s);
     /* Last, for the policy may be asked for a victim next: it must know the counts as they are after the change. */
     update_policy(p, span->unit);
 }
 
-void unit_set_pinned(hyp_pager *p, uint32_t index, bool pinned) {
+void hyp_unit_set_pinned(hyp_pager *p, uint32_t index, bool pinned) {
     pager_unit *u = &p->units[index];
     if (u->pinned == pinned) return;
     u->pinned = pinned;
@@ -94,18 +94,18 @@ void unit_set_pinned(hyp_pager *p, uint32_t index, bool pinned) {
     if (!u->always) update_policy(p, index);
 }
 
-void unit_set_stuck(hyp_pager *p, uint32_t u, bool stuck) {
+void hyp_unit_set_stuck(hyp_pager *p, uint32_t u, bool stuck) {
     p->units[u].stuck = stuck;
     update_policy(p, u);
 }
 
-void span_forget_failure(hyp_pager *p, uint32_t s) {
+void hyp_span_forget_failure(hyp_pager *p, uint32_t s) {
     if (!p->spans[s].failed) return;
     p->spans[s].failed = false;
     p->n_failed--;
 }
 
-void read_start(hyp_pager *p, uint32_t s, hyp_io_class cls) {
+void hyp_read_start(hyp_pager *p, uint32_t s, hyp_io_class cls) {
     pager_span *span = &p->spans[s];
     hyp_io_request *request = &p->requests[s];
     /* The span is on disk, so no read of it is under way, and its request is free to be filled anew. */
@@ -114,13 +114,13 @@ void read_start(hyp_pager *p, uint32_t s, hyp_io_class cls) {
                                 .bytes = span_bytes(p, span),
                                 .buf = p->arena.view + span->frame,
                                 .cls = cls};
-    packed_aim(p, s, request);
+    hyp_packed_aim(p, s, request);
     span->guessed = cls == HYP_IO_PREFETCH;
     span->doomed = false;
-    span_forget_failure(p, s);
+    hyp_span_forget_failure(p, s);
     if (span->guessed) p->stats.prefetch_issued_bytes += span->file_bytes;
-    span_set_state(p, s, SPAN_READING);
-    packed_submit(p, s);
+    hyp_span_set_state(p, s, SPAN_READING);
+    hyp_packed_submit(p, s);
 }
 
 /* The packed file failed: the same pages out of the model's own. */
@@ -146,7 +146,7 @@ static void read_failed(hyp_pager *p, uint32_t s, hyp_io_request *request) {
         span->guessed = false;
         p->stats.prefetch_issued_bytes -= span->file_bytes;
     }
-    span_set_state(p, s, SPAN_ON_DISK);
+    hyp_span_set_state(p, s, SPAN_ON_DISK);
     if (!wanted) return;
     span->failed = true;
     p->n_failed++;
@@ -157,17 +157,17 @@ static void read_done(hyp_pager *p, hyp_io_request *request) {
     pager_span *span = &p->spans[s];
     assert(span->state == SPAN_READING);
     /* A cancelled read says nothing about the copy. What is doomed is not read again: nobody wants the bytes. */
-    if (span->from_packed && request->result != HYP_ECANCELED && !packed_check(p, s, request) && !span->doomed)
+    if (span->from_packed && request->result != HYP_ECANCELED && !hyp_packed_check(p, s, request) && !span->doomed)
         read_original(p, s, request);
     else if (request->result != HYP_OK)
         read_failed(p, s, request);
     else
-        span_set_state(p, s, span->doomed ? SPAN_ON_DISK : SPAN_ARRIVED);
+        hyp_span_set_state(p, s, span->doomed ? SPAN_ON_DISK : SPAN_ARRIVED);
 }
 
-bool reads_collect(hyp_pager *p, bool wait) {
+bool hyp_reads_collect(hyp_pager *p, bool wait) {
     bool any = false;
-    packed_flush(p); /* or the wait below might be for a request that was never submitted */
+    hyp_packed_flush(p); /* or the wait below might be for a request that was never submitted */
     for (;;) {
         hyp_io_request *request = hyp_io_reap(p->io, wait && !any);
         if (request == NULL) return any;

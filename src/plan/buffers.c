@@ -1,7 +1,7 @@
 /* buffers.c - memory that is neither weights nor KV cache: an estimate calibrated against libllama's own log lines
  * ("compute buffer size"); README.md has the comparison. */
 #include "base/mem.h"
-#include "plan/cost.h"
+#include "plan/cost_priv.h"
 
 #include <string.h>
 

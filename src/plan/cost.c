@@ -1,7 +1,7 @@
-#include "plan/cost.h"
+#include "plan/cost_priv.h"
 
 #include "base/mem.h"
-#include "plan/kv.h"
+#include "plan/kv_priv.h"
 #include "plan/place_priv.h"
 
 #include <ggml.h>

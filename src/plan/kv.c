@@ -1,4 +1,4 @@
-#include "plan/kv.h"
+#include "plan/kv_priv.h"
 
 #include "base/mem.h"
 

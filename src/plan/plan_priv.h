@@ -1,6 +1,6 @@
 /* plan_priv.h - a plan in the making; for plan.c, predict.c and assign.c. */
 #pragma once
-#include "plan/cost.h"
+#include "plan/cost_priv.h"
 
 typedef struct draft {
     const hyp_model *model;

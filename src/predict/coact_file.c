@@ -42,24 +42,24 @@ int hyp_coact_path(const char *digest, char *ret_path, size_t size, hyp_err *err
 int hyp_coact_save(const hyp_coact *c, const char *path, hyp_err *err) {
     HYP_CLEANUP(hyp_str_free) hyp_str s = {0};
     hyp_str_append(&s, COACT_MAGIC, 8);
-    wire_put(&s, COACT_VERSION, 4);
+    hyp_wire_put(&s, COACT_VERSION, 4);
     hyp_str_append(&s, c->digest, 64);
-    wire_put(&s, c->n_layers, 4);
+    hyp_wire_put(&s, c->n_layers, 4);
     for (uint32_t l = 0; l < c->n_layers; l++) {
-        wire_put(&s, c->first[l + 1] - c->first[l], 4);
-        wire_put(&s, (uint32_t)c->tokens[l], 4);
-        wire_put(&s, packed(c->again[l]), 2);
+        hyp_wire_put(&s, c->first[l + 1] - c->first[l], 4);
+        hyp_wire_put(&s, (uint32_t)c->tokens[l], 4);
+        hyp_wire_put(&s, packed(c->again[l]), 2);
     }
     for (uint32_t u = 0; u < c->n_units; u++) {
         const coact_row *row = &c->rows[u];
-        wire_put(&s, packed(c->frequency[u]), 2);
-        wire_put(&s, row->n_uses, 2);
+        hyp_wire_put(&s, packed(c->frequency[u]), 2);
+        hyp_wire_put(&s, row->n_uses, 2);
         for (int i = 0; i < COACT_N_SLOTS; i++) {
-            wire_put(&s, row->who[i], 2);
-            wire_put(&s, row->count[i], 1);
+            hyp_wire_put(&s, row->who[i], 2);
+            hyp_wire_put(&s, row->count[i], 1);
         }
     }
-    wire_put(&s, wire_hash(WIRE_HASH, s.data, s.length), 8);
+    hyp_wire_put(&s, hyp_wire_hash(WIRE_HASH, s.data, s.length), 8);
     if (s.failed) return hyp_err_set(err, HYP_ENOMEM, "out of memory saving routing statistics");
     return hyp_paths_write_atomic(path, s.data, s.length, err);
 }
@@ -80,15 +80,16 @@ static bool read_row(wire_reader *in, coact_row *row, uint32_t n_here, uint32_t 
 static const char *read_all(hyp_coact *c, wire_reader in, const uint8_t *start) {
     char magic[8], digest[65] = "";
     if ((size_t)(in.end - in.at) < HEAD_BYTES) return "it is too short";
-    wire_get_bytes(&in, magic, sizeof magic);
+    hyp_wire_get_bytes(&in, magic, sizeof magic);
     if (memcmp(magic, COACT_MAGIC, sizeof magic) != 0) return "it is something else";
     if (wire_get(&in, 4) != COACT_VERSION) return "it is of another version";
-    wire_get_bytes(&in, digest, 64);
+    hyp_wire_get_bytes(&in, digest, 64);
     if (strcmp(digest, c->digest) != 0) return "it belongs to another model";
     if (wire_get(&in, 4) != c->n_layers || (size_t)(in.end - start) != file_bytes(c)) return "its size is not right";
     /* The size is right, so that the checksum lies where it must; before it holds, nothing further is believed. */
     wire_reader hash = {.at = in.end - HASH_BYTES, .end = in.end};
-    if (wire_get(&hash, 8) != wire_hash(WIRE_HASH, start, file_bytes(c) - HASH_BYTES)) return "its checksum is wrong";
+    if (wire_get(&hash, 8) != hyp_wire_hash(WIRE_HASH, start, file_bytes(c) - HASH_BYTES))
+        return "its checksum is wrong";
     for (uint32_t l = 0; l < c->n_layers; l++) {
         if (wire_get(&in, 4) != c->first[l + 1] - c->first[l]) return "its layers are not the model's";
         c->tokens[l] = (float)wire_get(&in, 4);

@@ -35,15 +35,15 @@ static int malformed(const parser *p, const char *why, hyp_err *err) {
 static int parse_header(parser *p, hyp_err *err) {
     hyp_trace_info *info = &p->trace->info;
     char magic[8];
-    wire_get_bytes(&p->in, magic, sizeof magic);
+    hyp_wire_get_bytes(&p->in, magic, sizeof magic);
     if (p->in.bad || memcmp(magic, TRACE_MAGIC, sizeof magic) != 0)
         return malformed(p, "it does not begin as one", err);
     uint32_t version = (uint32_t)wire_get(&p->in, 4);
     if (version != TRACE_VERSION) return malformed(p, "it is of another version", err);
-    wire_get_bytes(&p->in, info->digest, 64);
+    hyp_wire_get_bytes(&p->in, info->digest, 64);
     uint8_t n_name = (uint8_t)wire_get(&p->in, 1);
     if (n_name >= sizeof info->name) return malformed(p, "its model's name is too long", err);
-    wire_get_bytes(&p->in, info->name, n_name);
+    hyp_wire_get_bytes(&p->in, info->name, n_name);
     for (size_t i = 0; i < 64; i++)
         if (info->digest[i] != '\0' && (info->digest[i] < '0' || info->digest[i] > 'z')) info->digest[i] = '?';
     info->n_layers = (uint32_t)wire_get(&p->in, 4);
@@ -135,7 +135,7 @@ no_memory:
 
 static int parse_end(parser *p, hyp_err *err) {
     uint32_t n_passes = (uint32_t)wire_get(&p->in, 4);
-    uint64_t hash = wire_hash(WIRE_HASH, p->start, (size_t)(p->in.at - p->start));
+    uint64_t hash = hyp_wire_hash(WIRE_HASH, p->start, (size_t)(p->in.at - p->start));
     uint64_t recorded = wire_get(&p->in, 8);
     if (p->in.bad) return HYP_OK; /* cut short within the end mark: the visits before it are whole */
     if (n_passes != p->trace->n_passes || hash != recorded || p->in.at != p->in.end)

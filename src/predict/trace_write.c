@@ -25,7 +25,7 @@ struct hyp_trace_writer {
 };
 
 static void write_out(hyp_trace_writer *w) {
-    w->hash = wire_hash(w->hash, w->buffer.data, w->buffer.length);
+    w->hash = hyp_wire_hash(w->hash, w->buffer.data, w->buffer.length);
     for (size_t done = 0; done < w->buffer.length && w->sys == 0;) {
         ssize_t n = write(w->fd, w->buffer.data + done, w->buffer.length - done);
         if (n >= 0)
@@ -49,18 +49,18 @@ static void writer_free(hyp_trace_writer *w) {
 
 static void put_header(hyp_str *s, const hyp_trace_info *info) {
     hyp_str_append(s, TRACE_MAGIC, 8);
-    wire_put(s, TRACE_VERSION, 4);
+    hyp_wire_put(s, TRACE_VERSION, 4);
     hyp_str_append(s, info->digest, 64);
     size_t n_name = strnlen(info->name, sizeof info->name - 1);
-    wire_put(s, n_name, 1);
+    hyp_wire_put(s, n_name, 1);
     hyp_str_append(s, info->name, n_name);
-    wire_put(s, info->n_layers, 4);
-    wire_put(s, info->n_used, 4);
-    wire_put(s, info->always_bytes, 8);
+    hyp_wire_put(s, info->n_layers, 4);
+    hyp_wire_put(s, info->n_used, 4);
+    hyp_wire_put(s, info->always_bytes, 8);
     for (uint32_t l = 0; l < info->n_layers; l++) {
-        wire_put(s, info->layers[l].model_layer, 4);
-        wire_put(s, info->layers[l].n_experts, 4);
-        wire_put(s, info->layers[l].unit_bytes, 8);
+        hyp_wire_put(s, info->layers[l].model_layer, 4);
+        hyp_wire_put(s, info->layers[l].n_experts, 4);
+        hyp_wire_put(s, info->layers[l].unit_bytes, 8);
     }
 }
 
@@ -137,26 +137,26 @@ void hyp_trace_used(hyp_trace_writer *w, uint32_t layer, uint32_t n_tokens, cons
                     const uint32_t *counts, size_t n) {
     if (layer >= w->n_layers || n_tokens == 0 || n_tokens > TRACE_MAX_TOKENS) return;
     if (w->last_layer == UINT32_MAX || layer <= w->last_layer) {
-        wire_put(&w->buffer, TRACE_TAG_PASS, 1);
-        wire_put_varint(&w->buffer, n_tokens);
+        hyp_wire_put(&w->buffer, TRACE_TAG_PASS, 1);
+        hyp_wire_put_varint(&w->buffer, n_tokens);
         w->pass_tokens = n_tokens;
         w->n_passes++;
     }
     w->last_layer = layer;
-    wire_put(&w->buffer, TRACE_TAG_VISIT, 1);
-    wire_put_varint(&w->buffer, layer);
+    hyp_wire_put(&w->buffer, TRACE_TAG_VISIT, 1);
+    hyp_wire_put_varint(&w->buffer, layer);
     size_t n_sorted = sort_used(w, layer, w->pass_tokens, experts, counts, n);
-    wire_put_varint(&w->buffer, (uint32_t)n_sorted);
+    hyp_wire_put_varint(&w->buffer, (uint32_t)n_sorted);
     uint32_t next = 0;
     for (size_t i = 0; i < n_sorted; i++) {
-        wire_put_varint(&w->buffer, w->sorted[2 * i] - next);
+        hyp_wire_put_varint(&w->buffer, w->sorted[2 * i] - next);
         next = w->sorted[2 * i] + 1;
-        if (w->pass_tokens > 1) wire_put_varint(&w->buffer, w->sorted[2 * i + 1]);
+        if (w->pass_tokens > 1) hyp_wire_put_varint(&w->buffer, w->sorted[2 * i + 1]);
     }
     uint32_t n_predicted = w->predicted_layer == layer ? w->n_predicted : 0;
-    wire_put_varint(&w->buffer, n_predicted);
+    hyp_wire_put_varint(&w->buffer, n_predicted);
     for (uint32_t i = 0; i < n_predicted; i++)
-        wire_put_varint(&w->buffer, w->predicted[i]);
+        hyp_wire_put_varint(&w->buffer, w->predicted[i]);
     w->predicted_layer = UINT32_MAX;
     w->no_memory |= w->buffer.failed;
     if (w->buffer.length >= FLUSH_BYTES) write_out(w); /* not a system call for every token */
@@ -173,10 +173,10 @@ void hyp_trace_predicted(hyp_trace_writer *w, uint32_t layer, const uint32_t *ex
 int hyp_trace_close(hyp_trace_writer *w, hyp_err *err) {
     if (w == NULL) return HYP_OK;
     int r = HYP_OK;
-    wire_put(&w->buffer, TRACE_TAG_END, 1);
-    wire_put(&w->buffer, w->n_passes, 4);
+    hyp_wire_put(&w->buffer, TRACE_TAG_END, 1);
+    hyp_wire_put(&w->buffer, w->n_passes, 4);
     write_out(w); /* hashes what it writes: now the hash is that of all before it */
-    wire_put(&w->buffer, w->hash, 8);
+    hyp_wire_put(&w->buffer, w->hash, 8);
     w->no_memory |= w->buffer.failed;
     write_out(w);
     if (close(w->fd) != 0 && w->sys == 0) w->sys = errno;

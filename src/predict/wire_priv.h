@@ -50,11 +50,11 @@ static inline uint32_t wire_get_varint(wire_reader *r, uint32_t max) {
 }
 
 /* Copy `n` bytes, or zeroes when they are not there. */
-void wire_get_bytes(wire_reader *r, void *ret, size_t n);
+void hyp_wire_get_bytes(wire_reader *r, void *ret, size_t n);
 
-void wire_put(hyp_str *s, uint64_t value, size_t n_bytes);
-void wire_put_varint(hyp_str *s, uint32_t value);
+void hyp_wire_put(hyp_str *s, uint64_t value, size_t n_bytes);
+void hyp_wire_put_varint(hyp_str *s, uint32_t value);
 
 /* FNV-1a, 64 bits, going on from `hash` (WIRE_HASH at first): against accidents, not against forgers. */
 #define WIRE_HASH UINT64_C(0xcbf29ce484222325)
-uint64_t wire_hash(uint64_t hash, const void *data, size_t n);
+uint64_t hyp_wire_hash(uint64_t hash, const void *data, size_t n);

@@ -118,15 +118,15 @@ static void scan(hyp_registry *registry, entries *ret, hyp_err *err) {
     candidates found = {0};
     double begin_s = hyp_text_now_s();
     if (registry->root == NULL)
-        scan_machine(&found);
+        hyp_scan_machine(&found);
     else if (is_folder(registry->root))
-        scan_folder(&found, registry->root, "file");
+        hyp_scan_folder(&found, registry->root, "file");
     else
-        scan_file(&found, registry->root, "file", NULL);
+        hyp_scan_file(&found, registry->root, "file", NULL);
     for (size_t i = 0; i < found.n; i++) {
         hyp_model_summary summary;
         hyp_err why = HYP_ERR_NONE;
-        if (summary_get(registry->cache, &found.items[i], &summary, &why) != HYP_OK) {
+        if (hyp_summary_get(registry->cache, &found.items[i], &summary, &why) != HYP_OK) {
             HYP_LOG(SESSION, DEBUG, "left out %s: %s", found.items[i].path, why.message);
             *err = why;
             continue;
@@ -137,9 +137,9 @@ static void scan(hyp_registry *registry, entries *ret, hyp_err *err) {
     HYP_LOG(SESSION, DEBUG, "looked for models in %s: %zu of %zu files in %.3f s",
             registry->root != NULL ? registry->root : "this machine's stores", ret->n, found.n,
             hyp_text_now_s() - begin_s);
-    candidates_free(&found);
+    hyp_candidates_free(&found);
     if (ret->n > 1) qsort(ret->items, ret->n, sizeof *ret->items, by_name);
-    summary_cache_save(registry->cache);
+    hyp_summary_cache_save(registry->cache);
 }
 
 static void refresh(hyp_registry *registry, bool now) {
@@ -179,7 +179,7 @@ int hyp_registry_open(const char *path, hyp_registry **ret, hyp_err *err) {
         if (r != HYP_OK) return r;
     }
     hyp_registry *registry = calloc(1, sizeof *registry);
-    if (registry != NULL) registry->cache = summary_cache_open();
+    if (registry != NULL) registry->cache = hyp_summary_cache_open();
     if (registry == NULL || registry->cache == NULL || (path != NULL && root == NULL)) {
         free(registry);
         return hyp_err_set(err, HYP_ENOMEM, "out of memory for the list of models");
@@ -202,7 +202,7 @@ void hyp_registry_close(hyp_registry *registry) {
     if (registry == NULL) return;
     entries_free(&registry->files);
     entries_free(&registry->aliases);
-    summary_cache_close(registry->cache);
+    hyp_summary_cache_close(registry->cache);
     pthread_mutex_destroy(&registry->lock);
     free(registry->root);
     free(registry);
@@ -241,7 +241,7 @@ static int match(const hyp_name *have, const char *path, const hyp_name *want) {
     bool tag_fits = !want->tagged || strcasecmp(have->tag, want->tag) == 0;
     int bonus = strcasecmp(have->tag, "latest") == 0 ? 3 : strcasecmp(have->tag, "Q4_K_M") == 0 ? 2 : 1;
     if (hyp_name_same_model(have, want) && !want->tagged) return 60 + bonus;
-    if (want->space[0] == '\0' && scan_stem(path, stem, sizeof stem) &&
+    if (want->space[0] == '\0' && hyp_scan_stem(path, stem, sizeof stem) &&
         (!want->tagged || strcasecmp(want->tag, "latest") == 0)) {
         hyp_name_sanitize(stem, strlen(stem), model);
         if (strcasecmp(model, want->model) == 0) return 50;
@@ -313,7 +313,7 @@ static hyp_entry *alias_entry(const hyp_alias *alias, const hyp_name *name, cons
     entry->messages = copy_or(alias->messages, from->messages);
     if (hyp_entry_chat_template(entry) != NULL) {
         entry->summary.capabilities &= ~(unsigned)(HYP_CAN_TOOLS | HYP_CAN_THINK);
-        entry->summary.capabilities |= summary_template_capabilities(entry->template_text);
+        entry->summary.capabilities |= hyp_summary_template_capabilities(entry->template_text);
     }
     hyp_params_free(&entry->params);
     if (hyp_params_copy(&entry->params, alias->params != NULL ? alias->params : &from->params, err) == HYP_OK)
@@ -400,7 +400,7 @@ int hyp_registry_resolve(const char *text, char **ret_path, hyp_err *err) {
     hyp_err ignored = HYP_ERR_NONE;
     const candidate *best = NULL;
     int best_score = 0;
-    scan_machine(&found);
+    hyp_scan_machine(&found);
     if (hyp_name_parse(text, &want, &ignored) == HYP_OK)
         for (size_t i = 0; i < found.n; i++) {
             int score = match(&found.items[i].name, found.items[i].path, &want);
@@ -414,6 +414,6 @@ int hyp_registry_resolve(const char *text, char **ret_path, hyp_err *err) {
         r = not_found(&found, text, err);
     else if ((*ret_path = strdup(best->path)) == NULL)
         r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
-    candidates_free(&found);
+    hyp_candidates_free(&found);
     return r;
 }

@@ -16,27 +16,27 @@ typedef struct candidates {
     size_t n, capacity;
 } candidates;
 
-void candidates_free(candidates *list);
+void hyp_candidates_free(candidates *list);
 
 /* One GGUF file. False when it is none (wrong ending, not regular, a later part of a split one, a projector). */
-bool scan_file(candidates *list, const char *path, const char *source, const char *space);
+bool hyp_scan_file(candidates *list, const char *path, const char *source, const char *space);
 /* Every GGUF below a folder, at most four levels deep. */
-void scan_folder(candidates *list, const char *path, const char *source);
+void hyp_scan_folder(candidates *list, const char *path, const char *source);
 /* All that other tools keep on this machine. */
-void scan_machine(candidates *list);
+void hyp_scan_machine(candidates *list);
 /* "model-00001-of-00003.gguf" and "model.gguf" give "model". Returns false when the file is a later part. */
-bool scan_stem(const char *path, char *ret, size_t size);
+bool hyp_scan_stem(const char *path, char *ret, size_t size);
 /* Ollama's store below `root` (the folder that holds manifests/ and blobs/). For tests by itself. */
-void scan_ollama(candidates *list, const char *root);
+void hyp_scan_ollama(candidates *list, const char *root);
 /* The Hugging Face cache below `root` (the folder that holds models--org--name/). */
-void scan_huggingface(candidates *list, const char *root);
+void hyp_scan_huggingface(candidates *list, const char *root);
 
 /* Summaries, remembered across runs by path, size and time of change. Not thread-safe. */
 typedef struct summary_cache summary_cache;
-summary_cache *summary_cache_open(void); /* never fails short of memory: an unreadable cache is an empty one */
-void summary_cache_close(summary_cache *cache);
-HYP_NODISCARD int summary_get(summary_cache *cache, const candidate *c, hyp_model_summary *ret, hyp_err *err);
-void summary_cache_save(summary_cache *cache); /* if anything was added */
+summary_cache *hyp_summary_cache_open(void); /* never fails short of memory: an unreadable cache is an empty one */
+void hyp_summary_cache_close(summary_cache *cache);
+HYP_NODISCARD int hyp_summary_get(summary_cache *cache, const candidate *c, hyp_model_summary *ret, hyp_err *err);
+void hyp_summary_cache_save(summary_cache *cache); /* if anything was added */
 
 /* What a chat template tells of a model. */
-unsigned summary_template_capabilities(const char *text);
+unsigned hyp_summary_template_capabilities(const char *text);

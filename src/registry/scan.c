@@ -14,7 +14,7 @@
 
 enum { MAX_FILES = 20000, MAX_DEPTH = 4, MAX_MANIFEST = 1 << 20, MAX_LAYER = 256 << 10, MAX_ENTRIES = 100000 };
 
-void candidates_free(candidates *list) {
+void hyp_candidates_free(candidates *list) {
     for (size_t i = 0; i < list->n; i++) {
         free(list->items[i].path);
         free(list->items[i].system);
@@ -53,7 +53,7 @@ static candidate *add(candidates *list, const hyp_name *name, const char *path, 
     return &list->items[list->n++];
 }
 
-bool scan_stem(const char *path, char *ret, size_t size) {
+bool hyp_scan_stem(const char *path, char *ret, size_t size) {
     const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
     size_t n = strlen(base);
     if (n < 6 || strcasecmp(base + n - 5, ".gguf") != 0) return false;
@@ -83,10 +83,10 @@ static void name_of_stem(const char *stem, hyp_name *ret) {
     }
 }
 
-bool scan_file(candidates *list, const char *path, const char *source, const char *space) {
+bool hyp_scan_file(candidates *list, const char *path, const char *source, const char *space) {
     char stem[NAME_MAX + 1];
     hyp_name name;
-    if (!scan_stem(path, stem, sizeof stem) || strcasestr(stem, "mmproj") != NULL) return false;
+    if (!hyp_scan_stem(path, stem, sizeof stem) || strcasestr(stem, "mmproj") != NULL) return false;
     name_of_stem(stem, &name);
     if (space != NULL && same_name_taken(list, &name)) hyp_name_sanitize(space, strlen(space), name.space);
     return add(list, &name, path, source) != NULL;
@@ -119,10 +119,10 @@ static void walk(candidates *list, const char *path, int depth, const char *sour
 }
 
 static void visit_gguf(candidates *list, const char *path, const char *parent, const char *source) {
-    scan_file(list, path, source, parent);
+    hyp_scan_file(list, path, source, parent);
 }
 
-void scan_folder(candidates *list, const char *path, const char *source) {
+void hyp_scan_folder(candidates *list, const char *path, const char *source) {
     walk(list, path, MAX_DEPTH, source, visit_gguf);
 }
 
@@ -187,7 +187,7 @@ static void visit_manifest(candidates *list, const char *path, const char *paren
     yyjson_doc_free(doc);
 }
 
-void scan_ollama(candidates *list, const char *root) {
+void hyp_scan_ollama(candidates *list, const char *root) {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/manifests", root) >= (int)sizeof path) return;
     walk(list, path, MAX_DEPTH, root, visit_manifest);
@@ -200,7 +200,7 @@ static void visit_snapshot(candidates *list, const char *path, const char *paren
     char stem[NAME_MAX + 1], text[PATH_MAX];
     hyp_name name;
     hyp_err ignored = HYP_ERR_NONE;
-    if (!scan_stem(path, stem, sizeof stem) || strcasestr(stem, "mmproj") != NULL) return;
+    if (!hyp_scan_stem(path, stem, sizeof stem) || strcasestr(stem, "mmproj") != NULL) return;
     size_t quant = hyp_name_quant_suffix(stem);
     const char *dashes = strstr(repo, "--");
     if (dashes == NULL || snprintf(text, sizeof text, "hf.co/%.*s/%s:%s", (int)(dashes - repo), repo, dashes + 2,
@@ -209,7 +209,7 @@ static void visit_snapshot(candidates *list, const char *path, const char *paren
     if (hyp_name_parse(text, &name, &ignored) == HYP_OK) add(list, &name, path, "huggingface");
 }
 
-void scan_huggingface(candidates *list, const char *root) {
+void hyp_scan_huggingface(candidates *list, const char *root) {
     struct dirent **entries = NULL;
     int n = scandir(root, &entries, visible, alphasort);
     for (int i = 0; i < n; i++) {
@@ -233,17 +233,18 @@ static bool store_path(const char *variable, const char *tail, const char *below
     return home != NULL && home[0] == '/' && snprintf(ret, size, "%s/%s", home, below_home) < (int)size;
 }
 
-void scan_machine(candidates *list) {
+void hyp_scan_machine(candidates *list) {
     char path[PATH_MAX];
     if (store_path("HYPURA_MODELS", "", ".local/share/hypura/models", path, sizeof path))
-        scan_folder(list, path, "file");
-    if (store_path("OLLAMA_MODELS", "", ".ollama/models", path, sizeof path)) scan_ollama(list, path);
-    if (getenv("OLLAMA_MODELS") == NULL) scan_ollama(list, "/usr/share/ollama/.ollama/models"); /* its system service */
+        hyp_scan_folder(list, path, "file");
+    if (store_path("OLLAMA_MODELS", "", ".ollama/models", path, sizeof path)) hyp_scan_ollama(list, path);
+    if (getenv("OLLAMA_MODELS") == NULL)
+        hyp_scan_ollama(list, "/usr/share/ollama/.ollama/models"); /* its system service */
     if (store_path("HF_HUB_CACHE", "", "", path, sizeof path) && getenv("HF_HUB_CACHE") != NULL)
-        scan_huggingface(list, path);
+        hyp_scan_huggingface(list, path);
     else if (store_path("HF_HOME", "/hub", ".cache/huggingface/hub", path, sizeof path))
-        scan_huggingface(list, path);
-    if (store_path("LLAMA_CACHE", "", ".cache/llama.cpp", path, sizeof path)) scan_folder(list, path, "llama.cpp");
-    if (store_path(NULL, "", ".lmstudio/models", path, sizeof path)) scan_folder(list, path, "lmstudio");
-    if (store_path(NULL, "", ".cache/lm-studio/models", path, sizeof path)) scan_folder(list, path, "lmstudio");
+        hyp_scan_huggingface(list, path);
+    if (store_path("LLAMA_CACHE", "", ".cache/llama.cpp", path, sizeof path)) hyp_scan_folder(list, path, "llama.cpp");
+    if (store_path(NULL, "", ".lmstudio/models", path, sizeof path)) hyp_scan_folder(list, path, "lmstudio");
+    if (store_path(NULL, "", ".cache/lm-studio/models", path, sizeof path)) hyp_scan_folder(list, path, "lmstudio");
 }

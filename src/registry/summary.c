@@ -23,7 +23,7 @@ struct summary_cache {
     bool changed;
 };
 
-unsigned summary_template_capabilities(const char *text) {
+unsigned hyp_summary_template_capabilities(const char *text) {
     if (text == NULL) return 0;
     size_t n = strlen(text);
     return (hyp_template_text_has_tools(text, n) ? HYP_CAN_TOOLS : 0u) |
@@ -66,9 +66,10 @@ static void summarize(const hyp_model *model, hyp_model_summary *ret) {
     if (hyp_model_meta_u64(model, "%s.pooling_type", UINT64_MAX) != UINT64_MAX)
         ret->capabilities = HYP_CAN_EMBED;
     else {
-        ret->capabilities = HYP_CAN_COMPLETE |
-                            summary_template_capabilities(hyp_model_meta_str(model, "tokenizer.chat_template", NULL)) |
-                            summary_template_capabilities(hyp_model_meta_str(model, HYP_TOOL_TEMPLATE_KEY, NULL));
+        ret->capabilities =
+            HYP_CAN_COMPLETE |
+            hyp_summary_template_capabilities(hyp_model_meta_str(model, "tokenizer.chat_template", NULL)) |
+            hyp_summary_template_capabilities(hyp_model_meta_str(model, HYP_TOOL_TEMPLATE_KEY, NULL));
         if (can_insert(model)) ret->capabilities |= HYP_CAN_INSERT;
     }
 }
@@ -91,7 +92,7 @@ static record *find(summary_cache *cache, const char *path) {
     return NULL;
 }
 
-int summary_get(summary_cache *cache, const candidate *c, hyp_model_summary *ret, hyp_err *err) {
+int hyp_summary_get(summary_cache *cache, const candidate *c, hyp_model_summary *ret, hyp_err *err) {
     record *known = find(cache, c->path);
     if (known != NULL && known->bytes == c->bytes && known->modified_ns == c->modified_ns) {
         *ret = known->summary;
@@ -140,7 +141,7 @@ static void load_record(summary_cache *cache, const char *path, yyjson_val *valu
     if ((to->path = strdup(path)) == NULL) cache->n--;
 }
 
-summary_cache *summary_cache_open(void) {
+summary_cache *hyp_summary_cache_open(void) {
     summary_cache *cache = calloc(1, sizeof *cache);
     char path[PATH_MAX];
     if (cache == NULL || !cache_path(path, sizeof path)) return cache;
@@ -176,7 +177,7 @@ static void put_record(hyp_json *j, const record *r) {
     hyp_json_close(j, '}');
 }
 
-void summary_cache_save(summary_cache *cache) {
+void hyp_summary_cache_save(summary_cache *cache) {
     char path[PATH_MAX];
     if (!cache->changed || !cache_path(path, sizeof path)) return;
     hyp_str out = {0};
@@ -194,7 +195,7 @@ void summary_cache_save(summary_cache *cache) {
     hyp_str_free(&out);
 }
 
-void summary_cache_close(summary_cache *cache) {
+void hyp_summary_cache_close(summary_cache *cache) {
     if (cache == NULL) return;
     for (size_t i = 0; i < cache->n; i++)
         free(cache->records[i].path);

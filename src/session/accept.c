@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include "session/session_priv.h"
-#include "session/tokens.h"
+#include "session/tokens_priv.h"
 
 static void prompt_done(slot *which) {
     which->prompt_done_ns = hyp_mono_ns();
@@ -24,8 +24,8 @@ static void make_room(hyp_session *s, slot *which) {
     size_t keep = asked < 0 ? which->n_asked : (size_t)asked;
     if (asked >= 0 && which->tokens[0] == s->info.special.bos) keep++;
     keep = HYP_MIN(keep, which->n_ctx - 3); /* so that something can go, and something of the answer stays */
-    slots_drop_ahead(&s->slots, which);
-    if (!slots_shift(&s->slots, which, keep, HYP_MAX((which->n_ctx - keep) / 2, (size_t)1)))
+    hyp_slots_drop_ahead(&s->slots, which);
+    if (!hyp_slots_shift(&s->slots, which, keep, HYP_MAX((which->n_ctx - keep) / 2, (size_t)1)))
         hyp_session_fail_memory(s, which);
 }
 
@@ -36,7 +36,7 @@ static bool hand_out(hyp_session *s, slot *which, hyp_token token, int32_t index
     hyp_logprob logprob;
     int n = s->config.ops->piece(s->config.model, token, which->answer.output != NULL, piece, sizeof piece);
     bool measured = job->logprobs && hyp_session_measure(s, index, token, (size_t)job->top_logprobs, &logprob);
-    return answer_feed(&which->answer, piece, n > 0 ? (size_t)n : 0, measured ? &logprob : NULL);
+    return hyp_answer_feed(&which->answer, piece, n > 0 ? (size_t)n : 0, measured ? &logprob : NULL);
 }
 
 /* The slot's memory ends with the input whose logits are at `index`: choose the next token. The slot may be free, or
@@ -78,12 +78,13 @@ static void choose(hyp_session *s, slot *which, int32_t index) {
 
 static void commit_prompt(hyp_session *s, slot *which) {
     for (size_t i = 0; i < which->n_batched; i++)
-        if (!slot_remember(which, which->prompt[which->n_tokens])) {
+        if (!hyp_slot_remember(which, which->prompt[which->n_tokens])) {
             hyp_session_fail_memory(s, which);
-            slots_forget(&s->slots, which);
+            hyp_slots_forget(&s->slots, which);
             return;
         }
-    if (which->n_tokens == which->n_stable || which->n_tokens == which->n_prompt) slots_checkpoint(&s->slots, which);
+    if (which->n_tokens == which->n_stable || which->n_tokens == which->n_prompt)
+        hyp_slots_checkpoint(&s->slots, which);
     if (which->logits < 0) return;
     if (which->n_eval == 0) prompt_done(which);
     choose(s, which, which->logits);
@@ -95,9 +96,9 @@ static void commit_answer(hyp_session *s, slot *which) {
     int32_t logits = which->logits;
     which->n_ahead = which->n_batched;
     for (size_t i = 0;; i++) {
-        if (!slot_remember(which, which->next)) {
+        if (!hyp_slot_remember(which, which->next)) {
             hyp_session_fail_memory(s, which);
-            slots_forget(&s->slots, which);
+            hyp_slots_forget(&s->slots, which);
             return;
         }
         which->n_ahead--;
@@ -107,7 +108,7 @@ static void commit_answer(hyp_session *s, slot *which) {
         if (i >= n_draft || which->next != which->draft[i]) break;
         atomic_fetch_add(&s->config.counters->accepted_tokens, 1);
     }
-    slots_drop_ahead(&s->slots, which);
+    hyp_slots_drop_ahead(&s->slots, which);
 }
 
 void hyp_session_commit(hyp_session *s, slot *which) {

@@ -73,7 +73,7 @@ static void on_call(void *arg, const hyp_tool_call *call) {
     hyp_job_push(a->job, event);
 }
 
-int answer_open(answer *a, hyp_job *job, hyp_prompt *prompt, hyp_err *err) {
+int hyp_answer_open(answer *a, hyp_job *job, hyp_prompt *prompt, hyp_err *err) {
     *a = (answer){.job = job};
     for (size_t i = 0; i < job->params.n_stop; i++)
         a->max_stop = HYP_MAX(a->max_stop, strlen(job->params.stop[i]));
@@ -132,7 +132,7 @@ static void add_logprob(answer *a, hyp_logprob *logprob) {
     a->logprobs[a->n_logprobs++] = *logprob;
 }
 
-bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob) {
+bool hyp_answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob) {
     if (logprob != NULL) add_logprob(a, logprob);
     a->n_fed++;
     hyp_str_append(&a->held, bytes, n);
@@ -149,13 +149,13 @@ bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob) {
     return false;
 }
 
-void answer_finish(answer *a) {
+void hyp_answer_finish(answer *a) {
     hyp_err err = HYP_ERR_NONE;
     if (!a->stopped) deliver(a, a->held.length);
     if (a->output != NULL && hyp_output_finish(a->output, &err) != HYP_OK) hyp_job_push(a->job, NULL);
 }
 
-void answer_close(answer *a) {
+void hyp_answer_close(answer *a) {
     hyp_output_free(a->output);
     yyjson_doc_free(a->tools);
     hyp_str_free(&a->held);

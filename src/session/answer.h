@@ -20,14 +20,14 @@ typedef struct answer {
 } answer;
 
 /* Begin the answer to `job` as `prompt` says, whose tools are taken. `a` must stay where it is. Errors: HYP_ENOMEM. */
-HYP_NODISCARD int answer_open(answer *a, hyp_job *job, hyp_prompt *prompt, hyp_err *err);
+HYP_NODISCARD int hyp_answer_open(answer *a, hyp_job *job, hyp_prompt *prompt, hyp_err *err);
 
 /* The next token's bytes, with its logprob (moved out of, or NULL). Returns true once a stop string has ended the
  * answer. */
-bool answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob);
+bool hyp_answer_feed(answer *a, const char *bytes, size_t n, hyp_logprob *logprob);
 
 /* No more tokens come: deliver what was held back. */
-void answer_finish(answer *a);
+void hyp_answer_finish(answer *a);
 
 /* Accepts an answer never opened. */
-void answer_close(answer *a);
+void hyp_answer_close(answer *a);

@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include "session/session_priv.h"
-#include "session/tokens.h"
+#include "session/tokens_priv.h"
 
 /* An answer that is never full would never end; the factor is Ollama's. */
 enum { MOST_CONTEXTS = 10 };
@@ -47,9 +47,9 @@ bool hyp_session_begin(hyp_session *s, hyp_job *job, hyp_prompt *p, int64_t load
     void *sampler = NULL;
     slot *which = NULL;
     int r = ops->sampler_new(s->config.model, &p->sampling, &sampler, &err);
-    if (r == HYP_OK && (which = slots_take(&s->slots, p->tokens, p->n)) == NULL)
+    if (r == HYP_OK && (which = hyp_slots_take(&s->slots, p->tokens, p->n)) == NULL)
         r = hyp_err_set(&err, HYP_EBUSY, "no slot is free");
-    if (r == HYP_OK) r = answer_open(&which->answer, job, p, &err);
+    if (r == HYP_OK) r = hyp_answer_open(&which->answer, job, p, &err);
     if (r != HYP_OK) {
         if (sampler != NULL) ops->sampler_free(sampler);
         atomic_fetch_add(&s->config.counters->failed, 1);

@@ -3,13 +3,13 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include "session/session_priv.h"
-#include "session/tokens.h"
+#include "session/tokens_priv.h"
 
 #include <string.h>
 
 void hyp_session_release(hyp_session *s, slot *which) {
     if (s->config.ended != NULL) s->config.ended(s->config.user, which->job);
-    slot_release(&s->slots, which);
+    hyp_slot_release(&s->slots, which);
 }
 
 /* Every token that the slot's memory holds, and the one that was chosen last. */
@@ -38,7 +38,7 @@ static void trace(const slot *which, const char *reason) {
 
 void hyp_session_finish(hyp_session *s, slot *which, const char *reason) {
     const hyp_job *job = which->job;
-    answer_finish(&which->answer);
+    hyp_answer_finish(&which->answer);
     trace(which, reason);
     int64_t now = hyp_mono_ns();
     hyp_event *event = calloc(1, sizeof *event);
@@ -90,14 +90,14 @@ void hyp_session_decode_failed(hyp_session *s, const hyp_err *err) {
     fail_all(s, 500, err);
     /* How far the batch came is not known, so no slot's memory can be trusted. */
     for (size_t i = 0; i < s->slots.n; i++)
-        slots_forget(&s->slots, &s->slots.items[i]);
+        hyp_slots_forget(&s->slots, &s->slots.items[i]);
 }
 
 void hyp_session_stop(hyp_session *s) {
     for (size_t i = 0; i < s->slots.n; i++) {
         slot *which = &s->slots.items[i];
         if (which->job == NULL) continue;
-        slots_recover(&s->slots, which);
+        hyp_slots_recover(&s->slots, which);
         hyp_session_finish(s, which, "interrupted");
     }
 }

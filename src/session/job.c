@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/times.h"
-#include "session/prepare.h"
+#include "session/prepare_priv.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -102,7 +102,7 @@ typedef struct hyp_job {
     struct hyp_job_queue *queue;
     /* the scheduler's */
     struct hyp_job *next;
-    struct hyp_preparation *preparation; /* see prepare.h; NULL before it was begun */
+    struct hyp_preparation *preparation; /* see prepare_priv.h; NULL before it was begun */
 } hyp_job;
 
 /* A job with one reference and Ollama's defaults; takes a reference of `entry`, which may be NULL. NULL without memory.

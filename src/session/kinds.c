@@ -12,7 +12,7 @@ static verdict take_text(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_n
     int64_t waited_ns = l->load_ns;
     l->load_ns = 0;
     if (!hyp_session_begin(l->session, hyp_job_ref(job), HYP_TAKE(job->preparation->prompt), waited_ns))
-        lane_touch(s, l, job);
+        hyp_lane_touch(s, l, job);
     hyp_job_unref(job);
     return TAKEN;
 }
@@ -20,7 +20,7 @@ static verdict take_text(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_n
 /* Takes no slot: it waits for no answer. */
 static verdict take_count(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
     (void)load_ns;
-    scheduler_finish(s, l, job, "stop", (hyp_stats){.n_prompt = (int64_t)job->preparation->prompt->n});
+    hyp_scheduler_finish(s, l, job, "stop", (hyp_stats){.n_prompt = (int64_t)job->preparation->prompt->n});
     return TAKEN;
 }
 
@@ -35,7 +35,7 @@ static verdict take_embed(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_
 }
 
 static verdict take_load(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
-    scheduler_finish(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)});
+    hyp_scheduler_finish(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)});
     return TAKEN;
 }
 
@@ -43,8 +43,8 @@ static verdict take_load(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_n
 static verdict take_unload(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
     (void)load_ns;
     for (size_t i = 0; i < N_LANES; i++)
-        if (lane_holds(&s->lanes[i], job)) lane_touch(s, &s->lanes[i], job);
-    scheduler_finish(s, l, job, "unload", (hyp_stats){0});
+        if (hyp_lane_holds(&s->lanes[i], job)) hyp_lane_touch(s, &s->lanes[i], job);
+    hyp_scheduler_finish(s, l, job, "unload", (hyp_stats){0});
     return TAKEN;
 }
 
@@ -52,11 +52,11 @@ static const job_kind_ops kinds[] = {
     [HYP_JOB_GENERATE] = {true, prepare_text, take_text},
     [HYP_JOB_CHAT] = {true, prepare_text, take_text},
     [HYP_JOB_COUNT] = {true, prepare_text, take_count},
-    [HYP_JOB_EMBED] = {true, step_embed_prepare, take_embed},
+    [HYP_JOB_EMBED] = {true, hyp_step_embed_prepare, take_embed},
     [HYP_JOB_LOAD] = {true, NULL, take_load},
     [HYP_JOB_UNLOAD] = {false, NULL, take_unload},
 };
 
-const job_kind_ops *job_kind_of(const hyp_job *job) {
+const job_kind_ops *hyp_job_kind_of(const hyp_job *job) {
     return &kinds[job->kind];
 }

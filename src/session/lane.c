@@ -19,19 +19,19 @@ static bool keep_loading(uint64_t done, uint64_t total, void *user) {
     return !atomic_load(&watch->scheduler->closed) && !atomic_load(&watch->job->cancelled);
 }
 
-bool lane_holds(const lane *l, const hyp_job *job) {
+bool hyp_lane_holds(const lane *l, const hyp_job *job) {
     return l->model != NULL && strcmp(l->entry->path, job->entry->path) == 0;
 }
 
-size_t lane_active(const lane *l) {
+size_t hyp_lane_active(const lane *l) {
     return (l->embedding != NULL) + (l->session != NULL ? hyp_session_busy(l->session) : 0);
 }
 
-bool lane_busy(const lane *l) {
-    return lane_active(l) > 0 || l->n_prepared > 0;
+bool hyp_lane_busy(const lane *l) {
+    return hyp_lane_active(l) > 0 || l->n_prepared > 0;
 }
 
-void lane_abort(lane *l, int status, const char *message) {
+void hyp_lane_abort(lane *l, int status, const char *message) {
     if (l->session != NULL) hyp_session_abort(l->session, status, message);
     if (l->embedding == NULL) return;
     hyp_job_fail(l->embedding, status, "%s", message);
@@ -39,7 +39,7 @@ void lane_abort(lane *l, int status, const char *message) {
     l->embedding = NULL;
 }
 
-void lane_unload(hyp_scheduler *s, lane *l) {
+void hyp_lane_unload(hyp_scheduler *s, lane *l) {
     pthread_mutex_lock(&s->loaded_lock);
     void *model = l->model;
     hyp_entry *entry = l->entry;
@@ -56,7 +56,7 @@ void lane_unload(hyp_scheduler *s, lane *l) {
 /* A slot of the session has let its job go. */
 static void on_ended(void *user, hyp_job *job) {
     hyp_scheduler *s = user;
-    lane_touch(s, &s->lanes[TEXT_LANE], job);
+    hyp_lane_touch(s, &s->lanes[TEXT_LANE], job);
 }
 
 static int open_session(hyp_scheduler *s, lane *l, void *model, const hyp_backend_info *info, hyp_err *err) {
@@ -71,9 +71,9 @@ static int open_session(hyp_scheduler *s, lane *l, void *model, const hyp_backen
     return l->batch != NULL ? HYP_OK : hyp_err_set(err, HYP_ENOMEM, "out of memory");
 }
 
-int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
+int hyp_lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     const hyp_backend_ops *ops = s->config.backend.ops;
-    lane_unload(s, l);
+    hyp_lane_unload(s, l);
     load_watch watch = {s, job};
     hyp_backend_open request = {.path = job->entry->path,
                                 .embeddings = l->embeddings,
@@ -107,8 +107,8 @@ int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
     return HYP_OK;
 }
 
-void lane_touch(hyp_scheduler *s, lane *l, const hyp_job *job) {
-    if (!lane_holds(l, job)) return;
+void hyp_lane_touch(hyp_scheduler *s, lane *l, const hyp_job *job) {
+    if (!hyp_lane_holds(l, job)) return;
     int64_t now = hyp_mono_ns();
     pthread_mutex_lock(&s->loaded_lock);
     l->keep_alive_ns = job->keep_alive_ns;

@@ -1,4 +1,4 @@
-#include "session/prepare.h"
+#include "session/prepare_priv.h"
 
 #include "base/mem.h"
 #include "session/scheduler_priv.h"
@@ -50,7 +50,7 @@ static void *prepare(void *arg) {
         if (hyp_job_has_ended(o->job)) /* its client is gone: nobody looks at what is made of it */
             p->code = HYP_ECANCELED;
         else
-            job_kind_of(o->job)->prepare(o->lane, o->job, p);
+            hyp_job_kind_of(o->job)->prepare(o->lane, o->job, p);
         /* From here on the compute thread may take the job up, and the model may go. */
         atomic_store_explicit(&p->ready, true, memory_order_release);
         hyp_job_unref(o->job);

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/prompt_priv.h"
-#include "session/tokens.h"
+#include "session/tokens_priv.h"
 
 #include <string.h>
 

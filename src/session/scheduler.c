@@ -78,7 +78,7 @@ static void leave_queue(hyp_scheduler *s, hyp_job *before, hyp_job *job) {
     atomic_fetch_sub(&s->n_waiting, 1);
 }
 
-void scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats) {
+void hyp_scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats) {
     hyp_event *event = calloc(1, sizeof *event);
     if (event != NULL) {
         event->kind = HYP_EVENT_DONE;
@@ -86,12 +86,12 @@ void scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *reaso
         event->stats = stats;
         event->stats.total_ns = hyp_mono_ns() - job->created_ns;
     }
-    lane_touch(s, l, job);
+    hyp_lane_touch(s, l, job);
     hyp_job_push(job, event);
     hyp_job_unref(job);
 }
 
-void scheduler_fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err, bool tell_hint) {
+void hyp_scheduler_fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err, bool tell_hint) {
     atomic_fetch_add(&s->counters.failed, 1);
     hyp_job_fail_with(job, status, err, tell_hint);
     hyp_job_unref(job);
@@ -102,7 +102,7 @@ static verdict prepare(hyp_scheduler *s, lane *l, hyp_job *job) {
     hyp_err err = HYP_ERR_NONE;
     if (l->n_prepared >= (size_t)l->info.n_parallel + HYP_N_PREPARERS) return KEEP_WAITING;
     if (hyp_preparers_give(s->preparers, l, job, &err) != HYP_OK) {
-        scheduler_fail(s, job, 500, &err, false);
+        hyp_scheduler_fail(s, job, 500, &err, false);
         return TAKEN;
     }
     l->n_prepared++;
@@ -120,11 +120,11 @@ static verdict take(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns, bo
     hyp_preparation *p = job->preparation;
     if (p != NULL && p->code != HYP_OK) {
         l->n_prepared--;
-        lane_touch(s, l, job);
-        scheduler_fail(s, job, p->status, &p->err, false);
+        hyp_lane_touch(s, l, job);
+        hyp_scheduler_fail(s, job, p->status, &p->err, false);
         return TAKEN;
     }
-    verdict v = job_kind_of(job)->take(s, l, job, load_ns);
+    verdict v = hyp_job_kind_of(job)->take(s, l, job, load_ns);
     if (v == KEEP_WAITING)
         *blocked = true;
     else if (p != NULL)
@@ -135,7 +135,7 @@ static verdict take(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns, bo
 /* One job's next move towards being taken up. One that is in preparation lets those behind it pass: it blocks no slot.
  */
 static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
-    const job_kind_ops *kind = job_kind_of(job);
+    const job_kind_ops *kind = hyp_job_kind_of(job);
     int which =
         job->kind == HYP_JOB_EMBED || (job->entry->summary.capabilities & HYP_CAN_EMBED) != 0 ? EMBED_LANE : TEXT_LANE;
     lane *l = &s->lanes[which];
@@ -144,14 +144,14 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
     if (!kind->needs_model) return take(s, &s->lanes[TEXT_LANE], job, 0, &blocked[which]);
     if (blocked[which]) return KEEP_WAITING;
     int64_t load_ns = 0;
-    if (!lane_holds(l, job)) {
-        if (lane_busy(l)) {
+    if (!hyp_lane_holds(l, job)) {
+        if (hyp_lane_busy(l)) {
             blocked[which] = true;
             return KEEP_WAITING;
         }
         hyp_err err = HYP_ERR_NONE;
-        if (lane_load(s, l, job, &err) != HYP_OK) {
-            scheduler_fail(s, job, err.code == HYP_ECANCELED ? 499 : 500, &err, true);
+        if (hyp_lane_load(s, l, job, &err) != HYP_OK) {
+            hyp_scheduler_fail(s, job, err.code == HYP_ECANCELED ? 499 : 500, &err, true);
             return TAKEN;
         }
         load_ns = l->load_ns;
@@ -180,9 +180,9 @@ static int64_t expire(hyp_scheduler *s) {
     int64_t now = hyp_mono_ns(), next = HYP_FOREVER;
     for (size_t i = 0; i < N_LANES; i++) {
         lane *l = &s->lanes[i];
-        if (l->model == NULL || lane_busy(l) || l->expires_ns == HYP_FOREVER) continue;
+        if (l->model == NULL || hyp_lane_busy(l) || l->expires_ns == HYP_FOREVER) continue;
         if (l->expires_ns <= now)
-            lane_unload(s, l);
+            hyp_lane_unload(s, l);
         else
             next = HYP_MIN(next, l->expires_ns - now);
     }
@@ -200,7 +200,7 @@ static void wait_for_work(hyp_scheduler *s, int64_t at_most_ns) {
 
 static void fail_everything(hyp_scheduler *s, int status, const char *message) {
     for (size_t i = 0; i < N_LANES; i++)
-        lane_abort(&s->lanes[i], status, message);
+        hyp_lane_abort(&s->lanes[i], status, message);
     take_incoming(s);
     while (s->waiting != NULL) {
         hyp_job *job = s->waiting;
@@ -225,15 +225,16 @@ static void *compute(void *arg) {
         admit(s);
         int64_t next = expire(s);
         bool worked = step_text(&s->lanes[TEXT_LANE]);
-        worked |= step_embed(s, &s->lanes[EMBED_LANE]);
-        atomic_store(&s->n_active, (unsigned)(lane_active(&s->lanes[TEXT_LANE]) + lane_active(&s->lanes[EMBED_LANE])));
+        worked |= hyp_step_embed(s, &s->lanes[EMBED_LANE]);
+        atomic_store(&s->n_active,
+                     (unsigned)(hyp_lane_active(&s->lanes[TEXT_LANE]) + hyp_lane_active(&s->lanes[EMBED_LANE])));
         if (!worked) wait_for_work(s, next);
     }
     hyp_preparers_stop(HYP_TAKE(s->preparers)); /* no thread looks at a job or a model after this */
     fail_everything(s, s->last_status, s->last_words);
     atomic_store(&s->ended, true);
     for (size_t i = 0; i < N_LANES; i++)
-        lane_unload(s, &s->lanes[i]);
+        hyp_lane_unload(s, &s->lanes[i]);
     return NULL;
 }
 

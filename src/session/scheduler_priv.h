@@ -1,8 +1,8 @@
-/* scheduler_priv.h - shared by scheduler.c, kinds.c, lane.c, prepare.c and step_embed.c. Private to them.
+/* scheduler_priv.h - shared by scheduler.c, kinds.c, lane.c, prepare.c and hyp_step_embed.c. Private to them.
  *
  * Everything without a note belongs to the compute thread. */
 #pragma once
-#include "session/prepare.h"
+#include "session/prepare_priv.h"
 #include "session/scheduler.h"
 #include "session/session.h"
 
@@ -66,24 +66,24 @@ typedef struct job_kind_ops {
 } job_kind_ops;
 
 /* kinds.c */
-const job_kind_ops *job_kind_of(const hyp_job *job);
+const job_kind_ops *hyp_job_kind_of(const hyp_job *job);
 
 /* scheduler.c: the two ends of a job that takes no slot. Both take the queue's reference. */
-void scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats);
-void scheduler_fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err, bool tell_hint);
+void hyp_scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *reason, hyp_stats stats);
+void hyp_scheduler_fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err, bool tell_hint);
 
 /* lane.c */
-HYP_NODISCARD int lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err);
-void lane_unload(hyp_scheduler *s, lane *l);
-bool lane_holds(const lane *l, const hyp_job *job);
-bool lane_busy(const lane *l);
-size_t lane_active(const lane *l); /* jobs at work */
+HYP_NODISCARD int hyp_lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err);
+void hyp_lane_unload(hyp_scheduler *s, lane *l);
+bool hyp_lane_holds(const lane *l, const hyp_job *job);
+bool hyp_lane_busy(const lane *l);
+size_t hyp_lane_active(const lane *l); /* jobs at work */
 /* A request for what the lane holds ended: when does it expire? */
-void lane_touch(hyp_scheduler *s, lane *l, const hyp_job *job);
+void hyp_lane_touch(hyp_scheduler *s, lane *l, const hyp_job *job);
 /* Fail all jobs at work. */
-void lane_abort(lane *l, int status, const char *message);
+void hyp_lane_abort(lane *l, int status, const char *message);
 
-/* step_embed.c: one round of embeddings. False when there was nothing to do. */
-bool step_embed(hyp_scheduler *s, lane *l);
+/* hyp_step_embed.c: one round of embeddings. False when there was nothing to do. */
+bool hyp_step_embed(hyp_scheduler *s, lane *l);
 /* Tokenise the inputs of an EMBED job. Any thread. */
-void step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *p);
+void hyp_step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *p);

@@ -33,9 +33,9 @@ int hyp_session_open(const hyp_session_config *config, hyp_session **ret, hyp_er
     s->config.info = &s->info;
     if (s->config.counters == NULL) s->config.counters = &s->own_counters;
     s->batch = malloc(s->info.max_batch * sizeof *s->batch);
-    int r = s->batch != NULL
-                ? slots_open(&s->slots, config->ops, config->model, s->info.n_parallel, s->info.needs_checkpoints, err)
-                : hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    int r = s->batch != NULL ? hyp_slots_open(&s->slots, config->ops, config->model, s->info.n_parallel,
+                                              s->info.needs_checkpoints, err)
+                             : hyp_err_set(err, HYP_ENOMEM, "out of memory");
     if (r == HYP_OK) r = open_templates(s, err);
     if (r == HYP_OK)
         *ret = s;
@@ -46,7 +46,7 @@ int hyp_session_open(const hyp_session_config *config, hyp_session **ret, hyp_er
 
 void hyp_session_close(hyp_session *s) {
     if (s == NULL) return;
-    slots_close(&s->slots);
+    hyp_slots_close(&s->slots);
     hyp_template_free(s->template);
     hyp_template_free(s->tool_template);
     free(s->batch);
@@ -82,5 +82,5 @@ size_t hyp_session_slots(const hyp_session *s) {
 }
 
 size_t hyp_session_busy(const hyp_session *s) {
-    return slots_busy(&s->slots);
+    return hyp_slots_busy(&s->slots);
 }

@@ -1,7 +1,7 @@
 /* session_priv.h - shared by session.c, begin.c, step.c, accept.c, logprobs.c and finish.c. */
 #pragma once
 #include "session/session.h"
-#include "session/slot.h"
+#include "session/slot_priv.h"
 
 struct hyp_session {
     hyp_session_config config; /* `counters` is never NULL */

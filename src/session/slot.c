@@ -1,11 +1,11 @@
-#include "session/slot.h"
+#include "session/slot_priv.h"
 
 #include "base/mem.h"
 #include "base/times.h"
 
 #include <string.h>
 
-int slots_open(slots *s, const hyp_backend_ops *ops, void *model, size_t n, bool needs_checkpoints, hyp_err *err) {
+int hyp_slots_open(slots *s, const hyp_backend_ops *ops, void *model, size_t n, bool needs_checkpoints, hyp_err *err) {
     *s = (slots){
         .items = calloc(n, sizeof(slot)), .n = n, .ops = ops, .model = model, .needs_checkpoints = needs_checkpoints};
     if (s->items == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
@@ -22,7 +22,7 @@ static void drop_checkpoints(slot *which, size_t beyond) {
         free(which->checkpoints[--which->n_checkpoints].data);
 }
 
-void slots_close(slots *s) {
+void hyp_slots_close(slots *s) {
     for (size_t i = 0; i < s->n; i++) {
         for (size_t c = 0; c < s->items[i].n_checkpoints; c++)
             free(s->items[i].checkpoints[c].data);
@@ -33,7 +33,7 @@ void slots_close(slots *s) {
     *s = (slots){0};
 }
 
-void slots_forget(slots *s, slot *which) {
+void hyp_slots_forget(slots *s, slot *which) {
     s->ops->truncate(s->model, which->seq, 0);
     which->n_tokens = which->n_ahead = 0;
     while (which->n_checkpoints > 0)
@@ -60,10 +60,10 @@ static void rewind_to(slots *s, slot *which, size_t n) {
         free(c->data); /* of no use: try the one before */
         which->n_checkpoints--;
     }
-    slots_forget(s, which);
+    hyp_slots_forget(s, which);
 }
 
-void slots_checkpoint(slots *s, slot *which) {
+void hyp_slots_checkpoint(slots *s, slot *which) {
     if (!s->needs_checkpoints || which->n_tokens == 0) return;
     if (which->n_checkpoints > 0 && which->checkpoints[which->n_checkpoints - 1].n_tokens >= which->n_tokens) return;
     slot_checkpoint c = {.n_tokens = which->n_tokens};
@@ -82,7 +82,7 @@ static bool evaluate_anew(slots *s, slot *which, size_t n_keep, size_t n) {
     size_t rest = which->n_tokens - n_keep - n;
     hyp_token *prompt = malloc((n_keep + rest + 1) * sizeof *prompt);
     if (prompt == NULL) {
-        slots_forget(s, which);
+        hyp_slots_forget(s, which);
         return false;
     }
     memcpy(prompt, which->tokens, n_keep * sizeof *prompt);
@@ -97,19 +97,19 @@ static bool evaluate_anew(slots *s, slot *which, size_t n_keep, size_t n) {
     return true;
 }
 
-void slots_drop_ahead(slots *s, slot *which) {
+void hyp_slots_drop_ahead(slots *s, slot *which) {
     if (which->n_ahead == 0) return;
     which->n_ahead = 0;
-    if (!s->ops->truncate(s->model, which->seq, (int32_t)which->n_tokens)) slots_forget(s, which);
+    if (!s->ops->truncate(s->model, which->seq, (int32_t)which->n_tokens)) hyp_slots_forget(s, which);
 }
 
-void slots_recover(slots *s, slot *which) {
+void hyp_slots_recover(slots *s, slot *which) {
     which->n_ahead = 0;
     if (s->needs_checkpoints || !s->ops->truncate(s->model, which->seq, (int32_t)which->n_tokens))
-        slots_forget(s, which);
+        hyp_slots_forget(s, which);
 }
 
-bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n) {
+bool hyp_slots_shift(slots *s, slot *which, size_t n_keep, size_t n) {
     if (!s->ops->shift(s->model, which->seq, (int32_t)n_keep, (int32_t)(n_keep + n)))
         return evaluate_anew(s, which, n_keep, n);
     drop_checkpoints(which, n_keep);
@@ -119,13 +119,13 @@ bool slots_shift(slots *s, slot *which, size_t n_keep, size_t n) {
     return true;
 }
 
-const hyp_media_chunk *slot_next_media(const slot *s) {
+const hyp_media_chunk *hyp_slot_next_media(const slot *s) {
     for (size_t i = 0; i < s->n_media; i++)
         if (s->media[i].at >= s->n_tokens) return &s->media[i];
     return NULL;
 }
 
-bool slot_remember(slot *s, hyp_token token) {
+bool hyp_slot_remember(slot *s, hyp_token token) {
     if (s->n_tokens == s->capacity) {
         size_t capacity = s->capacity == 0 ? 1024 : 2 * s->capacity;
         hyp_token *more = realloc(s->tokens, capacity * sizeof *more);
@@ -153,9 +153,9 @@ static size_t reusable(const slots *s, const slot *which, size_t shared) {
 }
 
 static bool copy_prefix(slots *s, const slot *from, slot *to, size_t n) {
-    slots_forget(s, to);
+    hyp_slots_forget(s, to);
     for (size_t i = 0; i < n; i++)
-        if (!slot_remember(to, from->tokens[i])) {
+        if (!hyp_slot_remember(to, from->tokens[i])) {
             to->n_tokens = 0;
             return false;
         }
@@ -163,7 +163,7 @@ static bool copy_prefix(slots *s, const slot *from, slot *to, size_t n) {
     return true;
 }
 
-slot *slots_take(slots *s, const hyp_token *prompt, size_t n) {
+slot *hyp_slots_take(slots *s, const hyp_token *prompt, size_t n) {
     slot *own = NULL, *oldest = NULL;
     const slot *donor = NULL;
     size_t own_shared = 0, donor_shared = 0, limit = n > 0 ? n - 1 : 0;
@@ -189,12 +189,12 @@ slot *slots_take(slots *s, const hyp_token *prompt, size_t n) {
     return take;
 }
 
-void slot_release(slots *s, slot *which) {
-    slots_drop_ahead(s, which);
+void hyp_slot_release(slots *s, slot *which) {
+    hyp_slots_drop_ahead(s, which);
     rewind_to(s, which, which->n_exact);
     which->n_exact = SIZE_MAX;
     if (which->sampler != NULL) s->ops->sampler_free(which->sampler);
-    answer_close(&which->answer);
+    hyp_answer_close(&which->answer);
     free(which->prompt);
     free(which->media);
     hyp_job_unref(which->job);
@@ -208,7 +208,7 @@ void slot_release(slots *s, slot *which) {
     which->used_ns = hyp_mono_ns();
 }
 
-size_t slots_busy(const slots *s) {
+size_t hyp_slots_busy(const slots *s) {
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++)
         n += s->items[i].job != NULL;

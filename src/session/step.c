@@ -11,7 +11,7 @@ static bool can_work(const slot *which) {
 
 /* Of a prompt, at most `room` tokens, ending where a checkpoint is wanted or a media item begins. */
 static size_t add_prompt(hyp_session *s, slot *which, size_t n, size_t room) {
-    const hyp_media_chunk *media = slot_next_media(which);
+    const hyp_media_chunk *media = hyp_slot_next_media(which);
     size_t from = which->n_tokens, take = HYP_MIN(room, (media != NULL ? media->at : which->n_prompt) - from);
     if (s->info.needs_checkpoints && from < which->n_stable && from + take > which->n_stable)
         take = which->n_stable - from;
@@ -33,7 +33,7 @@ static void propose(hyp_session *s, slot *which, size_t room) {
     if (room == 0) return;
     if (which->draft == NULL && (which->draft = malloc(HYP_MAX_DRAFT * sizeof *which->draft)) == NULL) return;
     /* The token chosen last belongs to what is proposed for, though the sequence's memory does not hold it yet. */
-    if (!slot_remember(which, which->next)) return;
+    if (!hyp_slot_remember(which, which->next)) return;
     which->n_tokens--;
     which->n_draft =
         HYP_MIN(s->config.propose(s->config.user, which->tokens, which->n_tokens + 1, which->draft, room), room);
@@ -105,7 +105,7 @@ static bool free_memory(hyp_session *s) {
     for (size_t i = 0; i < s->slots.n; i++) {
         slot *which = &s->slots.items[i];
         if (which->job != NULL || which->n_tokens == 0) continue;
-        slots_forget(&s->slots, which);
+        hyp_slots_forget(&s->slots, which);
         return true;
     }
     return false;
@@ -127,7 +127,7 @@ static int decode_media(hyp_session *s, slot *which, const hyp_media_chunk *m, h
     if (ops->decode_media == NULL) return hyp_err_set(err, HYP_EUNSUPPORTED, "this model takes no images");
     int r = ops->decode_media(s->config.model, which->seq, (int32_t)m->at, m->item, m->n, err);
     for (size_t i = 0; r == HYP_OK && i < m->n; i++)
-        if (!slot_remember(which, hyp_media_cell(m->id))) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
+        if (!hyp_slot_remember(which, hyp_media_cell(m->id))) r = hyp_err_set(err, HYP_ENOMEM, "out of memory");
     return r;
 }
 
@@ -136,13 +136,13 @@ static bool step_media(hyp_session *s) {
     bool worked = false;
     for (size_t i = 0; i < s->slots.n; i++) {
         slot *which = &s->slots.items[i];
-        const hyp_media_chunk *m = which->next < 0 && can_work(which) ? slot_next_media(which) : NULL;
+        const hyp_media_chunk *m = which->next < 0 && can_work(which) ? hyp_slot_next_media(which) : NULL;
         if (m == NULL || m->at != which->n_tokens) continue;
         hyp_err err = HYP_ERR_NONE;
         worked = true;
         if (decode_media(s, which, m, &err) == HYP_OK) continue;
         hyp_session_fail_slot(s, which, err.code == HYP_EUNSUPPORTED ? 400 : 500, &err);
-        slots_forget(&s->slots, which);
+        hyp_slots_forget(&s->slots, which);
     }
     return worked;
 }

@@ -1,4 +1,4 @@
-/* step_embed.c - one round of embeddings: as many whole inputs as fit a batch, each a sequence of its own.
+/* hyp_step_embed.c - one round of embeddings: as many whole inputs as fit a batch, each a sequence of its own.
  *
  * A round takes inputs up to ROUND_TOKENS together, one at least, so that texts that wait for their next token wait for
  * about one prompt's batch. */
@@ -32,7 +32,7 @@ static int read_input(const lane *l, const hyp_job *job, const char *text, hyp_t
     return HYP_OK;
 }
 
-void step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *p) {
+void hyp_step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *p) {
     p->inputs = calloc(job->n_inputs + 1, sizeof *p->inputs);
     p->n_input_tokens = calloc(job->n_inputs + 1, sizeof *p->n_input_tokens);
     p->code =
@@ -94,7 +94,7 @@ static int embed_some(hyp_scheduler *s, lane *l, hyp_err *err) {
 /* The lane's job has had its last event: let it go. */
 static void release(hyp_scheduler *s, lane *l) {
     hyp_job *job = l->embedding;
-    lane_touch(s, l, job);
+    hyp_lane_touch(s, l, job);
     l->embedding = NULL;
     hyp_job_unref(job);
 }
@@ -113,7 +113,7 @@ static void embed_done(hyp_scheduler *s, lane *l) {
     release(s, l);
 }
 
-bool step_embed(hyp_scheduler *s, lane *l) {
+bool hyp_step_embed(hyp_scheduler *s, lane *l) {
     hyp_job *job = l->embedding;
     if (job == NULL) return false;
     if (hyp_job_has_ended(job)) {

@@ -1,4 +1,4 @@
-#include "session/tokens.h"
+#include "session/tokens_priv.h"
 
 #include <string.h>
 

@@ -25,7 +25,7 @@ void hyp_sidecar_look_done(hyp_sidecar_look *look) {
 
 /* --- places --- */
 
-void sidecar_folder_of(const char *path, char ret[HYP_SIDECAR_PATH_SIZE]) {
+void hyp_sidecar_folder_of(const char *path, char ret[HYP_SIDECAR_PATH_SIZE]) {
     const char *slash = strrchr(path, '/');
     if (slash == NULL)
         snprintf(ret, HYP_SIDECAR_PATH_SIZE, ".");
@@ -62,7 +62,7 @@ static int place_out(const hyp_model *model, const char *out, char ret[HYP_SIDEC
                            : snprintf(ret, HYP_SIDECAR_PATH_SIZE, "%s", out);
     if (n >= HYP_SIDECAR_PATH_SIZE - 16) return hyp_err_set(err, HYP_ELIMIT, "the path %s is too long", out);
     char folder[HYP_SIDECAR_PATH_SIZE];
-    sidecar_folder_of(ret, folder);
+    hyp_sidecar_folder_of(ret, folder);
     if (access(folder, W_OK) == 0) return HYP_OK;
     hyp_err_set_sys(err, HYP_EIO, errno, "cannot write into the folder %s", folder);
     hyp_err_hint(err, "choose another place with --out");
@@ -72,7 +72,7 @@ static int place_out(const hyp_model *model, const char *out, char ret[HYP_SIDEC
 int hyp_sidecar_place(const hyp_model *model, const char *out, char ret[HYP_SIDECAR_PATH_SIZE], hyp_err *err) {
     if (out != NULL) return place_out(model, out, ret, err);
     char folder[HYP_SIDECAR_PATH_SIZE];
-    sidecar_folder_of(model->files[0].path, folder);
+    hyp_sidecar_folder_of(model->files[0].path, folder);
     if (beside(model, ret) && strlen(ret) < HYP_SIDECAR_PATH_SIZE - 16 && access(folder, W_OK) == 0) return HYP_OK;
     int r = in_cache(model, "packed", ret, err);
     if (r != HYP_OK) hyp_err_hint(err, "the model's folder cannot be written to either: name a place with --out");
@@ -94,7 +94,7 @@ int hyp_sidecar_check_target(const hyp_model *model, const char *path, bool any_
     return HYP_EINVAL;
 }
 
-void sidecar_remember_place(const hyp_model *model, const char *path) {
+void hyp_sidecar_remember_place(const hyp_model *model, const char *path) {
     char usual[HYP_SIDECAR_PATH_SIZE], note[HYP_SIDECAR_PATH_SIZE];
     HYP_AUTOFREE char *whole = realpath(path, NULL);
     if (whole == NULL || (beside(model, usual) && strcmp(path, usual) == 0)) return;
@@ -114,7 +114,7 @@ static bool look_at(const hyp_model *model, const char *path, hyp_sidecar_look *
     if (fd < 0)
         r = hyp_err_set_sys(&look->why, HYP_EIO, errno, "cannot open it");
     else
-        r = sidecar_read_head(fd, path, &look->sidecar, &look->why);
+        r = hyp_sidecar_read_head(fd, path, &look->sidecar, &look->why);
     look->state = HYP_SIDECAR_CORRUPT;
     if (r == HYP_OK && !look->sidecar->complete) {
         r = hyp_err_set(&look->why, HYP_EFORMAT, "it is unfinished");

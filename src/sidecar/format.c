@@ -31,17 +31,17 @@ static uint32_t get32(const uint8_t *at) {
 
 /* --- writing --- */
 
-uint64_t sidecar_head_bytes(uint32_t n_files, uint32_t n_runs, uint32_t page) {
+uint64_t hyp_sidecar_head_bytes(uint32_t n_files, uint32_t n_runs, uint32_t page) {
     uint64_t bytes =
         HYP_SIDECAR_HEAD_BYTES + (uint64_t)n_files * SIDECAR_FILE_RECORD + (uint64_t)n_runs * SIDECAR_RUN_RECORD;
     return (bytes + page - 1) / page * page;
 }
 
-uint64_t sidecar_record_at(const hyp_sidecar *s, uint32_t i) {
+uint64_t hyp_sidecar_record_at(const hyp_sidecar *s, uint32_t i) {
     return HYP_SIDECAR_HEAD_BYTES + (uint64_t)s->n_files * SIDECAR_FILE_RECORD + (uint64_t)i * SIDECAR_RUN_RECORD;
 }
 
-void sidecar_encode_head(const hyp_sidecar *s, uint8_t ret[HYP_SIDECAR_HEAD_BYTES]) {
+void hyp_sidecar_encode_head(const hyp_sidecar *s, uint8_t ret[HYP_SIDECAR_HEAD_BYTES]) {
     memset(ret, 0, HYP_SIDECAR_HEAD_BYTES);
     memcpy(ret, SIDECAR_MAGIC, 8);
     put32(ret + 8, HYP_SIDECAR_VERSION);
@@ -57,7 +57,7 @@ void sidecar_encode_head(const hyp_sidecar *s, uint8_t ret[HYP_SIDECAR_HEAD_BYTE
     memcpy(ret + 64, s->digest, 64);
 }
 
-void sidecar_encode_record(const hyp_sidecar *s, uint32_t i, uint8_t ret[SIDECAR_RUN_RECORD]) {
+void hyp_sidecar_encode_record(const hyp_sidecar *s, uint32_t i, uint8_t ret[SIDECAR_RUN_RECORD]) {
     const hyp_packed_run *run = &s->runs[i];
     put32(ret, run->extent.file);
     put32(ret + 4, s->unit_of[i]);
@@ -75,14 +75,14 @@ static uint64_t table_checksum(uint8_t *head, size_t n) {
 int hyp_sidecar_encode(const hyp_sidecar *s, uint8_t **ret, hyp_err *err) {
     uint8_t *head = calloc(1, s->data_offset);
     if (head == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's head");
-    sidecar_encode_head(s, head);
+    hyp_sidecar_encode_head(s, head);
     for (uint32_t i = 0; i < s->n_files; i++) {
         uint8_t *at = head + HYP_SIDECAR_HEAD_BYTES + (size_t)i * SIDECAR_FILE_RECORD;
         put64(at, s->files[i].bytes);
         put64(at + 8, (uint64_t)s->files[i].changed_ns);
     }
     for (uint32_t i = 0; i < s->n_runs; i++)
-        sidecar_encode_record(s, i, head + sidecar_record_at(s, i));
+        hyp_sidecar_encode_record(s, i, head + hyp_sidecar_record_at(s, i));
     put64(head + SIDECAR_AT_CHECKSUM, table_checksum(head, s->data_offset));
     *ret = head;
     return HYP_OK;
@@ -121,7 +121,7 @@ static int parse_head(const uint8_t *data, size_t n, uint64_t file_bytes, hyp_si
                 s->n_files <= SIDECAR_MAX_FILES && s->n_runs > 0 && s->n_runs <= SIDECAR_MAX_RUNS && s->n_units > 0 &&
                 s->n_units <= s->n_runs && (uint32_t)s->order < HYP_SIDECAR_N_ORDERS && state <= 1 &&
                 s->n_done <= s->n_runs && (!s->complete || s->n_done == s->n_runs);
-    if (!sane || s->data_offset != sidecar_head_bytes(s->n_files, s->n_runs, page))
+    if (!sane || s->data_offset != hyp_sidecar_head_bytes(s->n_files, s->n_runs, page))
         return corrupt("its head makes no sense", err);
     /* An unfinished one need only have its tables: what is missing behind them is still to be copied. */
     if (s->complete ? s->bytes != file_bytes : s->data_offset > file_bytes) return corrupt("it is cut short", err);
@@ -162,7 +162,7 @@ static int parse_tables(const uint8_t *data, hyp_sidecar *s, hyp_err *err) {
     uint64_t place = s->data_offset;
     uint32_t n_units = 0;
     for (uint32_t i = 0; i < s->n_runs; i++) {
-        const uint8_t *at = data + sidecar_record_at(s, i);
+        const uint8_t *at = data + hyp_sidecar_record_at(s, i);
         hyp_packed_run *run = &s->runs[i];
         *run = (hyp_packed_run){{get32(at), get64(at + 8), get64(at + 16)}, place, get64(at + 24)};
         s->unit_of[i] = get32(at + 4);
@@ -172,7 +172,7 @@ static int parse_tables(const uint8_t *data, hyp_sidecar *s, hyp_err *err) {
         if (e->file >= s->n_files || e->bytes == 0 || e->offset > s->files[e->file].bytes ||
             e->bytes > s->files[e->file].bytes - e->offset || s->unit_of[i] != n_units - 1)
             return corrupt("a run makes no sense", err);
-        place += sidecar_run_bytes(run, s->page_bytes);
+        place += hyp_sidecar_run_bytes(run, s->page_bytes);
         if (place > s->bytes) return corrupt("its runs are longer than it is", err);
     }
     if (place != s->bytes || n_units != s->n_units) return corrupt("its runs do not fill it", err);
@@ -209,19 +209,19 @@ int hyp_sidecar_parse(const void *data, size_t n, uint64_t file_bytes, hyp_sidec
     return r;
 }
 
-int sidecar_read_head(int fd, const char *path, hyp_sidecar **ret, hyp_err *err) {
+int hyp_sidecar_read_head(int fd, const char *path, hyp_sidecar **ret, hyp_err *err) {
     struct stat st;
     uint8_t first[HYP_SIDECAR_HEAD_BYTES];
     hyp_sidecar s = {0};
     if (fstat(fd, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", path);
     if (!S_ISREG(st.st_mode)) return hyp_err_set(err, HYP_EFORMAT, "%s is not a regular file", path);
     if (st.st_size < HYP_SIDECAR_HEAD_BYTES) return corrupt("it is cut short", err);
-    int r = sidecar_pread(fd, path, first, sizeof first, 0, err);
+    int r = hyp_sidecar_pread(fd, path, first, sizeof first, 0, err);
     if (r == HYP_OK) r = parse_head(first, sizeof first, (uint64_t)st.st_size, &s, err);
     if (r != HYP_OK) return r;
     HYP_AUTOFREE uint8_t *head = malloc(s.data_offset);
     if (head == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for a sidecar's tables");
-    r = sidecar_pread(fd, path, head, s.data_offset, 0, err);
+    r = hyp_sidecar_pread(fd, path, head, s.data_offset, 0, err);
     return r == HYP_OK ? hyp_sidecar_parse(head, s.data_offset, (uint64_t)st.st_size, ret, err) : r;
 }
 
@@ -233,7 +233,7 @@ int hyp_sidecar_match(const hyp_sidecar *s, const hyp_model *model, uint32_t pag
         return hyp_err_set(err, HYP_EINVAL, "it was made for a model of %u files", s->n_files);
     for (size_t i = 0; i < model->n_files; i++) {
         hyp_sidecar_file now;
-        int r = sidecar_examine(model->files[i].path, &now, err);
+        int r = hyp_sidecar_examine(model->files[i].path, &now, err);
         if (r != HYP_OK) return r;
         if (now.bytes != s->files[i].bytes || now.bytes != model->files[i].bytes)
             return hyp_err_set(err, HYP_EINVAL, "%s had another size", model->files[i].path);

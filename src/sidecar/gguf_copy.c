@@ -147,8 +147,8 @@ static int make_block(gguf_writer *w, uint64_t at, uint64_t n, hyp_err *err) {
         const hyp_tensor *t = &w->model->tensors[w->order[i]];
         uint64_t begin = HYP_MAX(at, w->offsets[i]), end = HYP_MIN(at + n, w->offsets[i] + t->bytes);
         if (end <= begin) continue;
-        int r = sidecar_pread(w->inputs[t->file], w->model->files[t->file].path, w->expected + (begin - at),
-                              end - begin, t->offset + (begin - w->offsets[i]), err);
+        int r = hyp_sidecar_pread(w->inputs[t->file], w->model->files[t->file].path, w->expected + (begin - at),
+                                  end - begin, t->offset + (begin - w->offsets[i]), err);
         if (r != HYP_OK) return r;
     }
     while (w->cursor < w->model->n_tensors &&
@@ -160,18 +160,18 @@ static int make_block(gguf_writer *w, uint64_t at, uint64_t n, hyp_err *err) {
 /* Write the block unless it is there already. */
 static int write_block(gguf_writer *w, uint64_t at, uint64_t n, uint64_t existing, hyp_err *err) {
     if (at + n <= existing) {
-        int r = sidecar_pread(w->fd, w->partial, w->found, n, at, err);
+        int r = hyp_sidecar_pread(w->fd, w->partial, w->found, n, at, err);
         if (r != HYP_OK) return r;
         if (memcmp(w->expected, w->found, n) == 0) {
             w->kept_bytes += n;
             return HYP_OK;
         }
     }
-    return sidecar_pwrite(w->fd, w->partial, w->expected, n, at, err);
+    return hyp_sidecar_pwrite(w->fd, w->partial, w->expected, n, at, err);
 }
 
 static int check_block(gguf_writer *w, uint64_t at, uint64_t n, hyp_err *err) {
-    int r = sidecar_pread(w->fd, w->partial, w->found, n, at, err);
+    int r = hyp_sidecar_pread(w->fd, w->partial, w->found, n, at, err);
     if (r != HYP_OK || memcmp(w->expected, w->found, n) == 0) return r;
     hyp_err_set(err, HYP_EIO, "what was read back from %s near %llu is not the model's", w->partial,
                 (unsigned long long)at);
@@ -190,7 +190,7 @@ static int run_blocks(gguf_writer *w, const char *what, uint64_t existing, hyp_e
         if (r != HYP_OK) return r;
         at += n;
         if (w->job->progress != NULL && !w->job->progress(what, at, w->bytes, w->job->user))
-            return sidecar_stopped(w->partial, checking ? w->bytes : at, w->bytes, err);
+            return hyp_sidecar_stopped(w->partial, checking ? w->bytes : at, w->bytes, err);
     }
     return HYP_OK;
 }
@@ -209,8 +209,8 @@ static int prepare_files(gguf_writer *w, hyp_err *err) {
         w->inputs[i] = open(w->model->files[i].path, O_RDONLY | O_CLOEXEC);
         if (w->inputs[i] < 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot open %s", w->model->files[i].path);
     }
-    int r = sidecar_open_partial(w->job->path, w->partial, &w->fd, err);
-    return r == HYP_OK ? sidecar_check_space(w->job->path, w->bytes, err) : r;
+    int r = hyp_sidecar_open_partial(w->job->path, w->partial, &w->fd, err);
+    return r == HYP_OK ? hyp_sidecar_check_space(w->job->path, w->bytes, err) : r;
 }
 
 /* It must be a model to us, as large as the one it was made from. */
@@ -236,14 +236,14 @@ int hyp_sidecar_write_gguf(const hyp_sidecar_job *job, hyp_sidecar_written *ret,
     if (r == HYP_OK) r = run_blocks(&w, "copying", (uint64_t)st.st_size, err);
     if (r == HYP_OK && ftruncate(w.fd, (off_t)w.bytes) != 0)
         r = hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", w.partial);
-    if (r == HYP_OK) r = sidecar_sync(w.fd, w.partial, err);
+    if (r == HYP_OK) r = hyp_sidecar_sync(w.fd, w.partial, err);
 #ifdef POSIX_FADV_DONTNEED
     /* What is compared shall come from the device. */
     if (r == HYP_OK) posix_fadvise(w.fd, 0, 0, POSIX_FADV_DONTNEED);
 #endif
     if (r == HYP_OK) r = run_blocks(&w, "checking", UINT64_MAX, err);
     if (r == HYP_OK) r = check_model(&w, err);
-    if (r == HYP_OK) r = sidecar_finish(w.fd, w.partial, job->path, err);
+    if (r == HYP_OK) r = hyp_sidecar_finish(w.fd, w.partial, job->path, err);
     if (r != HYP_OK) return r;
     *ret = (hyp_sidecar_written){w.bytes, w.kept_bytes};
     return HYP_OK;

@@ -17,7 +17,7 @@ void hyp_sidecar_free(hyp_sidecar *s) {
     free(s);
 }
 
-int sidecar_units(const hyp_model *model, hyp_units *ret, hyp_err *err) {
+int hyp_sidecar_units(const hyp_model *model, hyp_units *ret, hyp_err *err) {
     hyp_units units;
     int r = hyp_units_of_model(model, &units, err);
     if (r != HYP_OK) return r;
@@ -29,7 +29,7 @@ int sidecar_units(const hyp_model *model, hyp_units *ret, hyp_err *err) {
     return HYP_OK;
 }
 
-int sidecar_examine(const char *path, hyp_sidecar_file *ret, hyp_err *err) {
+int hyp_sidecar_examine(const char *path, hyp_sidecar_file *ret, hyp_err *err) {
     struct stat st;
     if (stat(path, &st) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot examine %s", path);
     const struct timespec t = hyp_platform_mtime(&st);
@@ -37,7 +37,7 @@ int sidecar_examine(const char *path, hyp_sidecar_file *ret, hyp_err *err) {
     return HYP_OK;
 }
 
-uint64_t sidecar_run_bytes(const hyp_packed_run *run, uint32_t page) {
+uint64_t hyp_sidecar_run_bytes(const hyp_packed_run *run, uint32_t page) {
     return hyp_units_frame_bytes(run->extent.offset, run->extent.bytes, page);
 }
 
@@ -48,7 +48,7 @@ static void add_unit(hyp_sidecar *s, const hyp_model *model, const hyp_units_lay
         hyp_packed_run *run = &s->runs[s->n_runs];
         *run = (hyp_packed_run){.extent = {slice.file, slice.offset, slice.bytes}, .at = s->bytes};
         s->unit_of[s->n_runs++] = s->n_units;
-        s->bytes += sidecar_run_bytes(run, s->page_bytes);
+        s->bytes += hyp_sidecar_run_bytes(run, s->page_bytes);
     }
     s->n_units++;
 }
@@ -66,10 +66,10 @@ static int fill(hyp_sidecar *s, const hyp_model *model, const hyp_sidecar_rankin
         return hyp_err_set(err, HYP_ENOMEM, "out of memory for the layout of %llu runs", (unsigned long long)n_runs);
     s->n_files = (uint32_t)model->n_files;
     for (size_t i = 0; i < model->n_files; i++) {
-        int r = sidecar_examine(model->files[i].path, &s->files[i], err);
+        int r = hyp_sidecar_examine(model->files[i].path, &s->files[i], err);
         if (r != HYP_OK) return r;
     }
-    s->data_offset = s->bytes = sidecar_head_bytes(s->n_files, (uint32_t)n_runs, s->page_bytes);
+    s->data_offset = s->bytes = hyp_sidecar_head_bytes(s->n_files, (uint32_t)n_runs, s->page_bytes);
     for (uint32_t i = 0; i < units->n_layers; i++)
         for (uint32_t e = 0; e < units->layers[i].n_units; e++)
             add_unit(s, model, &units->layers[i], ranking != NULL ? ranking->experts[i][e] : e);
@@ -79,7 +79,7 @@ static int fill(hyp_sidecar *s, const hyp_model *model, const hyp_sidecar_rankin
 int hyp_sidecar_layout(const hyp_model *model, const hyp_sidecar_ranking *ranking, uint32_t page_bytes,
                        hyp_sidecar **ret, hyp_err *err) {
     HYP_CLEANUP(hyp_units_free) hyp_units units = {0};
-    int r = sidecar_units(model, &units, err);
+    int r = hyp_sidecar_units(model, &units, err);
     if (r != HYP_OK) return r;
     if (ranking != NULL && ranking->n_layers != units.n_layers)
         return hyp_err_set(err, HYP_EINVAL, "an order of %u layers for %u", ranking->n_layers, units.n_layers);

@@ -157,7 +157,7 @@ int hyp_sidecar_rank(const hyp_model *model, const char *trace_path, hyp_sidecar
     HYP_CLEANUP(hyp_units_free) hyp_units units = {0};
     HYP_CLEANUP(free_counts) counts c = {0};
     hyp_sidecar_ranking ranking = {0};
-    int r = sidecar_units(model, &units, err);
+    int r = hyp_sidecar_units(model, &units, err);
     if (r == HYP_OK) r = make_counts(&units, &c, err);
     if (r == HYP_OK) r = make_empty(&units, &ranking, err);
     if (r != HYP_OK) return r;

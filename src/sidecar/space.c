@@ -19,7 +19,7 @@ int hyp_sidecar_space_of(const char *path, uint64_t bytes, hyp_sidecar_space *re
     char partial[HYP_SIDECAR_PATH_SIZE + 16];
     struct statvfs fs;
     struct stat st;
-    sidecar_folder_of(path, space.folder);
+    hyp_sidecar_folder_of(path, space.folder);
     if (statvfs(space.folder, &fs) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot ask for the free space of %s", space.folder);
     space.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -30,7 +30,7 @@ int hyp_sidecar_space_of(const char *path, uint64_t bytes, hyp_sidecar_space *re
     return HYP_OK;
 }
 
-int sidecar_check_space(const char *path, uint64_t bytes, hyp_err *err) {
+int hyp_sidecar_check_space(const char *path, uint64_t bytes, hyp_err *err) {
     hyp_sidecar_space space;
     char needed[24], free_text[24];
     int r = hyp_sidecar_space_of(path, bytes, &space, err);
@@ -44,7 +44,7 @@ int sidecar_check_space(const char *path, uint64_t bytes, hyp_err *err) {
 
 /* --- the unfinished file --- */
 
-int sidecar_open_partial(const char *path, char partial[HYP_SIDECAR_PATH_SIZE], int *ret_fd, hyp_err *err) {
+int hyp_sidecar_open_partial(const char *path, char partial[HYP_SIDECAR_PATH_SIZE], int *ret_fd, hyp_err *err) {
     if (snprintf(partial, HYP_SIDECAR_PATH_SIZE, "%s.partial", path) >= HYP_SIDECAR_PATH_SIZE)
         return hyp_err_set(err, HYP_ELIMIT, "the path %s is too long", path);
     HYP_AUTOCLOSE int fd = open(partial, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -64,7 +64,7 @@ int sidecar_open_partial(const char *path, char partial[HYP_SIDECAR_PATH_SIZE], 
     return HYP_OK;
 }
 
-int sidecar_pwrite(int fd, const char *path, const void *data, size_t n, uint64_t at, hyp_err *err) {
+int hyp_sidecar_pwrite(int fd, const char *path, const void *data, size_t n, uint64_t at, hyp_err *err) {
     for (size_t done = 0; done < n;) {
         ssize_t k = pwrite(fd, (const char *)data + done, n - done, (off_t)(at + done));
         if (k < 0 && errno == EINTR) continue;
@@ -74,7 +74,7 @@ int sidecar_pwrite(int fd, const char *path, const void *data, size_t n, uint64_
     return HYP_OK;
 }
 
-int sidecar_pread(int fd, const char *path, void *data, size_t n, uint64_t at, hyp_err *err) {
+int hyp_sidecar_pread(int fd, const char *path, void *data, size_t n, uint64_t at, hyp_err *err) {
     for (size_t done = 0; done < n;) {
         ssize_t k = pread(fd, (char *)data + done, n - done, (off_t)(at + done));
         if (k < 0 && errno == EINTR) continue;
@@ -85,25 +85,25 @@ int sidecar_pread(int fd, const char *path, void *data, size_t n, uint64_t at, h
     return HYP_OK;
 }
 
-int sidecar_sync(int fd, const char *path, hyp_err *err) {
+int hyp_sidecar_sync(int fd, const char *path, hyp_err *err) {
     return hyp_platform_sync_data(fd) == 0 ? HYP_OK
                                            : hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s to its disk", path);
 }
 
-int sidecar_finish(int fd, const char *partial, const char *path, hyp_err *err) {
+int hyp_sidecar_finish(int fd, const char *partial, const char *path, hyp_err *err) {
     /* Contents first, then the name, then the folder that holds it: after a crash the name is never that of a file
      * whose bytes are missing. */
     if (fsync(fd) != 0) return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s to its disk", partial);
     if (rename(partial, path) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot rename %s to %s", partial, path);
     char folder[HYP_SIDECAR_PATH_SIZE];
-    sidecar_folder_of(path, folder);
+    hyp_sidecar_folder_of(path, folder);
     HYP_AUTOCLOSE int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0) (void)fsync(dir); /* some file systems do not sync folders: the name is there all the same */
     return HYP_OK;
 }
 
-int sidecar_stopped(const char *partial, uint64_t done, uint64_t total, hyp_err *err) {
+int hyp_sidecar_stopped(const char *partial, uint64_t done, uint64_t total, hyp_err *err) {
     char a[24], b[24];
     hyp_err_set(err, HYP_ECANCELED, "stopped: %s of %s are kept in %s", hyp_text_format_bytes(done, a, sizeof a),
                 hyp_text_format_bytes(total, b, sizeof b), partial);

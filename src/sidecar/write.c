@@ -82,7 +82,7 @@ static bool fits(const hyp_sidecar *found, const hyp_sidecar *wanted, bool any_o
 static void take_over_finished(const writer *w) {
     HYP_AUTOCLOSE int fd = open(w->job->path, O_RDONLY | O_CLOEXEC);
     hyp_sidecar *found = NULL;
-    if (fd < 0 || sidecar_read_head(fd, w->job->path, &found, NULL) != HYP_OK) return;
+    if (fd < 0 || hyp_sidecar_read_head(fd, w->job->path, &found, NULL) != HYP_OK) return;
     char partial[HYP_SIDECAR_PATH_SIZE];
     snprintf(partial, sizeof partial, "%s", w->partial);
     if (found->complete && fits(found, w->side, w->job->any_order)) (void)!rename(w->job->path, partial);
@@ -91,9 +91,9 @@ static void take_over_finished(const writer *w) {
 
 static int write_head(const writer *w, hyp_err *err) {
     uint8_t head[HYP_SIDECAR_HEAD_BYTES];
-    sidecar_encode_head(w->side, head);
-    int r = sidecar_pwrite(w->fd, w->partial, head, sizeof head, 0, err);
-    return r == HYP_OK ? sidecar_sync(w->fd, w->partial, err) : r;
+    hyp_sidecar_encode_head(w->side, head);
+    int r = hyp_sidecar_pwrite(w->fd, w->partial, head, sizeof head, 0, err);
+    return r == HYP_OK ? hyp_sidecar_sync(w->fd, w->partial, err) : r;
 }
 
 /* All tables anew, as far as they are known; `n_done` says how far that is. */
@@ -108,17 +108,17 @@ static int begin(writer *w, hyp_err *err) {
         return hyp_err_set_sys(err, HYP_ENOMEM, ENOSPC, "cannot make room for %s", w->partial);
     if (ftruncate(w->fd, (off_t)w->side->bytes) != 0)
         return hyp_err_set_sys(err, HYP_EIO, errno, "cannot write %s", w->partial);
-    r = sidecar_pwrite(w->fd, w->partial, head, w->side->data_offset, 0, err);
-    return r == HYP_OK ? sidecar_sync(w->fd, w->partial, err) : r;
+    r = hyp_sidecar_pwrite(w->fd, w->partial, head, w->side->data_offset, 0, err);
+    return r == HYP_OK ? hyp_sidecar_sync(w->fd, w->partial, err) : r;
 }
 
 static int begin_or_go_on(writer *w, hyp_err *err) {
     /* An unfinished file goes before an outdated whole one: it is the later attempt. */
     if (access(w->partial, F_OK) != 0) take_over_finished(w);
-    int r = sidecar_open_partial(w->job->path, w->partial, &w->fd, err);
+    int r = hyp_sidecar_open_partial(w->job->path, w->partial, &w->fd, err);
     if (r != HYP_OK) return r;
     hyp_sidecar *found = NULL;
-    if (sidecar_read_head(w->fd, w->partial, &found, NULL) == HYP_OK && fits(found, w->side, w->job->any_order)) {
+    if (hyp_sidecar_read_head(w->fd, w->partial, &found, NULL) == HYP_OK && fits(found, w->side, w->job->any_order)) {
         /* The files' times are today's: what was inherited is compared with the model as it is now. */
         memcpy(found->files, w->side->files, found->n_files * sizeof *found->files);
         hyp_sidecar_free(w->side);
@@ -129,7 +129,7 @@ static int begin_or_go_on(writer *w, hyp_err *err) {
         w->side->n_done = 0;
     }
     hyp_sidecar_free(found);
-    r = sidecar_check_space(w->job->path, w->side->bytes, err);
+    r = hyp_sidecar_check_space(w->job->path, w->side->bytes, err);
     return r == HYP_OK ? begin(w, err) : r;
 }
 
@@ -140,7 +140,7 @@ static uint32_t batch_end(const writer *w, uint32_t first, uint32_t limit) {
     uint64_t bytes = 0;
     uint32_t i = first;
     while (i < limit && i - first < w->n_requests) {
-        bytes += sidecar_run_bytes(&w->side->runs[i], w->side->page_bytes);
+        bytes += hyp_sidecar_run_bytes(&w->side->runs[i], w->side->page_bytes);
         if (i > first && bytes > w->batch_bytes) break;
         i++;
     }
@@ -156,7 +156,7 @@ static int read_runs(writer *w, hyp_io *io, bool from_copy, uint32_t first, uint
         hyp_io_request *q = &w->requests[i - first];
         *q = (hyp_io_request){.file = from_copy ? 0 : run->extent.file,
                               .offset = from_copy ? run->at : run->extent.offset / page * page,
-                              .bytes = sidecar_run_bytes(run, page),
+                              .bytes = hyp_sidecar_run_bytes(run, page),
                               .buf = to + (run->at - base),
                               .cls = HYP_IO_DEMAND};
         w->list[i - first] = q;
@@ -176,7 +176,7 @@ static int report(const writer *w, const char *what, uint32_t run, hyp_err *err)
     const hyp_sidecar *s = w->side;
     uint64_t done = place_of(s, run) - s->data_offset, total = s->bytes - s->data_offset;
     if (w->job->progress == NULL || w->job->progress(what, done, total, w->job->user)) return HYP_OK;
-    return sidecar_stopped(w->partial, place_of(s, s->n_done) - s->data_offset, total, err);
+    return hyp_sidecar_stopped(w->partial, place_of(s, s->n_done) - s->data_offset, total, err);
 }
 
 /* --- copying --- */
@@ -191,9 +191,9 @@ static int checkpoint(writer *w, uint32_t end, hyp_err *err) {
     HYP_AUTOFREE uint8_t *records = malloc(n);
     if (records == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory for %u records", end - s->n_done);
     for (uint32_t i = s->n_done; i < end; i++)
-        sidecar_encode_record(s, i, records + (size_t)(i - s->n_done) * SIDECAR_RUN_RECORD);
-    int r = sidecar_pwrite(w->fd, w->partial, records, n, sidecar_record_at(s, s->n_done), err);
-    if (r == HYP_OK) r = sidecar_sync(w->fd, w->partial, err);
+        hyp_sidecar_encode_record(s, i, records + (size_t)(i - s->n_done) * SIDECAR_RUN_RECORD);
+    int r = hyp_sidecar_pwrite(w->fd, w->partial, records, n, hyp_sidecar_record_at(s, s->n_done), err);
+    if (r == HYP_OK) r = hyp_sidecar_sync(w->fd, w->partial, err);
     if (r != HYP_OK) return r;
 #ifdef POSIX_FADV_DONTNEED
     /* Nobody reads it through the page cache; other files' pages are worth more. */
@@ -211,8 +211,8 @@ static int copy_batch(writer *w, hyp_io *io, uint32_t first, uint32_t end, hyp_e
     if (r != HYP_OK) return r;
     for (uint32_t i = first; i < end; i++)
         s->runs[i].checksum =
-            hyp_hash_pages(w->pages + (s->runs[i].at - base), sidecar_run_bytes(&s->runs[i], s->page_bytes));
-    return sidecar_pwrite(w->fd, w->partial, w->pages, place_of(s, end) - base, base, err);
+            hyp_hash_pages(w->pages + (s->runs[i].at - base), hyp_sidecar_run_bytes(&s->runs[i], s->page_bytes));
+    return hyp_sidecar_pwrite(w->fd, w->partial, w->pages, place_of(s, end) - base, base, err);
 }
 
 static int copy(writer *w, hyp_io *io, hyp_err *err) {
@@ -232,7 +232,7 @@ static int copy(writer *w, hyp_io *io, hyp_err *err) {
         /* Stopped by the user: keep what is there, and say how much that is. Where even this checkpoint fails, what was
          * kept is what `stopped` names: the runs up to the last one. */
         if (checkpoint(w, end, &ignored) != HYP_OK) return hyp_err_pass(err, &stopped);
-        return sidecar_stopped(w->partial, place_of(s, end) - s->data_offset, s->bytes - s->data_offset, err);
+        return hyp_sidecar_stopped(w->partial, place_of(s, end) - s->data_offset, s->bytes - s->data_offset, err);
     }
     return r;
 }
@@ -249,7 +249,7 @@ static int check_batch(writer *w, hyp_io *copy, hyp_io *model, uint32_t first, u
      * its own word: those runs are read from the model once more. */
     if (r == HYP_OK && inherited) r = read_runs(w, model, false, first, end, original, err);
     for (uint32_t i = first; r == HYP_OK && i < end; i++) {
-        uint64_t n = sidecar_run_bytes(&s->runs[i], s->page_bytes), at = s->runs[i].at - base;
+        uint64_t n = hyp_sidecar_run_bytes(&s->runs[i], s->page_bytes), at = s->runs[i].at - base;
         if (hyp_hash_pages(w->pages + at, n) == s->runs[i].checksum &&
             (!inherited || memcmp(w->pages + at, original + at, n) == 0))
             continue;
@@ -284,7 +284,7 @@ static int make_buffers(writer *w, hyp_err *err) {
     w->checkpoint_bytes = w->job->checkpoint_bytes > 0 ? w->job->checkpoint_bytes : CHECKPOINT_BYTES;
     uint64_t page = w->side->page_bytes;
     for (uint32_t i = 0; i < w->side->n_runs; i++)
-        w->batch_bytes = HYP_MAX(w->batch_bytes, sidecar_run_bytes(&w->side->runs[i], w->side->page_bytes));
+        w->batch_bytes = HYP_MAX(w->batch_bytes, hyp_sidecar_run_bytes(&w->side->runs[i], w->side->page_bytes));
     w->batch_bytes = (w->batch_bytes + page - 1) / page * page;
     w->n_requests = (uint32_t)HYP_MIN((uint64_t)w->side->n_runs, w->batch_bytes / page);
     void *pages = NULL;
@@ -313,11 +313,11 @@ static int finish(writer *w, hyp_io *model, hyp_err *err) {
     int r = hyp_io_verify(model, err);
     if (r == HYP_OK) r = hyp_sidecar_match(w->side, w->job->model, w->side->page_bytes, err);
     if (r == HYP_OK) r = hyp_sidecar_encode(w->side, &head, err);
-    if (r == HYP_OK) r = sidecar_pwrite(w->fd, w->partial, head, w->side->data_offset, 0, err);
-    if (r == HYP_OK) r = sidecar_read_head(w->fd, w->partial, &again, err); /* would the next run accept it? */
-    if (r == HYP_OK) r = sidecar_finish(w->fd, w->partial, w->job->path, err);
+    if (r == HYP_OK) r = hyp_sidecar_pwrite(w->fd, w->partial, head, w->side->data_offset, 0, err);
+    if (r == HYP_OK) r = hyp_sidecar_read_head(w->fd, w->partial, &again, err); /* would the next run accept it? */
+    if (r == HYP_OK) r = hyp_sidecar_finish(w->fd, w->partial, w->job->path, err);
     hyp_sidecar_free(again);
-    if (r == HYP_OK) sidecar_remember_place(w->job->model, w->job->path);
+    if (r == HYP_OK) hyp_sidecar_remember_place(w->job->model, w->job->path);
     return r;
 }
 

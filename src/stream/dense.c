@@ -59,7 +59,7 @@ static void enter(hyp_stream *s, uint32_t layer, uint32_t n_tokens) {
     s->layer = layer;
     s->parts_passed = 0;
     s->parts_all = (uint8_t)((1u << s->units->layers[layer].n_parts) - 1);
-    if (hyp_ring_step(s->dense.ring, s->dense.place[layer], n_tokens, &failure) != HYP_OK) stream_fail(s, &failure);
+    if (hyp_ring_step(s->dense.ring, s->dense.place[layer], n_tokens, &failure) != HYP_OK) hyp_stream_fail(s, &failure);
 }
 
 /* A node that reads a streamed weight waits for its part. Where the graph stops beside that is what keeps the disk and
@@ -77,7 +77,7 @@ static bool dense_before(hyp_stream *s, const struct ggml_tensor *node, const hy
             enter(s, ref->layer, (uint32_t)node->ne[1]);
         }
         if (hyp_pager_wait(s->pager, s->units->layers[ref->layer].first_unit, mask, &failure) != HYP_OK)
-            stream_fail(s, &failure);
+            hyp_stream_fail(s, &failure);
         s->parts_passed |= mask;
         uint8_t later = s->parts_all & (uint8_t)~s->parts_passed;
         /* After the last part stop, to give the layer's frames back as soon as it has been computed. */
@@ -109,7 +109,7 @@ static void dense_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
 }
 
 /* No `end`: the ring keeps what it has read ahead for the next token. */
-const stream_ops stream_dense_ops = {
+const stream_ops hyp_stream_dense_ops = {
     .open = dense_open,
     .close = dense_close,
     .start = dense_start,

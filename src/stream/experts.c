@@ -6,7 +6,7 @@
  *
  * The node of chosen ids is learnt from the MUL_MAT_ID that takes it as src[2]; before the first graph its usual name
  * serves. Predicting never changes a result: it only moves reads forward. */
-#include "stream/routers.h"
+#include "stream/routers_priv.h"
 #include "stream/stream_priv.h"
 
 #include "base/mem.h"
@@ -311,7 +311,7 @@ static void route(hyp_stream *s, const struct ggml_tensor *node) {
     /* Batches do not take part in the trial; they follow its last verdict. */
     hyp_pager_read_whole(s->pager, x->n_tokens == 1 ? hyp_gate_on(&x->whole) : x->whole.verdict);
     if (hyp_pager_demand(s->pager, layer, x->demand, x->demand_tokens, x->n_demand, &failure) != HYP_OK)
-        stream_fail(s, &failure);
+        hyp_stream_fail(s, &failure);
     learn(s, layer);
     if (!s->prefetch) return;
     /* Prefetches that have not started were for this layer, whose choice is known now, or guesses at later ones that
@@ -375,7 +375,7 @@ static bool before_matrix(hyp_stream *s, const struct ggml_tensor *node, const h
     for (size_t i = 0; i < x->n_demand; i++) {
         hyp_err failure = HYP_ERR_NONE;
         if (hyp_pager_wait(s->pager, x->demand[i], mask, &failure) == HYP_OK) continue;
-        stream_fail(s, &failure);
+        hyp_stream_fail(s, &failure);
         return true;
     }
     s->parts_passed |= mask;
@@ -414,7 +414,7 @@ static void experts_get_stats(const hyp_stream *s, hyp_stream_stats *ret) {
     ret->precision = hyp_accuracy_precision(&x->accuracy);
 }
 
-const stream_ops stream_experts_ops = {
+const stream_ops hyp_stream_experts_ops = {
     .open = experts_open,
     .close = experts_close,
     .start = experts_start,

@@ -1,4 +1,4 @@
-#include "stream/routers.h"
+#include "stream/routers_priv.h"
 
 #include "base/mem.h"
 

@@ -95,13 +95,13 @@ int hyp_stream_new(const hyp_stream_config *config, hyp_stream **ret, uint64_t *
     if (s == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory streaming");
     s->model = config->model;
     s->units = &config->plan->units;
-    s->ops = hyp_mode_routes(config->plan->mode) ? &stream_experts_ops : &stream_dense_ops;
+    s->ops = hyp_mode_routes(config->plan->mode) ? &hyp_stream_experts_ops : &hyp_stream_dense_ops;
     s->prefetch = config->prefetch;
     s->no_memory = config->no_memory;
     s->trace_path = config->trace_path;
     s->layer = STREAM_NO_LAYER;
     int r = check_streams(config->plan, err);
-    if (r == HYP_OK) r = stream_tables_make(s->model, s->units, &s->tables, err);
+    if (r == HYP_OK) r = hyp_stream_tables_make(s->model, s->units, &s->tables, err);
     if (r == HYP_OK) r = learn_names(s, err);
     if (r == HYP_OK) r = s->ops->open(s, config, err);
     if (r == HYP_OK) r = make_pager(s, config, ret_least_bytes, err);
@@ -117,7 +117,7 @@ void hyp_stream_free(hyp_stream *s) {
     if (s == NULL) return;
     s->ops->close(s); /* before the pager: the ring refers to it */
     hyp_pager_close(s->pager);
-    stream_tables_free(&s->tables);
+    hyp_stream_tables_free(&s->tables);
     hyp_names_free(&s->weights);
     free(s->sidecar_path);
     free(s);
@@ -129,7 +129,7 @@ int hyp_stream_load(hyp_stream *s, bool (*progress)(uint64_t, uint64_t, void *),
     return s->ops->start(s, err);
 }
 
-void stream_fail(hyp_stream *s, const hyp_err *failure) {
+void hyp_stream_fail(hyp_stream *s, const hyp_err *failure) {
     if (s->failure.code == 0) s->failure = *failure;
 }
 

@@ -21,12 +21,12 @@ typedef struct stream_tables {
     size_t n_extents, n_units;
 } stream_tables;
 
-/* Errors: HYP_ENOMEM. Freed with stream_tables_free(), which may be called twice. */
-int stream_tables_make(const hyp_model *model, const hyp_units *units, stream_tables *ret, hyp_err *err);
-void stream_tables_free(stream_tables *tables);
+/* Errors: HYP_ENOMEM. Freed with hyp_stream_tables_free(), which may be called twice. */
+int hyp_stream_tables_make(const hyp_model *model, const hyp_units *units, stream_tables *ret, hyp_err *err);
+void hyp_stream_tables_free(stream_tables *tables);
 
 /* What a way of streaming does, in the order of the calls. All run on the compute thread; those that return no code
- * keep a failure with stream_fail(). */
+ * keep a failure with hyp_stream_fail(). */
 typedef struct stream_ops {
     /* Make the instance's own tables; the pager's are made, the pager is not built yet. May set `always` in their
      * units, and `routers_bytes`. Errors: HYP_ENOMEM. What was made before a failure, `close` frees. */
@@ -106,6 +106,6 @@ struct hyp_stream {
 };
 
 /* Keep the first failure of a decode. */
-void stream_fail(hyp_stream *s, const hyp_err *failure);
+void hyp_stream_fail(hyp_stream *s, const hyp_err *failure);
 
-extern const stream_ops stream_experts_ops, stream_dense_ops;
+extern const stream_ops hyp_stream_experts_ops, hyp_stream_dense_ops;

@@ -12,13 +12,13 @@ static void add_unit(stream_tables *t, const hyp_units_range *parts, uint32_t n,
         t->extents[t->n_extents++] = (hyp_extent){parts[p].file, parts[p].offset, parts[p].bytes};
 }
 
-int stream_tables_make(const hyp_model *model, const hyp_units *units, stream_tables *ret, hyp_err *err) {
+int hyp_stream_tables_make(const hyp_model *model, const hyp_units *units, stream_tables *ret, hyp_err *err) {
     size_t n_extents = units->n_always, n_units = units->n_always + units->n_units;
     for (uint32_t l = 0; l < units->n_layers; l++)
         n_extents += (size_t)units->layers[l].n_units * units->layers[l].n_parts;
     stream_tables t = {.extents = calloc(n_extents, sizeof *t.extents), .units = calloc(n_units, sizeof *t.units)};
     if (t.extents == NULL || t.units == NULL) {
-        stream_tables_free(&t);
+        hyp_stream_tables_free(&t);
         return hyp_err_set(err, HYP_ENOMEM, "out of memory for the tables of %zu units", n_units);
     }
     /* The units first, so that the pager's numbers are the plan's. */
@@ -37,7 +37,7 @@ int stream_tables_make(const hyp_model *model, const hyp_units *units, stream_ta
     return HYP_OK;
 }
 
-void stream_tables_free(stream_tables *t) {
+void hyp_stream_tables_free(stream_tables *t) {
     free(t->extents);
     free(t->units);
     *t = (stream_tables){0};

@@ -1,7 +1,7 @@
 /* test_bench_guard.c - warnings from machines that were made up, and the paths of control groups. */
 #include "../test.h"
 #include "base/mem.h"
-#include "bench/bench_group.h"
+#include "bench/bench_group_priv.h"
 #include "bench/bench_guard.h"
 #include "bench/bench_prompt.h"
 

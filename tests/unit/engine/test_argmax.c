@@ -1,5 +1,5 @@
 /* hyp_argmax() against the plain loop that llama.cpp's greedy sampler runs. */
-#include "engine/argmax.h"
+#include "engine/argmax_priv.h"
 
 #include <cmocka.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* Grammars that begin in the middle of an answer, over the demo model's vocabulary (skipped without it). */
 #include "../test.h"
 #include "base/text.h"
-#include "engine/lazy.h"
+#include "engine/lazy_priv.h"
 
 #include <stdlib.h>
 #include <string.h>

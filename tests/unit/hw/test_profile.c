@@ -1,7 +1,7 @@
 /* The kept profile: measured once, found again, measured anew when it does not fit. Speeds are never asserted. */
 #include "../test.h"
 #include "base/paths.h"
-#include "hw/bandwidth.h"
+#include "hw/bandwidth_priv.h"
 #include "hw/profile.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* test_balance.c - which source is chosen, over simulated disks and a simulated clock. */
 #include "../test.h"
-#include "io/balance.h"
+#include "io/balance_priv.h"
 
 #include <string.h>
 

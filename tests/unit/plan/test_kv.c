@@ -1,7 +1,7 @@
 /* Sizes of the KV cache by hand, for every kind of attention. */
 #include "../test.h"
 #include "model.h"
-#include "plan/kv.h"
+#include "plan/kv_priv.h"
 
 #include <ggml.h>
 

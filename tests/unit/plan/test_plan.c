@@ -1,7 +1,7 @@
 /* Whole plans for made-up models and machines. */
 #include "../test.h"
 #include "model.h"
-#include "plan/cost.h"
+#include "plan/cost_priv.h"
 #include "plan/pin.h"
 #include "plan/plan.h"
 

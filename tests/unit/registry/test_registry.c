@@ -68,7 +68,7 @@ static void ollamas_manifests_are_read(void **state) {
     put("ollama/manifests/short", good_manifest);
     candidates list = {0};
     snprintf(path, sizeof path, "%s/ollama", root);
-    scan_ollama(&list, path);
+    hyp_scan_ollama(&list, path);
     assert_int_equal(list.n, 3);
     const candidate *c = named(&list, "llama3.2:latest");
     assert_non_null(c);
@@ -76,7 +76,7 @@ static void ollamas_manifests_are_read(void **state) {
     assert_string_equal(c->params, "{\"stop\":[\"x\"]}");
     assert_non_null(named(&list, "me/mine:7b"));
     assert_non_null(named(&list, "hf.co/org/repo:Q4_K_M"));
-    candidates_free(&list);
+    hyp_candidates_free(&list);
 }
 
 static void hugging_faces_cache_is_read(void **state) {
@@ -92,12 +92,12 @@ static void hugging_faces_cache_is_read(void **state) {
     put("hub/datasets--a--b/snapshots/abc/a.gguf", "x");
     candidates list = {0};
     snprintf(path, sizeof path, "%s/hub", root);
-    scan_huggingface(&list, path);
+    hyp_scan_huggingface(&list, path);
     assert_int_equal(list.n, 3);
     assert_non_null(named(&list, "hf.co/org/Repo-GGUF:Q4_K_M"));
     assert_non_null(named(&list, "hf.co/org/Repo-GGUF:Q8_0"));
     assert_non_null(named(&list, "hf.co/org/Big:Q4_0"));
-    candidates_free(&list);
+    hyp_candidates_free(&list);
 }
 
 static void folders_are_walked(void **state) {
@@ -114,13 +114,13 @@ static void folders_are_walked(void **state) {
     assert_int_equal(symlink("..", path), 0);
     candidates list = {0};
     snprintf(path, sizeof path, "%s/plain", root);
-    scan_folder(&list, path, "file");
+    hyp_scan_folder(&list, path, "file");
     assert_non_null(named(&list, "a:Q4_0"));
     assert_non_null(named(&list, "b:latest"));
     assert_non_null(named(&list, "same:latest"));
     assert_null(named(&list, "far:latest"));
-    candidates_free(&list);
-    scan_folder(&list, "/nonexistent", "file");
+    hyp_candidates_free(&list);
+    hyp_scan_folder(&list, "/nonexistent", "file");
     assert_int_equal(list.n, 0);
 }
 

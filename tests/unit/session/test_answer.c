@@ -16,12 +16,12 @@ static void run(const char *text, size_t step, const char *const *stops, size_t 
     assert_non_null(job);
     for (size_t i = 0; i < n_stops; i++)
         job->params.stop[job->params.n_stop++] = strdup(stops[i]);
-    assert_int_equal(answer_open(&a, job, &prompt, &err), HYP_OK);
+    assert_int_equal(hyp_answer_open(&a, job, &prompt, &err), HYP_OK);
     *ret_stopped = false;
     for (size_t i = 0, len = strlen(text); i < len && !*ret_stopped; i += step)
-        *ret_stopped = answer_feed(&a, text + i, len - i < step ? len - i : step, NULL);
-    answer_finish(&a);
-    answer_close(&a);
+        *ret_stopped = hyp_answer_feed(&a, text + i, len - i < step ? len - i : step, NULL);
+    hyp_answer_finish(&a);
+    hyp_answer_close(&a);
     for (hyp_event *event; (event = hyp_job_take(job)) != NULL; hyp_event_free(event)) {
         assert_int_equal(event->kind, HYP_EVENT_DELTA);
         assert_int_equal(hyp_utf8_whole(event->content, strlen(event->content)), strlen(event->content));

@@ -20,7 +20,7 @@ static void every_slice_has_a_place(void **state) {
     for (uint32_t i = 0; i < s->n_runs; i++) {
         assert_int_equal(s->runs[i].at, place);
         assert_int_equal(s->unit_of[i], i / PARTS);
-        place += sidecar_run_bytes(&s->runs[i], PAGE);
+        place += hyp_sidecar_run_bytes(&s->runs[i], PAGE);
     }
     assert_int_equal(place, s->bytes);
     /* Each expert's slice of each streamed tensor, once. */
@@ -179,7 +179,7 @@ static void hostile_numbers_are_refused(void **state) {
         free(copy);
     }
     /* The same bytes of the model twice. */
-    memcpy(head + sidecar_record_at(s, 1) + 8, head + sidecar_record_at(s, 0) + 8, 16);
+    memcpy(head + hyp_sidecar_record_at(s, 1) + 8, head + hyp_sidecar_record_at(s, 0) + 8, 16);
     assert_refused(head, s->data_offset, s->bytes);
     hyp_sidecar_free(s);
     hyp_model_free(model);

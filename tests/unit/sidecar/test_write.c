@@ -75,7 +75,7 @@ static void it_holds_the_models_pages(void **state) {
     assert_true(read->complete);
     for (uint32_t i = 0; i < read->n_runs; i++) {
         const hyp_packed_run *run = &read->runs[i];
-        uint64_t first = run->extent.offset / PAGE * PAGE, bytes = sidecar_run_bytes(run, PAGE);
+        uint64_t first = run->extent.offset / PAGE * PAGE, bytes = hyp_sidecar_run_bytes(run, PAGE);
         for (uint64_t b = 0; b < bytes; b++)
             if (copy[run->at + b] != (first + b < m ? original[first + b] : 0))
                 fail_msg("run %u, byte %llu", i, (unsigned long long)b);
@@ -191,10 +191,10 @@ static void a_damaged_partial_file_is_not_believed(void **state) {
     free(data);
     data = fixture_read(partial, &n);
     data[layout->data_offset + 5000] ^= 1;
-    uint64_t bytes = sidecar_run_bytes(&layout->runs[0], PAGE);
+    uint64_t bytes = hyp_sidecar_run_bytes(&layout->runs[0], PAGE);
     uint64_t sum = hyp_hash_pages(data + layout->data_offset, bytes);
     for (int b = 0; b < 8; b++)
-        data[sidecar_record_at(layout, 0) + 24 + (size_t)b] = (uint8_t)(sum >> (8 * b));
+        data[hyp_sidecar_record_at(layout, 0) + 24 + (size_t)b] = (uint8_t)(sum >> (8 * b));
     fixture_write(partial, data, n);
     s = (stopper){0};
     assert_int_equal(hyp_sidecar_write(&job, &written, NULL), HYP_EIO);

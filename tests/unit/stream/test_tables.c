@@ -20,7 +20,7 @@ static void numbers_are_the_plans(void **state) {
     const hyp_model model = {.tensors = tensors, .n_tensors = HYP_ARRAY_LEN(tensors)};
     const hyp_units units = {.layers = layers, .n_layers = 2, .n_units = 4, .always = always, .n_always = 2};
     stream_tables t;
-    assert_int_equal(stream_tables_make(&model, &units, &t, NULL), HYP_OK);
+    assert_int_equal(hyp_stream_tables_make(&model, &units, &t, NULL), HYP_OK);
     assert_int_equal(t.n_units, 6);
     assert_int_equal(t.n_extents, 3 * 2 + 1 + 2);
     for (uint32_t u = 0, extent = 0; u < t.n_units; u++) {
@@ -37,8 +37,8 @@ static void numbers_are_the_plans(void **state) {
     }
     assert_true(t.extents[6].file == 1 && t.extents[6].offset == 100 && t.extents[6].bytes == 50);
     assert_true(t.extents[7].offset == 9000 && t.extents[8].file == 1 && t.extents[8].bytes == 20);
-    stream_tables_free(&t);
-    stream_tables_free(&t); /* twice is harmless */
+    hyp_stream_tables_free(&t);
+    hyp_stream_tables_free(&t); /* twice is harmless */
 }
 
 int main(void) {

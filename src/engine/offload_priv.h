@@ -1,4 +1,4 @@
-/* offload.h - a plan in libllama's terms: devices, offloaded layers, and exact-name buffer overrides. */
+/* offload_priv.h - a plan in libllama's terms: devices, offloaded layers, and exact-name buffer overrides. */
 #pragma once
 #include "base/err.h"
 

@@ -1,4 +1,4 @@
-/* balance.h - from which of several copies of a file to read: the one that will have finished first.
+/* balance_priv.h - from which of several copies of a file to read: the one that will have finished first.
  *
  * A source is a place that holds a copy of every file: a disk. What a source would need for one read more is estimated
  * as (bytes outstanding there + bytes of the read) / its rate, the rule of shortest expected delay. The rate is what

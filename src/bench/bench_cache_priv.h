@@ -1,4 +1,4 @@
-/* bench_cache.h - the page cache of one model. */
+/* bench_cache_priv.h - the page cache of one model. */
 #pragma once
 #include "gguf/model.h"
 

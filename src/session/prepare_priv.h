@@ -1,4 +1,5 @@
-/* prepare.h - rendering and tokenising beside the compute thread, so that a long prompt delays nobody's next token.
+/* prepare_priv.h - rendering and tokenising beside the compute thread, so that a long prompt delays nobody's next
+ * token.
  *
  * The compute thread hands a waiting job over; one of a few preparing threads fills the job's preparation and pokes the
  * scheduler, which then takes the job up. In between the job stays in the queue and the model stays loaded. */

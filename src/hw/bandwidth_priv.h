@@ -1,5 +1,6 @@
-/* bandwidth.h - how fast the machine works through weights: measured with ggml's own operations on weights of the sizes
- * that models have, because nothing else predicts them. The backends of ggml must have been loaded by the program. */
+/* bandwidth_priv.h - how fast the machine works through weights: measured with ggml's own operations on weights of the
+ * sizes that models have, because nothing else predicts them. The backends of ggml must have been loaded by the
+ * program. */
 #pragma once
 #include "hw/hardware.h"
 

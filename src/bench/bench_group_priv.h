@@ -1,4 +1,4 @@
-/* bench_group.h - a memory control group for the children of a measurement: a small machine inside this one. */
+/* bench_group_priv.h - a memory control group for the children of a measurement: a small machine inside this one. */
 #pragma once
 #include "base/err.h"
 

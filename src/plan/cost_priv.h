@@ -1,4 +1,5 @@
-/* cost.h - what a model costs a machine: bytes, seconds and buffers, layer by layer. Pure; README.md has the formulas.
+/* cost_priv.h - what a model costs a machine: bytes, seconds and buffers, layer by layer. Pure; README.md has the
+ * formulas.
  */
 #pragma once
 #include "plan/place.h"

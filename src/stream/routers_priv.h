@@ -1,4 +1,4 @@
-/* routers.h - the look-ahead's view of a model: its routers and FFN norms, as floats. */
+/* routers_priv.h - the look-ahead's view of a model: its routers and FFN norms, as floats. */
 #pragma once
 #include "plan/units.h"
 #include "predict/lookahead.h"

@@ -1,4 +1,4 @@
-/* lazy.h - a grammar that begins to bind in the middle of an answer, where one of some words appears.
+/* lazy_priv.h - a grammar that begins to bind in the middle of an answer, where one of some words appears.
  *
  * libllama has lazy grammars of its own, which this replaces for two reasons: they match a regular expression against
  * all of the answer at every token (minutes of computing for an answer of a thousand tokens), and they end the process

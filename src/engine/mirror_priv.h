@@ -1,4 +1,4 @@
-/* mirror.h - further copies of a model on other disks: found, checked, kept open.
+/* mirror_priv.h - further copies of a model on other disks: found, checked, kept open.
  *
  * A mirror is named as the model is: a file, the first part of a split model, or a folder that holds files of the same
  * names. It must be the same model byte for byte. Checked are the sizes, the whole headers and samples of the tensor

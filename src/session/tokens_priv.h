@@ -1,4 +1,4 @@
-/* tokens.h - small helpers on tokens and their logits. Pure; any thread. */
+/* tokens_priv.h - small helpers on tokens and their logits. Pure; any thread. */
 #pragma once
 #include "base/text.h"
 #include "engine/engine.h"

@@ -1,4 +1,4 @@
-/* argmax.h - the likeliest token. */
+/* argmax_priv.h - the likeliest token. */
 #pragma once
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-/* kv.h - how many bytes a model's memory of past tokens takes, layer by layer, for every kind of attention. Pure.
+/* kv_priv.h - how many bytes a model's memory of past tokens takes, layer by layer, for every kind of attention. Pure.
  *
  * The formulas are those of libllama's llama_kv_cache and llama_memory_recurrent; README.md lists them. */
 #pragma once

@@ -2,7 +2,7 @@
  * formulas.
  */
 #pragma once
-#include "plan/place.h"
+#include "plan/place_priv.h"
 #include "plan/plan.h"
 
 /* What each further token of a batch costs in a layer at a site, where the first one costs what hyp_place_layer says;

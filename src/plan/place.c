@@ -1,7 +1,6 @@
-#include "plan/place.h"
+#include "plan/place_priv.h"
 
 #include "base/mem.h"
-#include "plan/place_priv.h"
 
 #include <string.h>
 

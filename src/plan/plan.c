@@ -175,8 +175,8 @@ static int choose(draft *d, hyp_err *err) {
     return r == HYP_ENOMEM ? too_small(d, err) : r;
 }
 
-/* Replace the best placement by `other`, which the model of place.h holds for as good but reality prefers: if it fits,
- * and is slower by 1 % at most (rounding to whole layers). Takes `other`. */
+/* Replace the best placement by `other`, which the model of place_priv.h holds for as good but reality prefers: if it
+ * fits, and is slower by 1 % at most (rounding to whole layers). Takes `other`. */
 static void take_if_no_slower(draft *d, hyp_placement *other) {
     bool taken = hyp_place_evaluate(&d->problem, other) && other->token_s <= d->best.token_s * 1.01;
     hyp_placement_free(taken ? &d->best : other);
@@ -184,8 +184,8 @@ static void take_if_no_slower(draft *d, hyp_placement *other) {
 }
 
 /* The same number of dense FFNs in RAM, but those that the stream would pin (pin.h): spread evenly over the layers, so
- * that between two reads there is always something to compute. The model of place.h does not see the difference, the
- * disk does. */
+ * that between two reads there is always something to compute. The model of place_priv.h does not see the difference,
+ * the disk does. */
 static void spread_ffn(draft *d) {
     hyp_placement even;
     uint32_t n_host = 0, n_ram = 0, seen = 0;

@@ -15,7 +15,7 @@ typedef struct draft {
     bool optimal;
 } draft;
 
-/* The shares of place.h for `mode`: how long the computation waits for reads, and the disk for the computation. */
+/* The shares of place_priv.h for `mode`: how long the computation waits for reads, and the disk for the computation. */
 void hyp_plan_shares(hyp_mode mode, const hyp_cost *cost, const hyp_hardware *hardware, double *ret_wait,
                      double *ret_idle);
 

@@ -1,4 +1,4 @@
-#include "session/answer.h"
+#include "session/answer_priv.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"

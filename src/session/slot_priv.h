@@ -4,7 +4,7 @@
  * lies beyond the common part is cut off, or, where the model cannot be cut (recurrent state, a sliding window), the
  * last checkpoint before it is restored. Compute thread only. */
 #pragma once
-#include "session/answer.h"
+#include "session/answer_priv.h"
 #include "session/backend.h"
 #include "session/job.h"
 

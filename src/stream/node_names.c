@@ -1,4 +1,4 @@
-#include "stream/node_names.h"
+#include "stream/node_names_priv.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "plan/units.h"
 #include "predict/lookahead.h"
-#include "stream/node_names.h"
+#include "stream/node_names_priv.h"
 
 /* Bytes that the look-ahead of this model would hold; 0 when it has no routers of the known form. */
 uint64_t hyp_routers_bytes(const hyp_model *model, const hyp_units *units);

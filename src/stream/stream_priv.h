@@ -7,7 +7,7 @@
 #include "predict/gate.h"
 #include "predict/lookahead.h"
 #include "predict/trace.h"
-#include "stream/node_names.h"
+#include "stream/node_names_priv.h"
 #include "stream/stream.h"
 
 #include <ggml.h>

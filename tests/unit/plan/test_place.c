@@ -1,7 +1,7 @@
 /* Placement: rules and capacities always hold, the optimiser is never worse than the greedy filling, and on small cases
  * both meet brute force. Problems are drawn at random from a fixed seed. */
 #include "../test.h"
-#include "plan/place.h"
+#include "plan/place_priv.h"
 
 #include <math.h>
 #include <stdlib.h>

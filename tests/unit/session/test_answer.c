@@ -1,7 +1,7 @@
 /* Text becomes certain only when no stop string can begin in it and its last character is whole, however it comes. */
 #include "../test.h"
 #include "base/utf8.h"
-#include "session/answer.h"
+#include "session/answer_priv.h"
 
 #include <stdlib.h>
 #include <string.h>

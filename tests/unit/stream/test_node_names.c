@@ -1,5 +1,5 @@
 #include "../test.h"
-#include "stream/node_names.h"
+#include "stream/node_names_priv.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-/* node_names.h - a small set of node names with a number each: which nodes of a graph to stop at. Open addressing over
- * name hashes; it grows while graphs are learnt and then only answers. One owner. */
+/* node_names_priv.h - a small set of node names with a number each: which nodes of a graph to stop at. Open addressing
+ * over name hashes; it grows while graphs are learnt and then only answers. One owner. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

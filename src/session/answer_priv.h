@@ -1,4 +1,4 @@
-/* answer.h - from the bytes of tokens to a job's events: whole characters, stop strings, reasoning and tool calls
+/* answer_priv.h - from the bytes of tokens to a job's events: whole characters, stop strings, reasoning and tool calls
  * apart.
  *
  * Bytes are held back while they could still become a stop string or are part of a character. Compute thread only. */

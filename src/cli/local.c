@@ -70,7 +70,7 @@ typedef struct listener {
     hyp_local_result *result;
     hyp_text_sink sink;
     void *user;
-    double start_s, prompt_s; /* when the answer was asked for, when its prompt was evaluated */
+    double start_s, prompt_s; /* when the prompt was begun, when it was evaluated */
     bool refused;
 } listener;
 
@@ -83,6 +83,7 @@ static void take_counts(listener *l, const hyp_event *done) {
                                                     : HYP_STOP_INTERRUPTED;
     r->n_output = (size_t)(s->n_eval - by_end_token);
     r->n_decoded = (size_t)s->n_decoded;
+    if (r->n_output == 0) r->ttft_s = 0;
     r->digest = done->digest;
 }
 
@@ -102,6 +103,7 @@ static bool on_event(void *user, const hyp_event *event) {
     listener *l = user;
     switch (event->kind) {
     case HYP_EVENT_BEGIN:
+        l->start_s = hyp_text_now_s(); /* rendering and tokenising are no part of the prefill */
         l->result->n_prompt = (size_t)event->stats.n_prompt;
         l->result->n_evaluated = (size_t)(event->stats.n_prompt - event->stats.n_cached);
         l->result->n_dropped = (size_t)event->stats.n_dropped;

@@ -43,7 +43,7 @@ typedef struct hyp_local_result {
     size_t n_dropped;             /* messages that did not fit the context */
     size_t n_output;              /* tokens generated, the final end token not counted */
     size_t n_decoded;             /* of them, those evaluated within decode_s */
-    double ttft_s;                /* from the call to the first token */
+    double ttft_s;                /* from the begin of the prefill to the first token */
     double prefill_s, decode_s;
     hyp_engine_stats before_decode, after_decode; /* counters: their difference is what decoding cost */
     uint64_t digest;                              /* of a job that asks for it */

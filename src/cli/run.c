@@ -157,6 +157,8 @@ static void tell_mode_change(const hyp_engine *engine, hyp_mode before) {
 
 static int report(const hyp_args *args, hyp_engine *engine, const hyp_local_result *result, const hyp_str *text,
                   hyp_err *err) {
+    if (result->n_dropped > 0 && !args->quiet)
+        fprintf(stderr, "note: the %zu oldest messages do not fit the context and are left out\n", result->n_dropped);
     if (args->stats)
         hyp_run_report_text(engine, result, stderr);
     else if (!args->json && !args->quiet)

@@ -251,6 +251,7 @@ int hyp_run_report_json(hyp_engine *engine, const hyp_local_result *result, cons
     yyjson_mut_obj_add_str(d, root, "mode", hyp_mode_name(info->mode));
     yyjson_mut_obj_add_uint(d, root, "batch_tokens", info->batch_tokens);
     yyjson_mut_obj_add_uint(d, root, "prompt_tokens", result->n_prompt);
+    if (result->n_dropped > 0) yyjson_mut_obj_add_uint(d, root, "dropped_messages", result->n_dropped);
     yyjson_mut_obj_add_uint(d, root, "output_tokens", result->n_output);
     yyjson_mut_obj_add_strn(d, root, "text", valid.data != NULL ? valid.data : "", valid.length);
     yyjson_mut_obj_add_str(d, root, "stop_reason", stop_name(result->stop));

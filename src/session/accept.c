@@ -13,6 +13,7 @@
 
 static void prompt_done(slot *which) {
     which->prompt_done_ns = hyp_mono_ns();
+    HYP_JOB_LOG(which->job, "prompt evaluated");
     hyp_event *event = calloc(1, sizeof *event);
     if (event != NULL) event->kind = HYP_EVENT_PROMPT;
     hyp_job_push(which->job, event);
@@ -25,6 +26,10 @@ static void make_room(hyp_session *s, slot *which) {
     if (asked >= 0 && which->tokens[0] == s->info.special.bos) keep++;
     keep = HYP_MIN(keep, which->n_ctx - 3); /* so that something can go, and something of the answer stays */
     hyp_slots_drop_ahead(&s->slots, which);
+    if (which->n_tokens == 0) { /* what was refused could not be cut off */
+        hyp_session_fail_memory(s, which);
+        return;
+    }
     if (!hyp_slots_shift(&s->slots, which, keep, HYP_MAX((which->n_ctx - keep) / 2, (size_t)1)))
         hyp_session_fail_memory(s, which);
 }
@@ -32,9 +37,16 @@ static void make_room(hyp_session *s, slot *which) {
 /* The bytes of the token go out. True when a stop string has ended the answer. */
 static bool hand_out(hyp_session *s, slot *which, hyp_token token, int32_t index) {
     const hyp_job *job = which->job;
-    char piece[HYP_SESSION_PIECE_BYTES];
+    const hyp_backend_ops *ops = s->config.ops;
+    bool special = which->answer.output != NULL;
+    char usual[HYP_SESSION_PIECE_BYTES], *piece = usual;
     hyp_logprob logprob;
-    int n = s->config.ops->piece(s->config.model, token, which->answer.output != NULL, piece, sizeof piece);
+    int n = ops->piece(s->config.model, token, special, usual, sizeof usual);
+    HYP_AUTOFREE char *longer = n < 0 ? malloc((size_t)-n) : NULL;
+    if (longer != NULL) {
+        piece = longer;
+        n = ops->piece(s->config.model, token, special, longer, (size_t)-n);
+    }
     bool measured = job->logprobs && hyp_session_measure(s, index, token, (size_t)job->top_logprobs, &logprob);
     return hyp_answer_feed(&which->answer, piece, n > 0 ? (size_t)n : 0, measured ? &logprob : NULL);
 }
@@ -103,12 +115,14 @@ static void commit_answer(hyp_session *s, slot *which) {
         }
         which->n_ahead--;
         which->n_decoded++;
+        if (!s->with_prompts) atomic_fetch_add(&s->config.counters->decoded_tokens, 1);
         choose(s, which, logits + (int32_t)i);
         if (which->job == NULL || which->next < 0 || which->n_ahead == 0) return; /* over, or shifted */
         if (i >= n_draft || which->next != which->draft[i]) break;
         atomic_fetch_add(&s->config.counters->accepted_tokens, 1);
     }
     hyp_slots_drop_ahead(&s->slots, which);
+    if (which->n_tokens == 0) hyp_session_fail_memory(s, which);
 }
 
 void hyp_session_commit(hyp_session *s, slot *which) {

@@ -52,6 +52,8 @@ bool hyp_session_begin(hyp_session *s, hyp_job *job, hyp_prompt *p, int64_t load
     if (r == HYP_OK) r = hyp_answer_open(&which->answer, job, p, &err);
     if (r != HYP_OK) {
         if (sampler != NULL) ops->sampler_free(sampler);
+        if (which != NULL) hyp_answer_close(&which->answer);
+        HYP_JOB_LOG(job, "could not begin: %s", err.message);
         atomic_fetch_add(&s->config.counters->failed, 1);
         hyp_job_fail_with(job, 500, &err, false);
         hyp_prompt_free(p);
@@ -64,6 +66,7 @@ bool hyp_session_begin(hyp_session *s, hyp_job *job, hyp_prompt *p, int64_t load
     which->load_ns = load_ns;
     atomic_fetch_add(&s->config.counters->prompt_tokens, which->n_asked - which->n_cached);
     atomic_fetch_add(&s->config.counters->cached_tokens, which->n_cached);
+    HYP_JOB_LOG(job, "begun in slot %d, %zu of %zu tokens found there", which->seq, which->n_cached, which->n_asked);
     hyp_prompt_free(p);
     tell_begin(which);
     return true;

@@ -40,6 +40,7 @@ void hyp_session_finish(hyp_session *s, slot *which, const char *reason) {
     const hyp_job *job = which->job;
     hyp_answer_finish(&which->answer);
     trace(which, reason);
+    HYP_JOB_LOG(job, "ended in slot %d, %s, %lld tokens", which->seq, reason, (long long)which->n_eval);
     int64_t now = hyp_mono_ns();
     hyp_event *event = calloc(1, sizeof *event);
     if (event != NULL) {
@@ -64,6 +65,7 @@ void hyp_session_finish(hyp_session *s, slot *which, const char *reason) {
 }
 
 void hyp_session_fail_slot(hyp_session *s, slot *which, int status, const hyp_err *err) {
+    HYP_JOB_LOG(which->job, "failed in slot %d: %s", which->seq, err->message);
     atomic_fetch_add(&s->config.counters->failed, 1);
     hyp_job_fail_with(which->job, status, err, true);
     hyp_session_release(s, which);

@@ -48,7 +48,7 @@ static size_t stable_limit(size_t n_full, hyp_limits limits) {
  * try renders and tokenises. On return `p` is the last try; it may still be too long when nothing more can be dropped.
  */
 static int drop_oldest(const hyp_renderer *r, size_t limit, hyp_prompt *p, hyp_str *text, hyp_err *err) {
-    size_t too_few = 0, enough = mark_dropped(r, SIZE_MAX), tried = SIZE_MAX;
+    size_t too_few = 0, enough = mark_dropped(r, SIZE_MAX), tried = enough;
     int code = hyp_renderer_try(r, p, text, err);
     p->n_dropped = enough;
     if (code != HYP_OK || p->n > limit) return code;

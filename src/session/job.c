@@ -45,6 +45,8 @@ void hyp_event_free(hyp_event *event) {
     free(event);
 }
 
+static atomic_uint_fast64_t n_jobs;
+
 hyp_job *hyp_job_new(hyp_job_kind kind, hyp_entry *entry, const char *model) {
     hyp_job *job = calloc(1, sizeof *job);
     struct hyp_job_queue *queue = calloc(1, sizeof *queue);
@@ -62,6 +64,7 @@ hyp_job *hyp_job_new(hyp_job_kind kind, hyp_entry *entry, const char *model) {
     job->queue = queue;
     job->truncate = job->shift = true;
     job->created_ns = hyp_mono_ns();
+    job->number = atomic_fetch_add(&n_jobs, 1) + 1;
     hyp_params_init(&job->params);
     atomic_init(&job->refs, 1);
     atomic_init(&job->cancelled, false);

@@ -6,6 +6,7 @@
  *
  * Threads: fields under "asked" are read by anyone after submission; the queue is behind hyp_job_...() functions. */
 #pragma once
+#include "base/log.h"
 #include "registry/params.h"
 #include "registry/registry.h"
 #include "session/conversation.h"
@@ -95,6 +96,7 @@ typedef struct hyp_job {
     char **inputs;    /* EMBED */
     size_t n_inputs;
     int64_t created_ns; /* monotonic */
+    uint64_t number;    /* in order of creation, from 1: its name in the log */
 
     /* shared */
     atomic_uint refs;
@@ -110,6 +112,10 @@ typedef struct hyp_job {
 hyp_job *hyp_job_new(hyp_job_kind kind, hyp_entry *entry, const char *model);
 hyp_job *hyp_job_ref(hyp_job *job);
 void hyp_job_unref(hyp_job *job); /* accepts NULL */
+
+/* Report in the log (session:debug) what becomes of a job. */
+#define HYP_JOB_LOG(job, format, ...)                                                                                  \
+    HYP_LOG(SESSION, DEBUG, "job %llu: " format, (unsigned long long)(job)->number __VA_OPT__(, ) __VA_ARGS__)
 
 /* --- the consumer's side (HTTP thread) --- */
 

@@ -35,6 +35,7 @@ static verdict take_embed(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_
 }
 
 static verdict take_load(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
+    l->load_ns = 0;
     hyp_scheduler_finish(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)});
     return TAKEN;
 }
@@ -49,12 +50,12 @@ static verdict take_unload(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load
 }
 
 static const job_kind_ops kinds[] = {
-    [HYP_JOB_GENERATE] = {true, prepare_text, take_text},
-    [HYP_JOB_CHAT] = {true, prepare_text, take_text},
-    [HYP_JOB_COUNT] = {true, prepare_text, take_count},
-    [HYP_JOB_EMBED] = {true, hyp_step_embed_prepare, take_embed},
-    [HYP_JOB_LOAD] = {true, NULL, take_load},
-    [HYP_JOB_UNLOAD] = {false, NULL, take_unload},
+    [HYP_JOB_GENERATE] = {"generation", true, prepare_text, take_text},
+    [HYP_JOB_CHAT] = {"chat", true, prepare_text, take_text},
+    [HYP_JOB_COUNT] = {"count", true, prepare_text, take_count},
+    [HYP_JOB_EMBED] = {"embedding", true, hyp_step_embed_prepare, take_embed},
+    [HYP_JOB_LOAD] = {"load", true, NULL, take_load},
+    [HYP_JOB_UNLOAD] = {"unload", false, NULL, take_unload},
 };
 
 const job_kind_ops *hyp_job_kind_of(const hyp_job *job) {

@@ -74,6 +74,8 @@ int hyp_renderer_try(const hyp_renderer *r, hyp_prompt *p, hyp_str *text, hyp_er
     hyp_str_free(text);
     free(p->tokens);
     p->tokens = NULL;
+    /* A client that is gone wants no more tries. */
+    if (atomic_load(&r->job->cancelled)) return hyp_err_set(err, HYP_ECANCELED, "the client is gone");
     int code = render(r, true, text, err);
     if (code == HYP_OK) code = tokenize_rendered(r, text, &p->tokens, &p->n, err);
     if (code == HYP_OK) code = hyp_prompt_prepend_context(r->job, p, err);

@@ -57,8 +57,10 @@ static void take_incoming(hyp_scheduler *s) {
     s->incoming = s->incoming_last = NULL;
     s->poked = false;
     pthread_mutex_unlock(&s->lock);
-    for (hyp_job *job = first; job != NULL; job = job->next)
+    for (hyp_job *job = first; job != NULL; job = job->next) {
         hyp_job_set_resume(job, poke, s);
+        HYP_JOB_LOG(job, "queued, %s of %s", hyp_job_kind_of(job)->name, job->model);
+    }
     if (first == NULL) return;
     if (s->waiting_last != NULL)
         s->waiting_last->next = first;
@@ -92,6 +94,7 @@ void hyp_scheduler_finish(hyp_scheduler *s, lane *l, hyp_job *job, const char *r
 }
 
 void hyp_scheduler_fail(hyp_scheduler *s, hyp_job *job, int status, const hyp_err *err, bool tell_hint) {
+    HYP_JOB_LOG(job, "failed in the queue: %s", err->message);
     atomic_fetch_add(&s->counters.failed, 1);
     hyp_job_fail_with(job, status, err, tell_hint);
     hyp_job_unref(job);
@@ -102,15 +105,22 @@ static verdict prepare(hyp_scheduler *s, lane *l, hyp_job *job) {
     hyp_err err = HYP_ERR_NONE;
     if (l->n_prepared >= (size_t)l->info.n_parallel + HYP_N_PREPARERS) return KEEP_WAITING;
     if (hyp_preparers_give(s->preparers, l, job, &err) != HYP_OK) {
+        hyp_lane_touch(s, l, job);
         hyp_scheduler_fail(s, job, 500, &err, false);
         return TAKEN;
     }
     l->n_prepared++;
+    HYP_JOB_LOG(job, "in preparation");
     return KEEP_WAITING;
 }
 
 static verdict drop_ended(hyp_scheduler *s, lane *l, hyp_job *job) {
-    if (job->preparation != NULL) l->n_prepared--;
+    if (job->preparation != NULL) {
+        l->n_prepared--;
+        l->load_ns = 0; /* nobody who is left waited for the model */
+        hyp_lane_touch(s, l, job);
+    }
+    HYP_JOB_LOG(job, "dropped from the queue: its client is gone");
     atomic_fetch_add(&s->counters.cancelled, 1);
     hyp_job_unref(job);
     return TAKEN;
@@ -140,8 +150,9 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
         job->kind == HYP_JOB_EMBED || (job->entry->summary.capabilities & HYP_CAN_EMBED) != 0 ? EMBED_LANE : TEXT_LANE;
     lane *l = &s->lanes[which];
     if (job->preparation != NULL && !hyp_preparation_is_ready(job->preparation)) return KEEP_WAITING;
-    if (hyp_job_has_ended(job)) return drop_ended(s, l, job);
+    /* Also when its client has gone: what it asks for needs no answer. */
     if (!kind->needs_model) return take(s, &s->lanes[TEXT_LANE], job, 0, &blocked[which]);
+    if (hyp_job_has_ended(job)) return drop_ended(s, l, job);
     if (blocked[which]) return KEEP_WAITING;
     int64_t load_ns = 0;
     if (!hyp_lane_holds(l, job)) {
@@ -210,12 +221,15 @@ static void fail_everything(hyp_scheduler *s, int status, const char *message) {
     }
 }
 
-/* False when there was nothing to do. An interrupted decode means that the scheduler is being closed: whoever closes it
- * tells everyone. */
-static bool step_text(lane *l) {
+/* False when there was nothing to do. */
+static bool step_text(hyp_scheduler *s, lane *l) {
     bool worked = false;
-    hyp_err ignored = HYP_ERR_NONE;
-    return l->session != NULL && (hyp_session_step(l->session, &worked, &ignored) != HYP_OK || worked);
+    hyp_err why = HYP_ERR_NONE;
+    if (l->session == NULL) return false;
+    if (hyp_session_step(l->session, &worked, &why) == HYP_OK) return worked;
+    /* Interrupted: by whoever closes the scheduler, who tells everyone. */
+    if (!atomic_load(&s->closed)) hyp_session_abort(l->session, 500, why.message);
+    return true;
 }
 
 static void *compute(void *arg) {
@@ -224,15 +238,15 @@ static void *compute(void *arg) {
         take_incoming(s);
         admit(s);
         int64_t next = expire(s);
-        bool worked = step_text(&s->lanes[TEXT_LANE]);
+        bool worked = step_text(s, &s->lanes[TEXT_LANE]);
         worked |= hyp_step_embed(s, &s->lanes[EMBED_LANE]);
         atomic_store(&s->n_active,
                      (unsigned)(hyp_lane_active(&s->lanes[TEXT_LANE]) + hyp_lane_active(&s->lanes[EMBED_LANE])));
         if (!worked) wait_for_work(s, next);
     }
-    hyp_preparers_stop(HYP_TAKE(s->preparers)); /* no thread looks at a job or a model after this */
     fail_everything(s, s->last_status, s->last_words);
     atomic_store(&s->ended, true);
+    hyp_preparers_stop(HYP_TAKE(s->preparers)); /* they hold their jobs themselves, but look at the models */
     for (size_t i = 0; i < N_LANES; i++)
         hyp_lane_unload(s, &s->lanes[i]);
     return NULL;

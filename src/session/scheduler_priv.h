@@ -1,4 +1,4 @@
-/* scheduler_priv.h - shared by scheduler.c, kinds.c, lane.c, prepare.c and hyp_step_embed.c. Private to them.
+/* scheduler_priv.h - shared by scheduler.c, kinds.c, lane.c, prepare.c and step_embed.c. Private to them.
  *
  * Everything without a note belongs to the compute thread. */
 #pragma once
@@ -57,6 +57,7 @@ typedef enum verdict { KEEP_WAITING, TAKEN } verdict;
 
 /* What a kind of work needs, in the order in which it happens. */
 typedef struct job_kind_ops {
+    const char *name;
     bool needs_model; /* loaded, before anything else */
     /* Any thread: fill `p`. NULL: nothing is to be prepared. */
     void (*prepare)(const lane *l, const hyp_job *job, hyp_preparation *p);
@@ -83,7 +84,7 @@ void hyp_lane_touch(hyp_scheduler *s, lane *l, const hyp_job *job);
 /* Fail all jobs at work. */
 void hyp_lane_abort(lane *l, int status, const char *message);
 
-/* hyp_step_embed.c: one round of embeddings. False when there was nothing to do. */
+/* step_embed.c: one round of embeddings. False when there was nothing to do. */
 bool hyp_step_embed(hyp_scheduler *s, lane *l);
 /* Tokenise the inputs of an EMBED job. Any thread. */
 void hyp_step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *p);

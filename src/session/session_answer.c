@@ -35,6 +35,8 @@ int hyp_session_answer(hyp_session *s, hyp_job *job, hyp_event_sink sink, void *
         hyp_err canceled = HYP_ERR_NONE;
         if (hyp_session_step(s, &worked, &canceled) == HYP_ECANCELED) hyp_session_stop(s);
         deliver(&d);
+        /* Nothing to do and no end: there was no memory for the event that would have told it. */
+        if (!worked && !d.done && !d.refused) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
     }
     if (d.refused) {
         bool worked;

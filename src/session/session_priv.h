@@ -11,8 +11,9 @@ struct hyp_session {
     hyp_template *template;      /* the model's chat template, or what stands in for it */
     hyp_template *tool_template; /* the model's for conversations with tools; NULL: the same */
     const char *warning;
-    hyp_input *batch; /* info.max_batch */
-    size_t next_turn; /* the slot to be served next, where each batch is one slot's */
+    hyp_input *batch;  /* info.max_batch */
+    bool with_prompts; /* the batch just decoded held parts of prompts */
+    size_t next_turn;  /* the slot to be served next, where each batch is one slot's */
 };
 
 enum { HYP_SESSION_PIECE_BYTES = 512 };

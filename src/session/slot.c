@@ -8,7 +8,10 @@
 int hyp_slots_open(slots *s, const hyp_backend_ops *ops, void *model, size_t n, bool needs_checkpoints, hyp_err *err) {
     *s = (slots){
         .items = calloc(n, sizeof(slot)), .n = n, .ops = ops, .model = model, .needs_checkpoints = needs_checkpoints};
-    if (s->items == NULL) return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    if (s->items == NULL) {
+        s->n = 0;
+        return hyp_err_set(err, HYP_ENOMEM, "out of memory");
+    }
     for (size_t i = 0; i < n; i++) {
         s->items[i].seq = (int32_t)i;
         s->items[i].logits = s->items[i].next = -1;

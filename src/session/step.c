@@ -116,6 +116,7 @@ static void release_ended(hyp_session *s) {
     for (size_t i = 0; i < s->slots.n; i++) {
         slot *which = &s->slots.items[i];
         if (which->job == NULL || !hyp_job_has_ended(which->job)) continue;
+        HYP_JOB_LOG(which->job, "let go by slot %d: its client is gone", which->seq);
         atomic_fetch_add(&s->config.counters->cancelled, 1);
         hyp_session_release(s, which);
     }
@@ -168,7 +169,7 @@ int hyp_session_step(hyp_session *s, bool *ret_worked, hyp_err *err) {
         if (r != HYP_ENOMEM || !free_memory(s)) hyp_session_decode_failed(s, &why);
         return HYP_OK;
     }
-    if (!prompts) atomic_fetch_add(&count->decoded_tokens, n);
+    s->with_prompts = prompts;
     for (size_t i = 0; i < s->slots.n; i++)
         if (s->slots.items[i].n_batched > 0) hyp_session_commit(s, &s->slots.items[i]);
     return HYP_OK;

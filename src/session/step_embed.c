@@ -1,4 +1,4 @@
-/* hyp_step_embed.c - one round of embeddings: as many whole inputs as fit a batch, each a sequence of its own.
+/* step_embed.c - one round of embeddings: as many whole inputs as fit a batch, each a sequence of its own.
  *
  * A round takes inputs up to ROUND_TOKENS together, one at least, so that texts that wait for their next token wait for
  * about one prompt's batch. */
@@ -42,6 +42,7 @@ void hyp_step_embed_prepare(const lane *l, const hyp_job *job, hyp_preparation *
                              &p->err);
         if (p->code == HYP_EINVAL) p->status = 400;
     }
+    if (p->code == HYP_OK && p->n_inputs < job->n_inputs) p->code = HYP_ECANCELED;
 }
 
 /* Add inputs to the batch from the job's next one on. Returns how many were taken; `*ret_n` tokens in all. */

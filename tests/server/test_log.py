@@ -70,6 +70,21 @@ class Log(ServerTest):
             self.assertEqual(server.post("/v1/chat/completions", {**chat, "stream": True}).status, 200)
         self.assertEqual(self.log("http:debug", send), [])
 
+    def test_the_way_of_a_job(self):
+        server = Server(self.models, env=self.env, log="session:debug")
+        chat = {"model": "plain", "messages": [{"role": "user", "content": "say secret"}], "stream": False}
+        try:
+            self.assertEqual(server.post("/api/chat", chat).status, 200)
+            self.assertEqual(server.post("/api/chat", {**chat, "truncate": False, "options": {"num_ctx": 16}}).status, 400)
+        finally:
+            self.assertEqual(server.stop(), 0)
+        said = [re.sub(r"\d+", "N", line.split(" debug session: ")[1]) for line in server.stderr.split("\n") if " session: job " in line]
+        self.assertEqual(said, ["job N: queued, chat of plain", "job N: in preparation", "job N: begun in slot N, N of N tokens found there",
+                                "job N: prompt evaluated", "job N: ended in slot N, stop, N tokens",
+                                "job N: queued, chat of plain", "job N: in preparation",
+                                "job N: failed in the queue: the prompt has N tokens, more than the context of N"])
+        self.assertNotIn("secret", server.stderr)
+
     def test_a_clients_bytes_stay_in_their_line(self):
         _, found = self.one("http:info", lambda server: server.raw(b"GET /a%0ainfo%1b HTTP/1.0\r\n\r\n"))
         self.assertEqual(found["route"], "/a\\x0ainfo\\x1b")

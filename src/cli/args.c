@@ -144,7 +144,7 @@ static const hyp_option rows[] = {
     {"policy", NULL, HYP_OPTION_ENUM, AT(replay_policy), 0, 0, "REPLAY_POLICY", "all",
      "what to evict; belady knows the future and is the bound", REPLAY},
     {"prefetch", NULL, HYP_OPTION_CHOICE, AT(prefetch), 0, 0, "on|off", "on",
-     "read what was foretold while the disk would be idle", REPLAY},
+     "read what was predicted while the disk would be idle", REPLAY},
     {"read-gb", NULL, HYP_OPTION_REAL, AT(read_gb), 0.001, 1000, "X", "1",
      "read at most this many GB for each number; 0.3 s each are the other limit", IOBENCH},
     {"baseline", NULL, HYP_OPTION_FLAG, AT(baseline), 0, 0, NULL, NULL, "measure plain llama.cpp mmap alone", BENCH},

@@ -82,7 +82,7 @@ static void print_text(const plan *p) {
            t->info.n_layers, hyp_text_format_bytes(any->cycle_bytes, b, sizeof b),
            hyp_text_format_bytes(p->config.cache_bytes, c, sizeof c));
     if (any->n_predicted > 0)
-        printf("foretold: %.1f %% of what was used (recall), %.1f %% of it right (precision)\n",
+        printf("predicted: %.1f %% of what was used (recall), %.1f %% of it right (precision)\n",
                100 * (double)any->n_predicted_right / (double)any->n_predictable,
                100 * (double)any->n_predicted_right / (double)any->n_predicted);
     printf("\n%-8s %9s %9s %12s %9s %9s %12s\n", "policy", "hit rate", "warm", "read/token", "tok/s", "bound",

@@ -134,7 +134,7 @@ void hyp_run_report_text(hyp_engine *engine, const hyp_local_result *r, FILE *ou
                 hyp_text_format_bytes(b->sidecar_bytes, x, sizeof x), b->whole_experts ? "whole" : "part by part",
                 sidecar);
     if (!hyp_mode_routes(info->mode)) return;
-    fprintf(out, "prefetch: %s, %s read ahead, %s of it used; %.0f %% of the experts foretold\n",
+    fprintf(out, "prefetch: %s, %s read ahead, %s of it used; %.0f %% of the experts predicted\n",
             b->prefetch_on ? "on" : "off",
             hyp_text_format_bytes(b->prefetch_issued_bytes - a->prefetch_issued_bytes, x, sizeof x),
             hyp_text_format_bytes(b->prefetch_used_bytes - a->prefetch_used_bytes, z, sizeof z),

@@ -25,10 +25,10 @@ static void tiers_of_the_host(void **state) {
 
 static void a_tier_a_device(void **state) {
     (void)state;
-    for (uint8_t d = 0; d < HYP_HARDWARE_MAX_DEVICES; d++) {
+    for (int d = 0; d < HYP_HARDWARE_MAX_DEVICES; d++) {
         char name[16];
-        hyp_tier tier = hyp_tier_of_site(d + 1);
-        snprintf(name, sizeof name, "device %u", d);
+        hyp_tier tier = hyp_tier_of_site((uint8_t)(d + 1));
+        snprintf(name, sizeof name, "device %d", d);
         assert_int_equal(tier, HYP_TIER_DEVICE + d);
         assert_string_equal(hyp_tier_name(tier), name);
         assert_int_equal(hyp_tier_site(tier), d + 1);

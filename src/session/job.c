@@ -71,6 +71,15 @@ hyp_job *hyp_job_new(hyp_job_kind kind, hyp_entry *entry, const char *model) {
     return job;
 }
 
+void hyp_job_log(const hyp_job *job, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    hyp_log_write(HYP_LOG_SESSION, HYP_LOG_DEBUG, "job %llu: %s", (unsigned long long)job->number, text);
+}
+
 hyp_job *hyp_job_ref(hyp_job *job) {
     atomic_fetch_add(&job->refs, 1);
     return job;

@@ -113,9 +113,14 @@ hyp_job *hyp_job_new(hyp_job_kind kind, hyp_entry *entry, const char *model);
 hyp_job *hyp_job_ref(hyp_job *job);
 void hyp_job_unref(hyp_job *job); /* accepts NULL */
 
-/* Report in the log (session:debug) what becomes of a job. */
-#define HYP_JOB_LOG(job, format, ...)                                                                                  \
-    HYP_LOG(SESSION, DEBUG, "job %llu: " format, (unsigned long long)(job)->number __VA_OPT__(, ) __VA_ARGS__)
+/* Report in the log what becomes of a job: HYP_JOB_LOG(job, "begun in slot %d", seq), at session:debug. */
+#define HYP_JOB_LOG(job, ...)                                                                                          \
+    do {                                                                                                               \
+        if (HYP_LOG_ON(SESSION, DEBUG)) hyp_job_log(job, __VA_ARGS__);                                                 \
+    } while (0)
+
+/* The same, whatever the levels are. */
+void hyp_job_log(const hyp_job *job, const char *format, ...) HYP_PRINTF(2, 3);
 
 /* --- the consumer's side (HTTP thread) --- */
 

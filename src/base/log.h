@@ -66,6 +66,11 @@ static inline hyp_log_field hyp_log_text(const char *name, const char *text) {
     return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_TEXT, .text = text};
 }
 
+/* A text that is never cut. */
+static inline hyp_log_field hyp_log_whole(const char *name, const char *text) {
+    return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_WHOLE, .text = text};
+}
+
 static inline hyp_log_field hyp_log_int(const char *name, int64_t value) {
     return (hyp_log_field){.name = name, .kind = HYP_LOG_FIELD_INT, .integer = value};
 }

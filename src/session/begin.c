@@ -41,7 +41,7 @@ static void fill_slot(hyp_session *s, slot *which, hyp_job *job, hyp_prompt *p, 
     which->start_ns = which->prompt_done_ns = hyp_mono_ns();
 }
 
-bool hyp_session_begin(hyp_session *s, hyp_job *job, hyp_prompt *p, int64_t load_ns) {
+bool hyp_session_begin(hyp_session *s, hyp_job *job, hyp_prompt *p) {
     const hyp_backend_ops *ops = s->config.ops;
     hyp_err err = HYP_ERR_NONE;
     void *sampler = NULL;
@@ -63,7 +63,6 @@ bool hyp_session_begin(hyp_session *s, hyp_job *job, hyp_prompt *p, int64_t load
     for (size_t i = 0; i < p->n; i++)
         if (p->tokens[i] >= 0) ops->accept_prompt(sampler, p->tokens[i]);
     fill_slot(s, which, job, p, sampler);
-    which->load_ns = load_ns;
     atomic_fetch_add(&s->config.counters->prompt_tokens, which->n_asked - which->n_cached);
     atomic_fetch_add(&s->config.counters->cached_tokens, which->n_cached);
     HYP_JOB_LOG(job, "begun in slot %d, %zu of %zu tokens found there", which->seq, which->n_cached, which->n_asked);

@@ -27,11 +27,10 @@ static void trace(const slot *which, const char *reason) {
     hyp_str tokens = {0};
     size_t from = HYP_MIN(which->n_asked, which->n_tokens);
     hyp_tokens_write(which->tokens + from, which->n_tokens - from, &tokens);
-    if (which->next >= 0) hyp_str_printf(&tokens, tokens.length > 0 ? " %d" : "%d", which->next);
-    const hyp_log_field fields[] = {
-        {.name = "model", .kind = HYP_LOG_FIELD_TEXT, .text = which->job->model},
-        {.name = "tokens", .kind = HYP_LOG_FIELD_WHOLE, .text = tokens.data != NULL ? tokens.data : ""},
-        {.name = "end", .kind = HYP_LOG_FIELD_TEXT, .text = reason}};
+    hyp_tokens_write(&which->next, which->next >= 0, &tokens);
+    const hyp_log_field fields[] = {hyp_log_text("model", which->job->model),
+                                    hyp_log_whole("tokens", tokens.data != NULL ? tokens.data : ""),
+                                    hyp_log_text("end", reason)};
     hyp_log_event(HYP_LOG_SESSION, HYP_LOG_TRACE, "answer", fields, HYP_ARRAY_LEN(fields));
     hyp_str_free(&tokens);
 }
@@ -49,7 +48,7 @@ void hyp_session_finish(hyp_session *s, slot *which, const char *reason) {
         event->stop = which->answer.stopped;
         event->digest = which->digest;
         event->stats = (hyp_stats){.total_ns = now - job->created_ns,
-                                   .load_ns = HYP_MAX(which->load_ns, 1),
+                                   .load_ns = HYP_MAX(job->load_ns, 1),
                                    .prompt_ns = HYP_MAX(which->prompt_done_ns - which->start_ns, 1),
                                    .eval_ns = HYP_MAX(now - which->prompt_done_ns, 1),
                                    .n_prompt = (int64_t)which->n_asked,

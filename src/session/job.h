@@ -105,6 +105,7 @@ typedef struct hyp_job {
     /* the scheduler's */
     struct hyp_job *next;
     struct hyp_preparation *preparation; /* see prepare_priv.h; NULL before it was begun */
+    int64_t load_ns;                     /* how long loading took, if this job caused it */
 } hyp_job;
 
 /* A job with one reference and Ollama's defaults; takes a reference of `entry`, which may be NULL. NULL without memory.

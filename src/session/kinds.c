@@ -6,43 +6,35 @@ static void prepare_text(const lane *l, const hyp_job *job, hyp_preparation *p) 
     p->code = hyp_session_prepare(l->session, job, &p->prompt, &p->status, &p->err);
 }
 
-static verdict take_text(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
-    (void)load_ns; /* the first job that works is charged, which need not be the one that was waiting first */
+static verdict take_text(hyp_scheduler *s, lane *l, hyp_job *job) {
     if (hyp_session_busy(l->session) == hyp_session_slots(l->session)) return KEEP_WAITING;
-    int64_t waited_ns = l->load_ns;
-    l->load_ns = 0;
-    if (!hyp_session_begin(l->session, hyp_job_ref(job), HYP_TAKE(job->preparation->prompt), waited_ns))
-        hyp_lane_touch(s, l, job);
+    if (!hyp_session_begin(l->session, hyp_job_ref(job), HYP_TAKE(job->preparation->prompt))) hyp_lane_touch(s, l, job);
     hyp_job_unref(job);
     return TAKEN;
 }
 
 /* Takes no slot: it waits for no answer. */
-static verdict take_count(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
-    (void)load_ns;
+static verdict take_count(hyp_scheduler *s, lane *l, hyp_job *job) {
     hyp_scheduler_finish(s, l, job, "stop", (hyp_stats){.n_prompt = (int64_t)job->preparation->prompt->n});
     return TAKEN;
 }
 
-static verdict take_embed(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
-    (void)s, (void)load_ns;
+static verdict take_embed(hyp_scheduler *s, lane *l, hyp_job *job) {
+    (void)s;
     if (l->embedding != NULL) return KEEP_WAITING;
     l->embedding = job;
     l->n_embedded = 0;
-    l->embed_stats = (hyp_stats){.load_ns = l->load_ns};
-    l->load_ns = 0;
+    l->embed_stats = (hyp_stats){.load_ns = job->load_ns};
     return TAKEN;
 }
 
-static verdict take_load(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
-    l->load_ns = 0;
-    hyp_scheduler_finish(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(load_ns, 1)});
+static verdict take_load(hyp_scheduler *s, lane *l, hyp_job *job) {
+    hyp_scheduler_finish(s, l, job, "load", (hyp_stats){.load_ns = HYP_MAX(job->load_ns, 1)});
     return TAKEN;
 }
 
 /* Never waits: what still runs ends first, then the model goes. */
-static verdict take_unload(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns) {
-    (void)load_ns;
+static verdict take_unload(hyp_scheduler *s, lane *l, hyp_job *job) {
     for (size_t i = 0; i < N_LANES; i++)
         if (hyp_lane_holds(&s->lanes[i], job)) hyp_lane_touch(s, &s->lanes[i], job);
     hyp_scheduler_finish(s, l, job, "unload", (hyp_stats){0});

@@ -94,9 +94,9 @@ int hyp_lane_load(hyp_scheduler *s, lane *l, hyp_job *job, hyp_err *err) {
         ops->close(model);
         return r;
     }
-    l->load_ns = hyp_mono_ns() - start;
-    HYP_LOG(SESSION, INFO, "loaded %s in %.2f s, mode %s, %u x %u tokens", job->entry->path, (double)l->load_ns * 1e-9,
-            hyp_mode_name(info.mode), info.n_parallel, info.context_tokens);
+    job->load_ns = hyp_mono_ns() - start;
+    HYP_LOG(SESSION, INFO, "loaded %s in %.2f s, mode %s, %u x %u tokens", job->entry->path,
+            (double)job->load_ns * 1e-9, hyp_mode_name(info.mode), info.n_parallel, info.context_tokens);
     l->info = info;
     atomic_fetch_add(&s->loads, 1);
     pthread_mutex_lock(&s->loaded_lock);

@@ -80,9 +80,8 @@ static void trace(const hyp_job *job, const hyp_prompt *p, const char *text) {
     if (!HYP_LOG_ON(SESSION, TRACE)) return;
     hyp_str tokens = {0};
     hyp_tokens_write(p->tokens, p->n, &tokens);
-    const hyp_log_field fields[] = {{.name = "model", .kind = HYP_LOG_FIELD_TEXT, .text = job->model},
-                                    {.name = "tokens", .kind = HYP_LOG_FIELD_WHOLE, .text = tokens.data},
-                                    {.name = "text", .kind = HYP_LOG_FIELD_WHOLE, .text = text}};
+    const hyp_log_field fields[] = {hyp_log_text("model", job->model), hyp_log_whole("tokens", tokens.data),
+                                    hyp_log_whole("text", text)};
     hyp_log_event(HYP_LOG_SESSION, HYP_LOG_TRACE, "prompt", fields, HYP_ARRAY_LEN(fields));
     hyp_str_free(&tokens);
 }

@@ -117,7 +117,6 @@ static verdict prepare(hyp_scheduler *s, lane *l, hyp_job *job) {
 static verdict drop_ended(hyp_scheduler *s, lane *l, hyp_job *job) {
     if (job->preparation != NULL) {
         l->n_prepared--;
-        l->load_ns = 0; /* nobody who is left waited for the model */
         hyp_lane_touch(s, l, job);
     }
     HYP_JOB_LOG(job, "dropped from the queue: its client is gone");
@@ -126,7 +125,7 @@ static verdict drop_ended(hyp_scheduler *s, lane *l, hyp_job *job) {
     return TAKEN;
 }
 
-static verdict take(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns, bool *blocked) {
+static verdict take(hyp_scheduler *s, lane *l, hyp_job *job, bool *blocked) {
     hyp_preparation *p = job->preparation;
     if (p != NULL && p->code != HYP_OK) {
         l->n_prepared--;
@@ -134,7 +133,7 @@ static verdict take(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns, bo
         hyp_scheduler_fail(s, job, p->status, &p->err, false);
         return TAKEN;
     }
-    verdict v = hyp_job_kind_of(job)->take(s, l, job, load_ns);
+    verdict v = hyp_job_kind_of(job)->take(s, l, job);
     if (v == KEEP_WAITING)
         *blocked = true;
     else if (p != NULL)
@@ -151,10 +150,9 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
     lane *l = &s->lanes[which];
     if (job->preparation != NULL && !hyp_preparation_is_ready(job->preparation)) return KEEP_WAITING;
     /* Also when its client has gone: what it asks for needs no answer. */
-    if (!kind->needs_model) return take(s, &s->lanes[TEXT_LANE], job, 0, &blocked[which]);
+    if (!kind->needs_model) return take(s, &s->lanes[TEXT_LANE], job, &blocked[which]);
     if (hyp_job_has_ended(job)) return drop_ended(s, l, job);
     if (blocked[which]) return KEEP_WAITING;
-    int64_t load_ns = 0;
     if (!hyp_lane_holds(l, job)) {
         if (hyp_lane_busy(l)) {
             blocked[which] = true;
@@ -165,10 +163,9 @@ static verdict consider(hyp_scheduler *s, hyp_job *job, bool blocked[N_LANES]) {
             hyp_scheduler_fail(s, job, err.code == HYP_ECANCELED ? 499 : 500, &err, true);
             return TAKEN;
         }
-        load_ns = l->load_ns;
     }
     if (kind->prepare != NULL && job->preparation == NULL) return prepare(s, l, job);
-    return take(s, l, job, load_ns, &blocked[which]);
+    return take(s, l, job, &blocked[which]);
 }
 
 /* Take up what can be taken up, in order; a lane whose first job cannot begin keeps all behind it waiting. */

@@ -18,7 +18,6 @@ typedef struct lane {
     hyp_entry *entry;   /* the last one asked for; s->loaded_lock */
     int64_t expires_ns; /* monotonic; s->loaded_lock */
     int64_t keep_alive_ns;
-    int64_t load_ns;      /* how long loading took, charged to the job that caused it */
     size_t n_prepared;    /* waiting jobs whose preparation has begun; the model stays for them */
     hyp_session *session; /* of a text lane */
     hyp_input *batch;     /* of an embedding lane: info.max_batch */
@@ -61,9 +60,8 @@ typedef struct job_kind_ops {
     bool needs_model; /* loaded, before anything else */
     /* Any thread: fill `p`. NULL: nothing is to be prepared. */
     void (*prepare)(const lane *l, const hyp_job *job, hyp_preparation *p);
-    /* Take up a job that is prepared; `load_ns` is how long loading took, when this job caused it. KEEP_WAITING: the
-     * lane has no room, and those behind it wait, too. */
-    verdict (*take)(hyp_scheduler *s, lane *l, hyp_job *job, int64_t load_ns);
+    /* Take up a job that is prepared. KEEP_WAITING: the lane has no room, and those behind it wait, too. */
+    verdict (*take)(hyp_scheduler *s, lane *l, hyp_job *job);
 } job_kind_ops;
 
 /* kinds.c */

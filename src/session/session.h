@@ -70,8 +70,8 @@ size_t hyp_session_slots(const hyp_session *session);
 size_t hyp_session_busy(const hyp_session *session);
 
 /* Put `job` into a free slot, of which there must be one. Takes `prompt` and the caller's reference of `job`.
- * `load_ns`: how long this job waited for the model. False when it had to be failed; `ended` is not called then. */
-bool hyp_session_begin(hyp_session *session, hyp_job *job, hyp_prompt *prompt, int64_t load_ns);
+ * False when it had to be failed; `ended` is not called then. */
+bool hyp_session_begin(hyp_session *session, hyp_job *job, hyp_prompt *prompt);
 
 /* One round. `*ret_worked` is false when there was nothing to do. A computation that fails fails the jobs in it.
  * Errors: HYP_ECANCELED alone (the model was interrupted): the jobs stay, hyp_session_stop() ends them. */

@@ -28,7 +28,7 @@ int hyp_session_answer(hyp_session *s, hyp_job *job, hyp_event_sink sink, void *
     int status;
     int r = hyp_session_prepare(s, job, &prompt, &status, err);
     if (r != HYP_OK) return r;
-    hyp_session_begin(s, hyp_job_ref(job), prompt, 0); /* a failure is an event, too */
+    hyp_session_begin(s, hyp_job_ref(job), prompt); /* a failure is an event, too */
     deliver(&d);
     while (!d.done && !d.refused) {
         bool worked = false;

@@ -45,7 +45,7 @@ typedef struct slot {
     size_t n_dropped;         /* messages left out of the prompt */
     int64_t n_eval, max_eval; /* max_eval < 0: no limit but the context */
     size_t n_ctx;             /* the request's context */
-    int64_t start_ns, prompt_done_ns, load_ns;
+    int64_t start_ns, prompt_done_ns;
 } slot;
 
 typedef struct slots {

@@ -4,7 +4,7 @@
 
 void hyp_tokens_write(const hyp_token *tokens, size_t n, hyp_str *out) {
     for (size_t i = 0; i < n; i++)
-        hyp_str_printf(out, i > 0 ? " %d" : "%d", tokens[i]);
+        hyp_str_printf(out, out->length > 0 ? " %d" : "%d", tokens[i]);
 }
 
 uint64_t hyp_digest_logits(uint64_t digest, const float *logits, int32_t n) {

@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "engine/engine.h"
 
-/* Append "1 2 3". */
+/* Append "1 2 3", after a blank when something is there. */
 void hyp_tokens_write(const hyp_token *tokens, size_t n, hyp_str *out);
 
 /* What a digest of logits begins with, and the digest with `n` more: 64-bit FNV-1a over the bytes of each float, least

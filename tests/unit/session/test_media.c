@@ -65,7 +65,7 @@ static outcome answer(fixture *f, hyp_prompt *prompt) {
     hyp_job *job = hyp_job_new(HYP_JOB_GENERATE, NULL, "m");
     job->raw = true;
     assert_non_null(job);
-    assert_true(hyp_session_begin(f->session, hyp_job_ref(job), prompt, 0));
+    assert_true(hyp_session_begin(f->session, hyp_job_ref(job), prompt));
     for (bool done = false; !done;) {
         bool worked = false;
         hyp_err err = HYP_ERR_NONE;
